@@ -1,0 +1,258 @@
+"""What is right: every schedule again, in plain Python floats, one short function each.
+
+Written from the papers and the documentation, not from the tensor formulas: whole numbers stay
+Python integers, and a tail that nears zero is computed from the steps that are left. The
+function of the class ``CosineDecay`` is ``cosine_decay`` (with an underscore at its end where the
+name is Python's own: ``lambda_``); its arguments are the class's fields, a schedule among them
+given as a :class:`Curve`.
+"""
+
+from __future__ import annotations
+
+import builtins
+import dataclasses
+import keyword
+import re
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+from math import ceil, expm1, floor, inf, log1p, pi, prod, sin, sqrt
+from typing import Any
+
+
+def value(schedule: Any, step: int) -> float:
+    """The value of a schedule object (a dataclass) at one step."""
+    name = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", type(schedule).__name__).lower()
+    if keyword.iskeyword(name) or hasattr(builtins, name):
+        name += "_"
+    fields = [f for f in dataclasses.fields(schedule) if f.init]
+    return float(
+        globals()[name](step, **{f.name: _plain(getattr(schedule, f.name)) for f in fields})
+    )
+
+
+def _plain(field: Any) -> Any:
+    if isinstance(field, tuple):
+        return [_plain(item) for item in field]
+    return Curve(field) if dataclasses.is_dataclass(field) else field
+
+
+class Curve:
+    """A schedule object as a function of the step, with its nominal initial value."""
+
+    def __init__(self, schedule: Any) -> None:
+        self.schedule = schedule
+
+    def __call__(self, step: int) -> float:
+        return value(self.schedule, step)
+
+    @property
+    def initial(self) -> float:
+        schedule = self.schedule
+        for name in ("initial", "value", "base_value"):
+            if hasattr(schedule, name):
+                return float(getattr(schedule, name))
+        if hasattr(schedule, "milestones"):
+            first = (schedule.values if hasattr(schedule, "values") else schedule.schedules)[0]
+            return Curve(first).initial if dataclasses.is_dataclass(first) else float(first)
+        if hasattr(schedule, "factor"):
+            return Curve(schedule.schedule).initial * float(schedule.factor)
+        if type(schedule).__name__ == "Chained":
+            return Curve(schedule.schedules[0]).initial
+        if hasattr(schedule, "schedules"):
+            initials = [Curve(s).initial for s in schedule.schedules]
+            return sum(initials) if type(schedule).__name__ == "Sum" else prod(initials)
+        return self(0)
+
+
+# Smooth decays.
+
+
+def constant(step: int, value: float) -> float:
+    return value
+
+
+def linear(step: int, initial: float, end: float, total_iters: int, cycle: bool = False) -> float:
+    span = _span(step, total_iters, cycle)
+    return end if step >= span else (initial * (span - step) + end * step) / span
+
+
+def polynomial(
+    step: int, initial: float, end: float, total_iters: int, power: float, cycle: bool = False
+) -> float:
+    span = _span(step, total_iters, cycle)
+    if step >= span:
+        return end
+    # 1 - (1 - x)**p is taken as -expm1(p log1p(-x)): the plain form has no digits left early on.
+    rest: float = ((span - step) / span) ** power
+    return initial * rest - end * expm1(power * log1p(-step / span))
+
+
+def _span(step: int, total_iters: int, cycle: bool) -> int:
+    return total_iters * max(1, ceil(Fraction(step, total_iters))) if cycle else total_iters
+
+
+def _power(base: float, exponent: float) -> float:
+    try:
+        result: float = float(base) ** float(exponent)
+        return result
+    except OverflowError:
+        return inf
+
+
+def exponential(
+    step: int, initial: float, total_iters: int, rate: float, staircase: bool = False
+) -> float:
+    return initial * _power(rate, step // total_iters if staircase else step / total_iters)
+
+
+def multiplicative(step: int, initial: float, coefficient: float) -> float:
+    return initial * _power(coefficient, step)
+
+
+def inverse_exponential_time_decay(
+    step: int,
+    initial: float,
+    step_exponent: float,
+    total_iters: int,
+    rate: float,
+    staircase: bool = False,
+) -> float:
+    whole = step_exponent == int(step_exponent)
+    raised = step ** int(step_exponent) if whole else float(step) ** step_exponent
+    alpha = floor(Fraction(raised) / total_iters) if staircase else raised / total_iters
+    return initial / (1 + rate * alpha)
+
+
+def inverse_square_root_decay(step: int, initial: float, scale: float, warmup_steps: int) -> float:
+    return initial * scale / sqrt(max(step, warmup_steps, 1))
+
+
+def cosine_decay(step: int, initial: float, end: float, total_iters: int) -> float:
+    return _cosine(min(step, total_iters), total_iters, initial, end)
+
+
+def _cosine(elapsed: float, total: float, first: float, last: float) -> float:
+    """Half a cosine from first to last, by the half-angle formula from whichever end is nearer."""
+    if 2 * elapsed <= total:
+        return first + (last - first) * sin(pi * elapsed / total / 2) ** 2
+    return last + (first - last) * sin(pi * (total - elapsed) / total / 2) ** 2
+
+
+# Milestones.
+
+
+def piecewise_constant(step: int, values: Sequence[float], milestones: Sequence[int]) -> float:
+    return values[sum(step >= milestone for milestone in milestones)]
+
+
+def step(step: int, initial: float, step_size: int, gamma: float) -> float:
+    return initial * _power(gamma, step // step_size)
+
+
+def multi_step(step: int, initial: float, gamma: float, milestones: Sequence[int]) -> float:
+    return initial * _power(gamma, sum(step >= milestone for milestone in milestones))
+
+
+# Cycles.
+
+
+def cosine_annealing(step: int, initial: float, T_max: int, eta_min: float) -> float:
+    period, elapsed = divmod(step, T_max)
+    first, last = (initial, eta_min) if period % 2 == 0 else (eta_min, initial)
+    return _cosine(elapsed, T_max, first, last)
+
+
+def cosine_annealing_warm_restarts(
+    step: int, initial: float, T_0: int, T_mult: int, eta_min: float
+) -> float:
+    length = T_0
+    if T_mult == 1:
+        step %= T_0
+    while step >= length:
+        step -= length
+        length *= T_mult
+    return _cosine(step, length, initial, eta_min)
+
+
+def cyclic(
+    step: int,
+    base_value: float,
+    max_value: float,
+    step_size_up: int,
+    step_size_down: int,
+    mode: str,
+    gamma: float,
+    scale_mode: str,
+) -> float:
+    cycle, position = divmod(step, step_size_up + step_size_down)
+    if position <= step_size_up:
+        height = position / step_size_up
+    else:
+        height = (step_size_up + step_size_down - position) / step_size_down
+    x = cycle + 1 if scale_mode == "cycle" else step
+    scale = {"triangular": 1.0, "triangular2": _power(0.5, x - 1), "exp_range": _power(gamma, x)}[
+        mode
+    ]
+    return base_value + (max_value - base_value) * height * scale
+
+
+def one_cycle(
+    step: int,
+    initial: float,
+    max_value: float,
+    total_steps: int,
+    pct_start: float,
+    final_div_factor: float,
+    three_phase: bool,
+    anneal_strategy: str,
+) -> float:
+    rise = pct_start * total_steps
+    ends, targets = [rise - 1], [max_value]
+    if three_phase:
+        ends, targets = [*ends, 2 * rise - 2], [*targets, initial]
+    ends, targets = [*ends, total_steps - 1], [*targets, initial / final_div_factor]
+    begin, first = 0.0, initial
+    for end, last in zip(ends, targets, strict=True):
+        if step < end:
+            elapsed, length = step - begin, end - begin
+            if anneal_strategy == "cos":
+                return _cosine(elapsed, length, first, last)
+            return (first * (end - step) + last * elapsed) / length
+        begin, first = max(end, 0.0), last
+    return first
+
+
+# The user's own functions.
+
+
+def lambda_(step: int, initial: float, functions: Sequence[Callable[[float], float]]) -> float:
+    return initial * prod(float(factor(float(step))) for factor in functions)
+
+
+def tabulated(step: int, source: Callable[[int], float], total_iters: int, past_end: str) -> float:
+    return source(step % total_iters if past_end == "cycle" else min(step, total_iters))
+
+
+# Composition.
+
+
+def sequential(step: int, schedules: Sequence[Curve], milestones: Sequence[int]) -> float:
+    index = sum(step >= milestone for milestone in milestones)
+    return schedules[index](step - milestones[index - 1] if index else step)
+
+
+def chained(step: int, schedules: Sequence[Curve]) -> float:
+    first, *others = schedules
+    return first(step) * prod(other(step) / (other.initial or 1.0) for other in others)
+
+
+def scaled(step: int, schedule: Curve, factor: float) -> float:
+    return schedule(step) * factor
+
+
+def sum_(step: int, schedules: Sequence[Curve]) -> float:
+    return sum(schedule(step) for schedule in schedules)
+
+
+def product(step: int, schedules: Sequence[Curve]) -> float:
+    return prod(schedule(step) for schedule in schedules)

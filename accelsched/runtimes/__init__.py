@@ -1,0 +1,38 @@
+"""The back ends, one file each: the only place that asks which one a tensor lives on."""
+
+from __future__ import annotations
+
+import torch
+
+from accelsched.runtimes.base import Counters, Evaluate, Runtime
+from accelsched.runtimes.cpu import Cpu
+from accelsched.runtimes.dynamo import Dynamo
+from accelsched.runtimes.lazy import Lazy
+from accelsched.runtimes.xla import Xla
+
+__all__ = ["NAMED", "Counters", "Evaluate", "Runtime", "of", "real_dtype"]
+
+
+class _Mps(Runtime):
+    name = "mps"
+    real_dtype = torch.float32
+
+
+_ANY = Runtime()
+_BY_DEVICE: dict[str, Runtime] = {"cpu": Cpu(), "xla": Xla(), "lazy": Lazy(), "mps": _Mps()}
+
+#: The runtimes that the demo and the tests can drive, by the name a user gives.
+NAMED: dict[str, Runtime] = {
+    runtime.name: runtime
+    for runtime in (_BY_DEVICE["xla"], _BY_DEVICE["lazy"], Dynamo(), _BY_DEVICE["cpu"])
+}
+
+
+def of(device: torch.device) -> Runtime:
+    """The runtime of a device."""
+    return _BY_DEVICE.get(device.type, _ANY)
+
+
+def real_dtype(device: torch.device) -> torch.dtype:
+    """The dtype that steps are converted to on a device: float64, or float32 where it has none."""
+    return of(device).real_dtype

@@ -1,0 +1,84 @@
+"""What a back end has to say for itself; the defaults are those of eager PyTorch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+Evaluate = Callable[[Tensor], Sequence[Tensor]]
+
+
+@dataclass(frozen=True)
+class Counters:
+    """What a back end has done since it was started; ``after - before`` is what a span of it did.
+
+    Attributes:
+        compiles: graphs compiled (for torch.compile: frames, recompiles included).
+        executions: graphs executed, or calls of compiled graphs where that is counted.
+        to_device: transfers of data from the host to the device.
+        from_device: transfers from the device to the host.
+        fallbacks: operations that the back end handed to the host.
+    """
+
+    compiles: int = 0
+    executions: int = 0
+    to_device: int = 0
+    from_device: int = 0
+    fallbacks: int = 0
+
+    def __sub__(self, before: Counters) -> Counters:
+        old = asdict(before)
+        return Counters(**{name: count - old[name] for name, count in asdict(self).items()})
+
+
+class Runtime:
+    """The least that differs from back end to back end."""
+
+    #: The name a user gives it.
+    name = "eager"
+    #: Whether a number read on the host stops the device, so that state has to live on it.
+    on_device = True
+    #: Whether such a read ends the graph that is being gathered.
+    reads_cost_an_execution = False
+    #: Whether PyTorch lets an optimizer there be built with capturable=True.
+    accepts_capturable = True
+    #: The dtype that steps are converted to.
+    real_dtype = torch.float64
+
+    def settled(self, state: Tensor) -> Tensor:
+        """The tensor as one that a graph may carry as state from execution to execution."""
+        return state
+
+    def lowered(
+        self, evaluation: Callable[[torch.device], Evaluate], device: torch.device
+    ) -> Evaluate:
+        """What is called at each step with the counter, from the evaluation for any device."""
+        return evaluation(device)
+
+    # For those that drive a whole training loop: the demo, the tests, the benchmarks.
+
+    def available(self) -> str | None:
+        """Why this back end cannot run here, or None if it can."""
+        return None
+
+    def device(self) -> torch.device:
+        """The device to put a model on."""
+        return torch.device("cpu")
+
+    def compiled(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """The function as this back end runs it."""
+        return function
+
+    def finish_step(self) -> None:
+        """Execute what a lazy back end has gathered."""
+
+    def wait(self) -> None:
+        """Block until the device is idle."""
+
+    def counters(self) -> Counters:
+        """The counts so far."""
+        return Counters()

@@ -1,0 +1,94 @@
+"""PyTorch's own lazy-tensor back end (device "lazy"), the core that others build on.
+
+Its TorchScript executor hands some operations to the host, which costs a graph execution each;
+they are replaced by equal ones that stay in the graph.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from accelsched.runtimes.base import Counters, Evaluate, Runtime
+from accelsched.runtimes.tracing import traced
+
+
+class Lazy(Runtime):
+    """Device "lazy" with the TorchScript executor that ships with PyTorch."""
+
+    name = "lazy"
+    reads_cost_an_execution = True
+    accepts_capturable = False
+
+    def settled(self, state: Tensor) -> Tensor:
+        return state.clone()
+
+    def lowered(
+        self, evaluation: Callable[[torch.device], Evaluate], device: torch.device
+    ) -> Evaluate:
+        return traced(evaluation, device, _in_graph())
+
+    def device(self) -> torch.device:
+        import torch._lazy.ts_backend
+
+        torch._lazy.ts_backend.init()
+        return torch.device("lazy")
+
+    def finish_step(self) -> None:
+        import torch._lazy
+
+        torch._lazy.mark_step()
+
+    def wait(self) -> None:
+        import torch._lazy
+
+        torch._lazy.wait_device_ops()
+
+    def counters(self) -> Counters:
+        from torch._lazy import metrics
+
+        counts = {name: metrics.counter_value(name) for name in metrics.counter_names()}
+        compiled = counts.get("UncachedCompile", 0)
+        fallbacks = {n: c for n, c in counts.items() if n.startswith("aten::")}
+        return Counters(
+            compiles=compiled,
+            executions=compiled + counts.get("CachedCompile", 0),
+            from_device=fallbacks.get("aten::_local_scalar_dense", 0),
+            fallbacks=sum(fallbacks.values()),
+        )
+
+
+def _in_graph() -> dict[Any, Callable[..., Tensor]]:
+    """For each operation that would leave the graph, an equal one that does not."""
+    aten = torch.ops.aten
+    return {
+        aten.where.self: _where,
+        aten.sin.default: lambda x: torch.cos(x - math.pi / 2),
+        aten.expm1.default: lambda x: torch.tanh(x / 2) * (torch.exp(x) + 1),
+        aten.floor_divide.default: _floor_divide,
+        aten.pow.Scalar: lambda base, exponent: torch.pow(
+            torch.full_like(exponent, base), exponent
+        ),
+        aten.clamp.Tensor: _clamp,
+    }
+
+
+def _where(condition: Tensor, value: Tensor, other: Tensor) -> Tensor:
+    shape = torch.broadcast_shapes(condition.shape, value.shape, other.shape)
+    choice = torch.stack([other.expand(shape), value.expand(shape)])
+    index = condition.expand(shape).to(torch.int64).unsqueeze(0)
+    return choice.gather(0, index).squeeze(0)
+
+
+def _floor_divide(dividend: Tensor, divisor: Tensor | int) -> Tensor:
+    return torch.div(dividend, divisor, rounding_mode="floor")
+
+
+def _clamp(value: Tensor, low: Tensor | None = None, high: Tensor | None = None) -> Tensor:
+    if low is not None:
+        value = torch.maximum(value, low)
+    return value if high is None else torch.minimum(value, high)

@@ -1,0 +1,69 @@
+"""The formula as a flat list of ATen operations, for back ends that trace it at every step.
+
+What is the same at every step happens once, here: the Python of the formula, the copies of
+constants to the device, the choice of operations that the back end keeps in its graph.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.fx import GraphModule
+
+from accelsched.errors import ArgumentError
+from accelsched.runtimes.base import Evaluate
+
+_CPU = torch.device("cpu")
+
+
+def traced(
+    evaluation: Callable[[torch.device], Evaluate],
+    device: torch.device,
+    replacements: Mapping[Any, Callable[..., Any]],
+) -> Evaluate:
+    """The evaluation on a device, as the operations that it does on the counter.
+
+    It is traced on the CPU: a lazy back end's tensors are wrapped, and tracing loses sight of
+    them.
+
+    Args:
+        evaluation: makes the evaluation for a device.
+        device: where it is to run.
+        replacements: for an ATen operation, a function that does the same.
+
+    Raises:
+        ArgumentError: a user's function cannot be traced, as it reads a number on the host.
+    """
+    from torch.fx.experimental.proxy_tensor import make_fx
+
+    evaluate = evaluation(_CPU)
+    try:
+        graph = make_fx(
+            lambda counter: list(evaluate(counter)), decomposition_table=dict(replacements)
+        )(torch.tensor(0))
+    except Exception as error:
+        raise ArgumentError(
+            "schedule",
+            evaluate,
+            "it cannot be traced; an `if`, `min` or `math` on a tensor reads it on the host, which "
+            "no graph can do. Write the function in torch operations, or give "
+            f"Tabulated(function, total_iters). The cause: {error}",
+        ) from error
+    graph.graph.eliminate_dead_code()
+    _move(graph, device)
+    graph.recompile()
+    return graph
+
+
+def _move(graph: GraphModule, device: torch.device) -> None:
+    """Let a graph that was traced on the CPU run on another device."""
+    for node in graph.graph.nodes:
+        if node.op == "get_attr":
+            constant = getattr(graph, node.target)
+            if isinstance(constant, Tensor):
+                setattr(graph, node.target, constant.to(device).clone())
+        elif node.kwargs.get("device") == _CPU:
+            node.update_kwarg("device", device)

@@ -1,0 +1,67 @@
+"""torch_xla: traced anew at every step, compiled once as long as the graph stays the same."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from accelsched.runtimes.base import Counters, Evaluate, Runtime
+from accelsched.runtimes.tracing import traced
+
+
+class Xla(Runtime):
+    """Any PJRT client of torch_xla: TPU, GPU or CPU."""
+
+    name = "xla"
+    reads_cost_an_execution = True
+
+    def settled(self, state: Tensor) -> Tensor:
+        # A fresh 0-dim tensor shares its buffer with every equal constant of a graph, and
+        # backend="openxla" then takes the state itself for that constant.
+        return state.clone()
+
+    def lowered(
+        self, evaluation: Callable[[torch.device], Evaluate], device: torch.device
+    ) -> Evaluate:
+        # Tensors that a user's function creates become constants of the device, sent once.
+        return traced(evaluation, device, {})
+
+    def available(self) -> str | None:
+        if importlib.util.find_spec("torch_xla") is None:
+            return "torch_xla is not installed (pip install accelsched[xla], on Linux)"
+        return None
+
+    def device(self) -> torch.device:
+        import torch_xla
+
+        return torch.device(torch_xla.device())
+
+    def finish_step(self) -> None:
+        import torch_xla
+
+        torch_xla.sync()
+
+    def wait(self) -> None:
+        import torch_xla.core.xla_model as xm
+
+        xm.wait_device_ops()
+
+    def counters(self) -> Counters:
+        import torch_xla.debug.metrics as met
+
+        def samples(metric: str) -> int:
+            data: Any = met.metric_data(metric)
+            return int(data[0]) if data else 0
+
+        names: list[str] = [name for name in met.counter_names() if name.startswith("aten::")]
+        return Counters(
+            compiles=samples("CompileTime"),
+            executions=samples("ExecuteTime"),
+            to_device=samples("TransferToDeviceTime"),
+            from_device=samples("TransferFromDeviceTime"),
+            fallbacks=sum(int(met.counter_value(name)) for name in names),
+        )

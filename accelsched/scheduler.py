@@ -1,0 +1,295 @@
+"""A schedule bound to one hyper-parameter of an optimizer's param groups."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Sequence
+from typing import Any
+
+from torch import Tensor
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler as TorchLRScheduler
+
+from accelsched import drivers, state
+from accelsched.errors import ArgumentError, require
+from accelsched.groups import Slots, Tags, ledger
+from accelsched.schedules import Schedule
+
+
+class Scheduler(TorchLRScheduler):
+    """Drives ``param_group[key]`` by a schedule of the step.
+
+    The counter and the values exist, and are right, as soon as the scheduler is built. On a
+    device both are tensors that keep their identity for ever and are updated in place: a step
+    reads nothing on the host, compiles nothing and copies nothing. On the CPU, where the group
+    held a float, it holds a float at each step.
+
+    Args:
+        optimizer: any ``torch.optim.Optimizer``; its ``step`` is left as it is.
+        schedule: one schedule for all driven groups, or a list with one for each of them.
+        key: the hyper-parameter, any key of the param groups that holds one number.
+        param_group_tags: which groups to drive: a tag, or a list of tags, of which the group's
+            ``"tags"`` must hold one; None in the list stands for groups without tags. All groups
+            if not given.
+        last_epoch: start one step after this one.
+        lowering: ``"graph"`` for tensors on the device, ``"host"`` for Python floats. By default
+            floats if the parameters are on the CPU and the group holds a float, else tensors:
+            give the optimizer ``lr=torch.tensor(...)`` for ``torch.compile`` on the CPU.
+
+    Raises:
+        ArgumentError: a value that cannot be, named with the remedy.
+        TypeError: ``optimizer`` is none.
+
+    Warns:
+        SynchronizationWarning: this optimizer, as it was built, will read the value on the host
+            at every step; the warning names the option to set.
+    """
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        schedule: Schedule | Sequence[Schedule],
+        key: str = "lr",
+        param_group_tags: Tags = None,
+        *,
+        last_epoch: int = -1,
+        lowering: str | None = None,
+    ) -> None:
+        # Not super().__init__: it patches optimizer.step and steps the scheduler.
+        slots = Slots(optimizer, key, param_group_tags)
+        choices = (None, "graph", "host")
+        require(lowering in choices, "lowering", lowering, f"give one of {choices}")
+        require(
+            isinstance(last_epoch, int) and last_epoch >= -1,
+            "last_epoch", last_epoch, "give a step, or -1 to start at step 0",
+        )  # fmt: skip
+        self.optimizer = optimizer
+        self.param_group_tags = param_group_tags
+        self.slots = slots
+        self.schedules = _one_each(schedule, len(slots.indices))
+        self.adopter: weakref.ref[Composite] | None = None
+        #: Why this scheduler must not step, if it must not.
+        self.refusal: str | None = None
+        self.driver: drivers.Driver = drivers.driver_for(slots, lowering)(
+            slots, self.schedules, last_epoch + 1
+        )
+        ledger(optimizer).enter(self)
+
+    # A step, and what it came to.
+
+    def step(self, epoch: int | None = None) -> None:
+        """Move to the next step, and set the values of it.
+
+        Raises:
+            RuntimeError: another scheduler drives these values.
+        """
+        if self.refusal is not None:
+            raise RuntimeError(self.refusal)
+        if epoch is not None:
+            raise ArgumentError("epoch", epoch, "set last_epoch to move to a given step")
+        self.driver.step()
+
+    @property
+    def last_epoch(self) -> int:
+        """The step; setting it moves there. Reading it waits for the device."""
+        return self.driver.count
+
+    @last_epoch.setter
+    def last_epoch(self, step: int) -> None:
+        require(isinstance(step, int) and step >= 0, "last_epoch", step, "give a step, from 0 on")
+        self.driver.count = step
+        self.driver.write()
+
+    def get_last_value(self) -> list[float | Tensor | None]:
+        """A copy of the value of each of the optimizer's groups; None for one not driven."""
+        return self._spread(self.driver.last())
+
+    def get(self) -> list[float | Tensor | None]:
+        """The value of each group at this step, computed anew; None for one not driven."""
+        return self._spread(self.driver.current())
+
+    def get_last_lr(self) -> list[float | Tensor | None]:  # type: ignore[override]
+        """The same as :meth:`get_last_value`."""
+        return self.get_last_value()
+
+    def get_lr(self) -> list[float | Tensor | None]:  # type: ignore[override]
+        """The same as :meth:`get`."""
+        return self.get()
+
+    def _spread(self, values: Sequence[float | Tensor]) -> list[float | Tensor | None]:
+        spread: list[float | Tensor | None] = [None] * len(self.optimizer.param_groups)
+        for index, value in zip(self.slots.indices, values, strict=True):
+            spread[index] = value
+        return spread
+
+    # The schedules, which may change between two steps.
+
+    def reschedule(self, schedules: Sequence[Schedule]) -> None:
+        """Follow other schedules from the next step on, one for each driven group.
+
+        Args:
+            schedules: they see the same step counter; what was compiled compiles once more.
+        """
+        self.schedules = _one_each(schedules, len(self.slots.indices))
+        adopter = _alive(self.adopter)
+        if adopter is not None:
+            adopter.recompose()
+        else:
+            self.driver.use(self.schedules)
+
+    # State.
+
+    def state_dict(self) -> dict[str, Any]:
+        """The step and the numbers of the schedules, in plain values. Waits for the device."""
+        return {
+            "version": state.VERSION,
+            "key": self.slots.key,
+            "step": self.driver.count,
+            "groups": list(self.slots.indices),
+            "schedules": [state.plain(schedule) for schedule in self.schedules],
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Continue from a state, of this or of any other device, bit for bit.
+
+        Args:
+            state_dict: from :meth:`state_dict` of a scheduler built alike. The numbers of its
+                schedules are taken over; functions are not in it and stay.
+
+        Raises:
+            ArgumentError: the state does not fit; nothing was changed.
+        """
+        step, schedules = state.fitting(state_dict, self)
+        self._take_over(schedules)
+        self.driver.use(self.schedules)
+        self.driver.count = step
+        self.driver.write()
+
+    def _take_over(self, schedules: Sequence[Schedule]) -> None:
+        self.schedules = tuple(schedules)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {
+            **{name: value for name, value in vars(self).items() if name not in _REBUILT},
+            "lowering": self.driver.lowering,
+            "step": self.driver.count,
+        }
+
+    def __setstate__(self, saved: dict[str, Any]) -> None:
+        lowering, step = saved.pop("lowering"), saved.pop("step")
+        vars(self).update(saved)
+        self.adopter = self.refusal = None
+        # New cells: a copy of an optimizer must not share the values of the original.
+        self.driver = drivers.driver_for(self.slots, lowering)(self.slots, self.schedules, step)
+        ledger(self.optimizer).enter(self)
+
+    def __repr__(self) -> str:
+        alike = len(set(self.schedules)) == 1
+        schedule = self.schedules[0] if alike else list(self.schedules)
+        return (
+            f"{type(self).__name__}({type(self.optimizer).__name__}, {schedule}, "
+            f"key={self.slots.key!r}, groups={self.slots.indices}, {self.driver.lowering})"
+        )
+
+
+_REBUILT = {"driver", "adopter", "refusal"}
+
+
+class Composite(Scheduler):
+    """A scheduler made of others, its children, which it drives in their place.
+
+    Args:
+        optimizer: the optimizer that the children were built with.
+        children: at least one; each drives at least the groups that this one drives.
+        key: the hyper-parameter, that of the children.
+        param_group_tags: as for :class:`Scheduler`.
+        last_epoch: start one step after this one.
+    """
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        children: Sequence[Scheduler],
+        key: str = "lr",
+        param_group_tags: Tags = None,
+        *,
+        last_epoch: int = -1,
+    ) -> None:
+        self.children = list(children)
+        slots = Slots(optimizer, key, param_group_tags)
+        for position, child in enumerate(self.children):
+            _require_child(f"{self.children_name}[{position}]", child, slots)
+        schedules = [self.composed(index) for index in slots.indices]
+        super().__init__(optimizer, schedules, key, param_group_tags, last_epoch=last_epoch)
+        self._adopt()
+
+    #: What the children are called in the signature of the class.
+    children_name = "schedulers"
+
+    def composed(self, index: int) -> Schedule:
+        """The schedule of one of the optimizer's groups, made of the children's."""
+        raise NotImplementedError
+
+    def distribute(self, schedule: Schedule) -> Sequence[Schedule]:
+        """The children's schedules that :meth:`composed` made this one of."""
+        raise NotImplementedError
+
+    def recompose(self) -> None:
+        """Follow the children's schedules as they are now."""
+        self.reschedule([self.composed(index) for index in self.slots.indices])
+
+    def _adopt(self) -> None:
+        for child in self.children:
+            child.adopter = weakref.ref(self)
+            ledger(self.optimizer).leave(child)
+            child.refusal = f"{child} was given to {self}, which drives its values: step that one"
+
+    def _take_over(self, schedules: Sequence[Schedule]) -> None:
+        super()._take_over(schedules)
+        parts = zip(*map(self.distribute, schedules), strict=True)
+        for child, mine in zip(self.children, parts, strict=True):
+            by_group = dict(zip(child.slots.indices, child.schedules, strict=True))
+            by_group.update(zip(self.slots.indices, mine, strict=True))
+            child._take_over([by_group[index] for index in child.slots.indices])
+
+    def __setstate__(self, saved: dict[str, Any]) -> None:
+        super().__setstate__(saved)
+        self._adopt()
+
+
+def _alive(adopter: weakref.ref[Composite] | None) -> Composite | None:
+    return adopter() if adopter is not None else None
+
+
+def schedule_of(child: Scheduler, index: int) -> Schedule:
+    """A child's schedule for one of the optimizer's groups."""
+    return child.schedules[child.slots.indices.index(index)]
+
+
+def _one_each(schedule: Schedule | Sequence[Schedule], count: int) -> tuple[Schedule, ...]:
+    schedules = (schedule,) * count if isinstance(schedule, Schedule) else tuple(schedule)
+    for item in schedules:
+        require(isinstance(item, Schedule), "schedule", item, "give a Schedule")
+    require(
+        len(schedules) == count,
+        "schedule",
+        schedule,
+        f"{count} param groups are driven: give one schedule, or {count}, not {len(schedules)}",
+    )
+    return schedules
+
+
+def _require_child(name: str, child: object, slots: Slots) -> None:
+    if not isinstance(child, Scheduler):
+        raise ArgumentError(name, child, "give a scheduler of accelsched")
+    require(child.optimizer is slots.optimizer, name, child, "it is bound to another optimizer")
+    require(child.slots.key == slots.key, name, child, f"it does not drive {slots.key!r}")
+    missing = sorted(set(slots.indices) - set(child.slots.indices))
+    require(
+        not missing,
+        name,
+        child,
+        f"it does not drive param groups {missing}: give it the same param_group_tags",
+    )
+    adopter = _alive(child.adopter)
+    require(adopter is None, name, child, f"it was given to {adopter} already")

@@ -1,0 +1,52 @@
+"""Pure schedules: frozen dataclasses, from a step to a value.
+
+A new one is a class here and a function of the same name in :mod:`accelsched.reference`.
+"""
+
+from accelsched.schedules.base import Lookup, Schedule
+from accelsched.schedules.compose import Chained, Product, Scaled, Sequential, Sum
+from accelsched.schedules.custom import Lambda, Tabulated
+from accelsched.schedules.cyclic import (
+    CosineAnnealing,
+    CosineAnnealingWarmRestarts,
+    Cyclic,
+    OneCycle,
+)
+from accelsched.schedules.decay import (
+    Constant,
+    CosineDecay,
+    Exponential,
+    InverseExponentialTimeDecay,
+    InverseSquareRootDecay,
+    Linear,
+    Multiplicative,
+    Polynomial,
+)
+from accelsched.schedules.milestones import MultiStep, PiecewiseConstant, Step
+
+__all__ = [
+    "Chained",
+    "Constant",
+    "CosineAnnealing",
+    "CosineAnnealingWarmRestarts",
+    "CosineDecay",
+    "Cyclic",
+    "Exponential",
+    "InverseExponentialTimeDecay",
+    "InverseSquareRootDecay",
+    "Lambda",
+    "Linear",
+    "Lookup",
+    "MultiStep",
+    "Multiplicative",
+    "OneCycle",
+    "PiecewiseConstant",
+    "Polynomial",
+    "Product",
+    "Scaled",
+    "Schedule",
+    "Sequential",
+    "Step",
+    "Sum",
+    "Tabulated",
+]

@@ -1,0 +1,141 @@
+"""Schedules made of schedules; they nest to any depth, since each is a pure function."""
+
+from __future__ import annotations
+
+import functools
+import operator
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from accelsched.errors import require
+from accelsched.schedules.base import Schedule, require_increasing
+
+
+def _require_some(name: str, schedules: tuple[Schedule, ...]) -> None:
+    require(bool(schedules), name, schedules, "give at least one")
+
+
+@dataclass(frozen=True)
+class Sequential(Schedule):
+    """``schedules[i]`` from milestone ``i - 1`` (inclusive) to milestone ``i`` (exclusive).
+
+    Each schedule counts its own steps from 0 at its milestone.
+
+    Args:
+        schedules: one more than there are milestones.
+        milestones: steps, in increasing order.
+    """
+
+    schedules: tuple[Schedule, ...]
+    milestones: tuple[int, ...]
+
+    def check(self) -> None:
+        _require_some("schedules", self.schedules)
+        require_increasing("milestones", self.milestones)
+        wanted = len(self.milestones) + 1
+        require(
+            len(self.schedules) == wanted,
+            "schedules",
+            self.schedules,
+            f"{len(self.milestones)} milestones need {wanted} schedules, not {len(self.schedules)}",
+        )
+
+    @property
+    def base(self) -> float:
+        return self.schedules[0].base
+
+    def formula(self, step: Tensor) -> Tensor:
+        value = self.schedules[0].formula(step)
+        for milestone, schedule in zip(self.milestones, self.schedules[1:], strict=True):
+            since = (step - milestone).clamp(min=0)
+            value = torch.where(step >= milestone, schedule.formula(since), value)
+        return value
+
+
+@dataclass(frozen=True)
+class Chained(Schedule):
+    """The first schedule times the relative factors of the others.
+
+    A relative factor is a schedule's value over its initial value (:attr:`Schedule.base`), or
+    its value itself where that initial value is 0, as a warm-up's is.
+
+    Args:
+        schedules: at least one.
+    """
+
+    schedules: tuple[Schedule, ...]
+    scale: tuple[float, ...] = field(init=False, repr=False, compare=False)
+
+    def check(self) -> None:
+        _require_some("schedules", self.schedules)
+        scale = tuple(1.0 / (schedule.base or 1.0) for schedule in self.schedules[1:])
+        object.__setattr__(self, "scale", scale)
+
+    @property
+    def base(self) -> float:
+        return self.schedules[0].base
+
+    def formula(self, step: Tensor) -> Tensor:
+        value = self.schedules[0].formula(step)
+        for schedule, scale in zip(self.schedules[1:], self.scale, strict=True):
+            value = value * (schedule.formula(step) * scale)
+        return value
+
+
+@dataclass(frozen=True)
+class Scaled(Schedule):
+    """A schedule times a number."""
+
+    schedule: Schedule
+    factor: float
+
+    @property
+    def base(self) -> float:
+        return self.schedule.base * self.factor
+
+    def formula(self, step: Tensor) -> Tensor:
+        return self.schedule.formula(step) * self.factor
+
+
+@dataclass(frozen=True)
+class Sum(Schedule):
+    """The sum of schedules.
+
+    Args:
+        schedules: at least one.
+    """
+
+    schedules: tuple[Schedule, ...]
+
+    def check(self) -> None:
+        _require_some("schedules", self.schedules)
+
+    @property
+    def base(self) -> float:
+        return sum(schedule.base for schedule in self.schedules)
+
+    def formula(self, step: Tensor) -> Tensor:
+        return functools.reduce(operator.add, (s.formula(step) for s in self.schedules))
+
+
+@dataclass(frozen=True)
+class Product(Schedule):
+    """The product of schedules.
+
+    Args:
+        schedules: at least one.
+    """
+
+    schedules: tuple[Schedule, ...]
+
+    def check(self) -> None:
+        _require_some("schedules", self.schedules)
+
+    @property
+    def base(self) -> float:
+        return functools.reduce(operator.mul, (s.base for s in self.schedules))
+
+    def formula(self, step: Tensor) -> Tensor:
+        return functools.reduce(operator.mul, (s.formula(step) for s in self.schedules))

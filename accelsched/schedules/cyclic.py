@@ -1,0 +1,215 @@
+"""Schedules that rise and fall: annealing, restarts, cycles, the 1cycle policy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+from torch import Tensor
+
+from accelsched.errors import require
+from accelsched.schedules import terms
+from accelsched.schedules.base import (
+    Lookup,
+    Schedule,
+    require_not_negative,
+    require_one_of,
+    require_positive,
+)
+
+
+@dataclass(frozen=True)
+class CosineAnnealing(Schedule):
+    """A cosine wave of period ``2 * T_max``: down to ``eta_min`` at ``T_max``, up again, for ever.
+
+    Args:
+        initial: the value at step 0 and at every even multiple of ``T_max``.
+        T_max: half a period in steps, at least 1.
+        eta_min: the value at every odd multiple of ``T_max``.
+
+    Reference: Loshchilov and Hutter, SGDR, arXiv:1608.03983; the closed form of
+    ``torch.optim.lr_scheduler.CosineAnnealingLR``.
+    """
+
+    initial: float
+    T_max: int
+    eta_min: float = 0.0
+
+    def check(self) -> None:
+        require_positive(self, "T_max")
+
+    def formula(self, step: Tensor) -> Tensor:
+        to_minimum = (step % (2 * self.T_max) - self.T_max).abs()
+        rest = terms.real(to_minimum) / self.T_max
+        elapsed = terms.real(self.T_max - to_minimum) / self.T_max
+        return terms.cosine_blend(self.initial, self.eta_min, elapsed, rest)
+
+
+@dataclass(frozen=True)
+class CosineAnnealingWarmRestarts(Schedule):
+    """Half a cosine wave from ``initial`` towards ``eta_min``, restarted at the end of each period.
+
+    Args:
+        initial: the value at step 0 and at every restart.
+        T_0: the first period in steps, at least 1.
+        T_mult: each period is this many times as long as the one before, at least 1.
+        eta_min: the value that a period ends towards (the restart comes instead of it).
+
+    Reference: Loshchilov and Hutter, SGDR, arXiv:1608.03983, equation 5.
+    """
+
+    initial: float
+    T_0: int
+    T_mult: int = 1
+    eta_min: float = 0.0
+    starts: Lookup[int] = field(init=False, repr=False, compare=False)
+    lengths: Lookup[int] = field(init=False, repr=False, compare=False)
+
+    def check(self) -> None:
+        require_positive(self, "T_0", "T_mult")
+        # The periods are tabulated: a logarithm of the step would miss a restart by rounding.
+        starts, lengths = [0], [self.T_0]
+        while self.T_mult > 1 and starts[-1] + lengths[-1] * (1 + self.T_mult) < 2**62:
+            starts.append(starts[-1] + lengths[-1])
+            lengths.append(lengths[-1] * self.T_mult)
+        object.__setattr__(self, "starts", tuple(starts))
+        object.__setattr__(self, "lengths", tuple(lengths))
+
+    def formula(self, step: Tensor) -> Tensor:
+        period = terms.reached(self.starts, step) - 1
+        length = terms.take(self.lengths, period)
+        since_restart = (step - terms.take(self.starts, period)) % length
+        elapsed = terms.real(since_restart) / length
+        rest = terms.real(length - since_restart) / length
+        return terms.cosine_blend(self.initial, self.eta_min, elapsed, rest)
+
+
+@dataclass(frozen=True)
+class Cyclic(Schedule):
+    """Triangles between ``base_value`` and ``max_value``, their height scaled by the mode.
+
+    Args:
+        base_value: the value at the foot of a cycle.
+        max_value: the value at the top of an unscaled cycle.
+        step_size_up: steps from the foot to the top, at least 1.
+        step_size_down: steps from the top to the foot, at least 1; ``step_size_up`` if None.
+        mode: ``"triangular"`` (no scaling), ``"triangular2"`` (half of the height in each new
+            cycle) or ``"exp_range"`` (``gamma ** x`` of the height).
+        gamma: the base of ``exp_range``, not negative.
+        scale_mode: what is counted for the scaling: ``"cycle"`` (from 1) or ``"iterations"``
+            (steps from 0). None: cycles, and steps for ``exp_range``, as in the paper.
+
+    Reference: Smith, Cyclical Learning Rates for Training Neural Networks, arXiv:1506.01186.
+    """
+
+    base_value: float
+    max_value: float
+    step_size_up: int = 2000
+    step_size_down: int | None = None
+    mode: str = "triangular"
+    gamma: float = 1.0
+    scale_mode: str | None = None
+
+    def check(self) -> None:
+        if self.step_size_down is None:
+            object.__setattr__(self, "step_size_down", self.step_size_up)
+        require_positive(self, "step_size_up", "step_size_down")
+        require_one_of(self, "mode", ("triangular", "triangular2", "exp_range"))
+        if self.scale_mode is None:
+            by_step = self.mode == "exp_range"
+            object.__setattr__(self, "scale_mode", "iterations" if by_step else "cycle")
+        require_one_of(self, "scale_mode", ("cycle", "iterations"))
+        require_not_negative(self, "gamma")
+
+    @property
+    def base(self) -> float:
+        return self.base_value
+
+    def formula(self, step: Tensor) -> Tensor:
+        down = self.step_size_down
+        assert down is not None
+        period = self.step_size_up + down
+        in_cycle = step % period
+        rising = terms.real(in_cycle) / self.step_size_up
+        height = rising.minimum(terms.real(period - in_cycle) / down)
+        counted = step if self.scale_mode == "iterations" else step // period + 1
+        if self.mode == "triangular2":
+            height = height * terms.power(0.5, terms.real(counted - 1))
+        elif self.mode == "exp_range":
+            height = height * terms.power(self.gamma, terms.real(counted))
+        return terms.blend(self.base_value, self.max_value, height, 1.0 - height)
+
+
+@dataclass(frozen=True)
+class OneCycle(Schedule):
+    """Up from ``initial`` to ``max_value``, then down to ``initial / final_div_factor``, then held.
+
+    The top is at step ``pct_start * total_steps - 1`` and the end at ``total_steps - 1``; with
+    ``three_phase`` the value is back at ``initial`` at ``2 * pct_start * total_steps - 2``. A
+    phase that is left no steps is skipped.
+
+    Args:
+        initial: the value at step 0.
+        max_value: the value at the top.
+        total_steps: the steps of the whole cycle, at least 1.
+        pct_start: the fraction of them that rises, between 0 and 1, both excluded.
+        final_div_factor: ``initial`` over the last value, above 0.
+        three_phase: fall to ``initial`` first, as steeply as it rose, and then to the last value.
+        anneal_strategy: ``"cos"`` or ``"linear"``.
+
+    Reference: Smith and Topin, Super-Convergence, arXiv:1708.07120; the phases are those of
+    ``torch.optim.lr_scheduler.OneCycleLR``.
+    """
+
+    initial: float
+    max_value: float
+    total_steps: int = 1000
+    pct_start: float = 0.3
+    final_div_factor: float = 1e4
+    three_phase: bool = False
+    anneal_strategy: str = "cos"
+    starts: Lookup[float] = field(init=False, repr=False, compare=False)
+    ends: Lookup[float] = field(init=False, repr=False, compare=False)
+    from_values: Lookup[float] = field(init=False, repr=False, compare=False)
+    to_values: Lookup[float] = field(init=False, repr=False, compare=False)
+
+    def check(self) -> None:
+        require_positive(self, "total_steps", "final_div_factor")
+        require_one_of(self, "anneal_strategy", ("cos", "linear"))
+        fraction = self.pct_start
+        require(0 < fraction < 1, "pct_start", fraction, "give a fraction between 0 and 1")
+        if self.three_phase:
+            require(
+                fraction <= 0.5,
+                "pct_start",
+                fraction,
+                "three phases rise and fall in equal times: give at most 0.5",
+            )
+        self._derive_phases()
+
+    def _derive_phases(self) -> None:
+        rise = self.pct_start * self.total_steps
+        knots = [(0.0, self.initial), (rise - 1, self.max_value)]
+        if self.three_phase:
+            knots.append((2 * rise - 2, self.initial))
+        knots.append((float(self.total_steps - 1), self.initial / self.final_div_factor))
+        phases = [
+            (max(start, 0.0), end, value, next_value)
+            for (start, value), (end, next_value) in pairwise(knots)
+            if end > max(start, 0.0)
+        ] or [(-1.0, 0.0, knots[-1][1], knots[-1][1])]
+        names = ("starts", "ends", "from_values", "to_values")
+        for name, column in zip(names, zip(*phases, strict=True), strict=True):
+            object.__setattr__(self, name, column)
+
+    def formula(self, step: Tensor) -> Tensor:
+        now = terms.real(step.clamp(max=self.total_steps - 1))
+        phase = terms.reached(self.starts, now) - 1
+        start, end = terms.take(self.starts, phase), terms.take(self.ends, phase)
+        elapsed, rest = (now - start) / (end - start), (end - now) / (end - start)
+        anneal = terms.cosine_blend if self.anneal_strategy == "cos" else terms.blend
+        from_value, to_value = (
+            terms.take(self.from_values, phase),
+            terms.take(self.to_values, phase),
+        )
+        return anneal(from_value, to_value, elapsed, rest)

@@ -1,0 +1,86 @@
+"""The terms that formulas share: none of them cancels, none leaves the step's device.
+
+Each takes Python numbers, or tensors of shape [G] where the schedules of G param groups are
+evaluated together.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+
+from accelsched import runtimes
+from accelsched.schedules.base import Lookup
+
+T = TypeVar("T", int, float)
+
+
+def real(steps: Tensor) -> Tensor:
+    """Steps as floating point numbers: float64, or float32 where the device has no float64."""
+    return steps.to(runtimes.real_dtype(steps.device))
+
+
+def filled(step: Tensor, value: float | Tensor) -> Tensor:
+    """The same value at every step."""
+    return torch.zeros_like(step, dtype=runtimes.real_dtype(step.device)) + value
+
+
+def power(base: float | Tensor, exponent: Tensor) -> Tensor:
+    """``base ** exponent`` for a base that is not negative."""
+    return torch.pow(base, exponent)
+
+
+def blend(start: float | Tensor, end: float | Tensor, elapsed: Tensor, rest: Tensor) -> Tensor:
+    """The straight line from start to end: ``elapsed`` and ``rest`` are fractions that add to 1.
+
+    With both at hand neither end cancels: start + (end - start) * elapsed would lose all digits
+    of a small value where it is nearly reached.
+    """
+    return start * rest + end * elapsed
+
+
+def cosine_blend(
+    start: float | Tensor, end: float | Tensor, elapsed: Tensor, rest: Tensor
+) -> Tensor:
+    """Half a cosine wave from start to end.
+
+    (1 + cos(pi x)) / 2 equals sin(pi (1 - x) / 2) ** 2, which does not cancel where it nears 0.
+    """
+    return blend(start, end, _half_sine(elapsed), _half_sine(rest))
+
+
+def _half_sine(fraction: Tensor) -> Tensor:
+    return torch.sin(fraction * (math.pi / 2)).square()
+
+
+def reached(milestones: Lookup[int] | Lookup[float], step: Tensor) -> Tensor:
+    """How many of the milestones the step has reached (int64, shaped like ``step``).
+
+    One comparison of the whole row, so 10,000 milestones are no more graph nodes than two.
+    """
+    return (step.unsqueeze(-1) >= _row(milestones, step)).sum(-1)
+
+
+def take(table: Lookup[int] | Lookup[float], index: Tensor) -> Tensor:
+    """The entry of the table at each index, gathered on the device."""
+    row = _row(table, index)
+    shape = torch.broadcast_shapes(row.shape[:-1], index.shape)
+    rows = row.expand(*shape, row.shape[-1])
+    return rows.gather(-1, index.expand(shape).unsqueeze(-1)).squeeze(-1)
+
+
+def _row(values: Lookup[int] | Lookup[float] | Tensor, like: Tensor) -> Tensor:
+    # A schedule bound to an optimizer has its rows on the device already (see stacking.py).
+    if isinstance(values, Tensor):
+        return values
+    return row(values, like.device)
+
+
+def row(values: tuple[int, ...] | tuple[float, ...], device: torch.device) -> Tensor:
+    """A row of numbers as a tensor: int64 for integers, else the device's real dtype."""
+    whole = all(isinstance(v, int) for v in values)
+    dtype = torch.int64 if whole else runtimes.real_dtype(device)
+    return torch.tensor(values, dtype=dtype, device=device)

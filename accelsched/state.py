@@ -1,0 +1,92 @@
+"""The state of a scheduler as plain values, and whether a state fits a scheduler."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from accelsched.errors import ArgumentError, require
+from accelsched.schedules import Schedule
+
+if TYPE_CHECKING:
+    from accelsched.scheduler import Scheduler
+
+#: Of the layout of a state; a reader refuses one that it does not know.
+VERSION = 1
+
+
+def plain(schedule: Schedule) -> dict[str, Any]:
+    """A schedule as a dict of names and numbers; functions are left out."""
+    fields = {f.name: getattr(schedule, f.name) for f in dataclasses.fields(schedule) if f.init}
+    return {
+        "schedule": type(schedule).__name__,
+        **{name: _plain(value) for name, value in fields.items() if not _is_code(value)},
+    }
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    return plain(value) if isinstance(value, Schedule) else value
+
+
+def _is_code(value: Any) -> bool:
+    if isinstance(value, tuple):
+        return any(_is_code(item) for item in value)
+    return callable(value) and not isinstance(value, Schedule)
+
+
+def fitting(saved: Mapping[str, Any], scheduler: Scheduler) -> tuple[int, list[Schedule]]:
+    """The step and the schedules of a state, for a scheduler that it fits.
+
+    Raises:
+        ArgumentError: it does not fit; the message says what differs.
+    """
+    expected = {"version", "key", "step", "groups", "schedules"}
+    require(
+        isinstance(saved, Mapping) and expected <= set(saved),
+        "state_dict",
+        sorted(saved) if isinstance(saved, Mapping) else saved,
+        f"not the state of a scheduler of accelsched, which has {sorted(expected)}",
+    )
+    _same("version", saved["version"], VERSION)
+    _same("key", saved["key"], scheduler.slots.key)
+    _same("groups", list(saved["groups"]), scheduler.slots.indices)
+    _same("number of schedules", len(saved["schedules"]), len(scheduler.schedules))
+    step = saved["step"]
+    whole = isinstance(step, int) and not isinstance(step, bool) and step >= 0
+    require(whole, "state_dict['step']", step, "give a step, from 0 on")
+    pairs = zip(scheduler.schedules, saved["schedules"], strict=True)
+    return step, [_updated(mine, theirs, "schedule") for mine, theirs in pairs]
+
+
+def _same(what: str, theirs: object, mine: object) -> None:
+    require(theirs == mine, f"state_dict: {what}", theirs, f"this scheduler has {mine!r}")
+
+
+def _updated(mine: Schedule, theirs: Any, where: str) -> Schedule:
+    """My schedule with the numbers of their plain form."""
+    known = plain(mine)
+    require(isinstance(theirs, Mapping), f"state_dict: {where}", theirs, f"expected {known}")
+    _same(f"class of {where}", theirs.get("schedule"), known["schedule"])
+    _same(f"fields of {where}", sorted(theirs), sorted(known))
+    changes = {
+        name: _merged(getattr(mine, name), value, f"{where}.{name}")
+        for name, value in theirs.items()
+        if name != "schedule"
+    }
+    return dataclasses.replace(mine, **changes)
+
+
+def _merged(mine: Any, theirs: Any, where: str) -> Any:
+    if isinstance(mine, Schedule):
+        return _updated(mine, theirs, where)
+    if isinstance(mine, tuple) and any(isinstance(item, Schedule) for item in mine):
+        if not isinstance(theirs, (list, tuple)) or len(theirs) != len(mine):
+            raise ArgumentError(f"state_dict: {where}", theirs, f"expected {len(mine)} schedules")
+        return tuple(
+            _updated(a, b, f"{where}[{i}]")
+            for i, (a, b) in enumerate(zip(mine, theirs, strict=True))
+        )
+    return theirs

@@ -1,0 +1,1 @@
+"""The numba lowering of schedules; installed as ``accelsched.kernels``."""
