@@ -186,14 +186,15 @@ def cyclic(
 ) -> float:
     cycle, position = divmod(step, step_size_up + step_size_down)
     if position <= step_size_up:
-        height = position / step_size_up
+        height = Fraction(position, step_size_up)
     else:
-        height = (step_size_up + step_size_down - position) / step_size_down
+        height = Fraction(step_size_up + step_size_down - position, step_size_down)
     x = cycle + 1 if scale_mode == "cycle" else step
     scale = {"triangular": 1.0, "triangular2": _power(0.5, x - 1), "exp_range": _power(gamma, x)}[
         mode
     ]
-    return base_value + (max_value - base_value) * height * scale
+    above, below = float(height) * scale, float(1 - height) + float(height) * (1 - scale)
+    return base_value * below + max_value * above
 
 
 def one_cycle(

@@ -83,11 +83,14 @@ class Scheduler(TorchLRScheduler):
         Raises:
             RuntimeError: another scheduler drives these values.
         """
-        if self.refusal is not None:
-            raise RuntimeError(self.refusal)
+        self._require_driving()
         if epoch is not None:
             raise ArgumentError("epoch", epoch, "set last_epoch to move to a given step")
         self.driver.step()
+
+    def _require_driving(self) -> None:
+        if self.refusal is not None:
+            raise RuntimeError(self.refusal)
 
     @property
     def last_epoch(self) -> int:
@@ -96,6 +99,7 @@ class Scheduler(TorchLRScheduler):
 
     @last_epoch.setter
     def last_epoch(self, step: int) -> None:
+        self._require_driving()
         require(isinstance(step, int) and step >= 0, "last_epoch", step, "give a step, from 0 on")
         self.driver.count = step
         self.driver.write()
@@ -159,6 +163,7 @@ class Scheduler(TorchLRScheduler):
         Raises:
             ArgumentError: the state does not fit; nothing was changed.
         """
+        self._require_driving()
         step, schedules = state.fitting(state_dict, self)
         self._take_over(schedules)
         self.driver.use(self.schedules)

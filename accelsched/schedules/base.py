@@ -14,7 +14,7 @@ import types
 import typing
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Annotated, Any, TypeVar, overload
+from typing import Annotated, Any, Literal, TypeVar, overload
 
 import torch
 from torch import Tensor
@@ -31,7 +31,7 @@ class Schedule(ABC):
     """A pure function from the step to the value of one hyper-parameter.
 
     A subclass is a frozen dataclass with a :meth:`formula`. Its fields are checked and
-    converted by their annotations (``float``, ``int``, ``bool``, ``str``, ``Schedule``, tuples
+    converted by their annotations (``float``, ``int``, ``bool``, ``Literal``, ``Schedule``, tuples
     and :data:`Lookup` of these); :meth:`check` adds what the class alone knows.
     """
 
@@ -144,7 +144,9 @@ def _kind(hint: Any) -> Kind:
         return dataclasses.replace(_kind(typing.get_args(hint)[0]), is_lookup=True)
     if typing.get_origin(hint) is tuple:
         return dataclasses.replace(_kind(typing.get_args(hint)[0]), is_tuple=True)
-    if typing.get_origin(hint) is types.UnionType:
+    if typing.get_origin(hint) is Literal:
+        return Kind(_one_of(typing.get_args(hint)))
+    if typing.get_origin(hint) in (types.UnionType, typing.Union):
         return _optional(_kind(typing.get_args(hint)[0]))
     return _KINDS.get(hint, _ANYTHING)
 
@@ -174,6 +176,14 @@ def _integer(name: str, value: Any) -> int:
 def _boolean(name: str, value: Any) -> bool:
     require(isinstance(value, bool), name, value, "give True or False")
     return bool(value)
+
+
+def _one_of(choices: tuple[str, ...]) -> Callable[[str, Any], Any]:
+    def element(name: str, value: Any) -> Any:
+        require(value in choices, name, value, f"give one of {', '.join(map(repr, choices))}")
+        return value
+
+    return element
 
 
 def _schedule(name: str, value: Any) -> Schedule:
@@ -209,12 +219,6 @@ def require_not_negative(schedule: Schedule, *names: str) -> None:
     for name in names:
         value = getattr(schedule, name)
         require(value >= 0, name, value, "give 0 or a number above it")
-
-
-def require_one_of(schedule: Schedule, name: str, choices: tuple[str, ...]) -> None:
-    """Refuse a mode that there is not."""
-    value = getattr(schedule, name)
-    require(value in choices, name, value, f"give one of {', '.join(map(repr, choices))}")
 
 
 def require_increasing(name: str, milestones: tuple[int, ...]) -> None:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from accelsched.errors import ArgumentError, require
 from accelsched.schedules import terms
-from accelsched.schedules.base import Lookup, Schedule, require_one_of, require_positive
+from accelsched.schedules.base import Lookup, Schedule, require_positive
 
 #: 2**22 steps: 32 MiB of float64 on the host and on the device.
 MAX_TABLE_STEPS = 2**22
@@ -54,7 +54,7 @@ class Tabulated(Schedule):
 
     source: Callable[..., Any]
     total_iters: int
-    past_end: str = "hold"
+    past_end: Literal["hold", "cycle"] = "hold"
     values: Lookup[float] = field(init=False, repr=False, compare=False)
 
     def check(self) -> None:
@@ -66,7 +66,6 @@ class Tabulated(Schedule):
             f"a table holds at most {MAX_TABLE_STEPS} steps: write the function in torch "
             "operations instead, for Lambda",
         )
-        require_one_of(self, "past_end", ("hold", "cycle"))
         object.__setattr__(self, "values", self._curve())
 
     def _curve(self) -> tuple[float, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import Literal
 
 from torch import Tensor
 
@@ -13,7 +14,6 @@ from accelsched.schedules.base import (
     Lookup,
     Schedule,
     require_not_negative,
-    require_one_of,
     require_positive,
 )
 
@@ -52,7 +52,7 @@ class CosineAnnealingWarmRestarts(Schedule):
     Args:
         initial: the value at step 0 and at every restart.
         T_0: the first period in steps, at least 1.
-        T_mult: each period is this many times as long as the one before, at least 1.
+        T_mult: each period is this many times as long as the one before, from 1 to 2**20.
         eta_min: the value that a period ends towards (the restart comes instead of it).
 
     Reference: Loshchilov and Hutter, SGDR, arXiv:1608.03983, equation 5.
@@ -67,11 +67,13 @@ class CosineAnnealingWarmRestarts(Schedule):
 
     def check(self) -> None:
         require_positive(self, "T_0", "T_mult")
+        require(self.T_mult <= 2**20, "T_mult", self.T_mult, "give at most 2**20")
         # The periods are tabulated: a logarithm of the step would miss a restart by rounding.
+        # One of 2**62 steps, as long as int64 allows, starts past step 2**42 if at all.
         starts, lengths = [0], [self.T_0]
-        while self.T_mult > 1 and starts[-1] + lengths[-1] * (1 + self.T_mult) < 2**62:
+        while self.T_mult > 1 and starts[-1] + lengths[-1] < 2**62:
             starts.append(starts[-1] + lengths[-1])
-            lengths.append(lengths[-1] * self.T_mult)
+            lengths.append(min(lengths[-1] * self.T_mult, 2**62))
         object.__setattr__(self, "starts", tuple(starts))
         object.__setattr__(self, "lengths", tuple(lengths))
 
@@ -106,19 +108,17 @@ class Cyclic(Schedule):
     max_value: float
     step_size_up: int = 2000
     step_size_down: int | None = None
-    mode: str = "triangular"
+    mode: Literal["triangular", "triangular2", "exp_range"] = "triangular"
     gamma: float = 1.0
-    scale_mode: str | None = None
+    scale_mode: Literal["cycle", "iterations"] | None = None
 
     def check(self) -> None:
         if self.step_size_down is None:
             object.__setattr__(self, "step_size_down", self.step_size_up)
         require_positive(self, "step_size_up", "step_size_down")
-        require_one_of(self, "mode", ("triangular", "triangular2", "exp_range"))
         if self.scale_mode is None:
             by_step = self.mode == "exp_range"
             object.__setattr__(self, "scale_mode", "iterations" if by_step else "cycle")
-        require_one_of(self, "scale_mode", ("cycle", "iterations"))
         require_not_negative(self, "gamma")
 
     @property
@@ -129,15 +129,23 @@ class Cyclic(Schedule):
         down = self.step_size_down
         assert down is not None
         period = self.step_size_up + down
-        in_cycle = step % period
-        rising = terms.real(in_cycle) / self.step_size_up
-        height = rising.minimum(terms.real(period - in_cycle) / down)
+        since_foot = step % period
+        since_top = since_foot - self.step_size_up
+        # The nearer slope is the lower one going up, and the higher one going down.
+        height = (terms.real(since_foot) / self.step_size_up).minimum(
+            terms.real(period - since_foot) / down
+        )
+        depth = (terms.real(-since_top) / self.step_size_up).maximum(terms.real(since_top) / down)
+        if self.mode != "triangular":
+            scale = self._scale(step, period)
+            height, depth = height * scale, depth + height * (1.0 - scale)
+        return terms.blend(self.base_value, self.max_value, height, depth)
+
+    def _scale(self, step: Tensor, period: int) -> Tensor:
         counted = step if self.scale_mode == "iterations" else step // period + 1
         if self.mode == "triangular2":
-            height = height * terms.power(0.5, terms.real(counted - 1))
-        elif self.mode == "exp_range":
-            height = height * terms.power(self.gamma, terms.real(counted))
-        return terms.blend(self.base_value, self.max_value, height, 1.0 - height)
+            return terms.power(0.5, terms.real(counted - 1))
+        return terms.power(self.gamma, terms.real(counted))
 
 
 @dataclass(frozen=True)
@@ -167,7 +175,7 @@ class OneCycle(Schedule):
     pct_start: float = 0.3
     final_div_factor: float = 1e4
     three_phase: bool = False
-    anneal_strategy: str = "cos"
+    anneal_strategy: Literal["cos", "linear"] = "cos"
     starts: Lookup[float] = field(init=False, repr=False, compare=False)
     ends: Lookup[float] = field(init=False, repr=False, compare=False)
     from_values: Lookup[float] = field(init=False, repr=False, compare=False)
@@ -175,7 +183,6 @@ class OneCycle(Schedule):
 
     def check(self) -> None:
         require_positive(self, "total_steps", "final_div_factor")
-        require_one_of(self, "anneal_strategy", ("cos", "linear"))
         fraction = self.pct_start
         require(0 < fraction < 1, "pct_start", fraction, "give a fraction between 0 and 1")
         if self.three_phase:

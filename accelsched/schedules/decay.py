@@ -154,7 +154,8 @@ class InverseExponentialTimeDecay(Schedule):
         step_exponent: the exponent of the step, not negative.
         total_iters: the divisor of ``a``, at least 1.
         rate: the decay rate, not negative.
-        staircase: round ``a`` down to a whole number.
+        staircase: round ``a`` down to a whole number; exact while ``t ** step_exponent`` is below
+            2**53, the last whole number that float64 counts to.
 
     Reference: Keras, ``tf.keras.optimizers.schedules.InverseTimeDecay``.
     """

@@ -1,0 +1,146 @@
+"""Draws schedules of every class from the class itself, so that a new class needs no edit here.
+
+A class whose fields must fit together, as milestones and values must, has a strategy of its own.
+"""
+
+import dataclasses
+import inspect
+import math
+import typing
+from collections.abc import Callable
+from typing import Any, Literal
+
+from hypothesis import assume
+from hypothesis import strategies as st
+
+from accelsched import ArgumentError, schedules
+from accelsched.schedules import Schedule
+
+CLASSES = [
+    cls
+    for _, cls in inspect.getmembers(schedules, inspect.isclass)
+    if issubclass(cls, Schedule) and cls is not Schedule
+]
+
+# Values of learning rates, decays and fractions: not negative, and wide.
+numbers = st.one_of(
+    st.sampled_from([0.0, 1e-5, 0.1, 0.5, 0.99999, 1.0, 3.0]),
+    st.floats(1e-6, 2.0, allow_subnormal=False),
+)
+whole = st.one_of(st.integers(1, 50), st.integers(1, 10**6), st.integers(1, 2**40))
+milestones = st.lists(st.one_of(st.integers(0, 100), st.integers(0, 2**40)), max_size=4).map(sorted)
+functions = st.sampled_from(
+    [lambda t: 0.999**t, lambda t: 1 / (1 + t), lambda t: t / 30, lambda t: (t + 1) ** -0.5]
+)
+
+
+def leaves() -> st.SearchStrategy[Schedule]:
+    """Any schedule that is not made of schedules."""
+    return st.sampled_from([cls for cls in CLASSES if not _is_composed(cls)]).flatmap(one)
+
+
+def compositions(depth: int = 4) -> st.SearchStrategy[Schedule]:
+    """Schedules nested up to a depth."""
+    if depth == 1:
+        return leaves()
+    inner = compositions(depth - 1)
+    composed = [cls for cls in CLASSES if _is_composed(cls)]
+    return st.one_of(leaves(), st.sampled_from(composed).flatmap(lambda cls: one(cls, inner)))
+
+
+def one(
+    cls: type[Schedule], inner: st.SearchStrategy[Schedule] | None = None
+) -> st.SearchStrategy[Schedule]:
+    """Schedules of one class, made of schedules of ``inner`` (leaves by default)."""
+    inner = inner if inner is not None else (leaves() if _is_composed(cls) else st.nothing())
+    if cls.__name__ in _FITTED:
+        return _FITTED[cls.__name__](inner)
+    hints = typing.get_type_hints(cls)
+    fields = {f.name: _field(hints[f.name], inner) for f in dataclasses.fields(cls) if f.init}
+    return st.fixed_dictionaries(fields).map(lambda given: _built(cls, given))
+
+
+def _built(cls: type[Schedule], given: dict[str, Any]) -> Schedule:
+    try:
+        return cls(**given)
+    except ArgumentError:
+        assume(False)
+        raise
+
+
+def _field(hint: Any, inner: st.SearchStrategy[Schedule]) -> st.SearchStrategy[Any]:
+    if typing.get_origin(hint) is Literal:
+        return st.sampled_from(typing.get_args(hint))
+    if typing.get_origin(hint) is tuple:
+        return st.lists(_field(typing.get_args(hint)[0], inner), min_size=1, max_size=3).map(tuple)
+    if type(None) in typing.get_args(hint):
+        return st.one_of(st.none(), _field(typing.get_args(hint)[0], inner))
+    if hint == Callable[..., Any]:
+        return functions
+    simple = {float: numbers, int: whole, bool: st.booleans(), Schedule: inner}
+    return simple[hint]
+
+
+def _is_composed(cls: type[Schedule]) -> bool:
+    return any("Schedule" in str(f.type) for f in dataclasses.fields(cls))
+
+
+def _piecewise(_: object) -> st.SearchStrategy[Schedule]:
+    return milestones.flatmap(
+        lambda at: st.builds(
+            schedules.PiecewiseConstant,
+            st.lists(numbers, min_size=len(at) + 1, max_size=len(at) + 1),
+            st.just(at),
+        )
+    )
+
+
+def _sequential(inner: st.SearchStrategy[Schedule]) -> st.SearchStrategy[Schedule]:
+    return milestones.flatmap(
+        lambda at: st.builds(
+            schedules.Sequential,
+            st.lists(inner, min_size=len(at) + 1, max_size=len(at) + 1),
+            st.just(at),
+        )
+    )
+
+
+def _tabulated(_: object) -> st.SearchStrategy[Schedule]:
+    # A table takes memory: the strategy for any whole number would ask for too much of it.
+    source = st.one_of(one(schedules.CosineDecay), st.just(math.sqrt))
+    ends = st.sampled_from(["hold", "cycle"])
+    return st.builds(schedules.Tabulated, source, st.integers(1, 300), ends)
+
+
+def _inverse_time(_: object) -> st.SearchStrategy[Schedule]:
+    # Stairs are exact while the power of the step is below 2**53; with exponents 0 and 1 it is.
+    cls = schedules.InverseExponentialTimeDecay
+    return st.one_of(
+        st.builds(cls, numbers, numbers, whole, numbers, st.just(False)),
+        st.builds(cls, numbers, st.sampled_from([0, 1]), whole, numbers, st.just(True)),
+    )
+
+
+_FITTED: dict[str, Callable[[Any], st.SearchStrategy[Schedule]]] = {
+    "InverseExponentialTimeDecay": _inverse_time,
+    "PiecewiseConstant": _piecewise,
+    "Sequential": _sequential,
+    "Tabulated": _tabulated,
+}
+
+
+def steps_of(schedule: Schedule) -> list[int]:
+    """Steps that matter to a schedule: every number it holds, its neighbours, and far ones."""
+    numbers = {n for n in _whole_numbers(schedule) if 0 <= n <= 2**40}
+    sums = {a + b for a in numbers for b in numbers}
+    near = {n + d for n in numbers | sums for d in (-1, 0, 1)}
+    far = {0, 1, 2, 3, 10, 99, 12345, 2**24 + 1, 2**31 + 7, 2**40}
+    return sorted(step for step in near | far if 0 <= step <= 2**40)
+
+
+def _whole_numbers(value: Any) -> set[int]:
+    if isinstance(value, Schedule):
+        value = tuple(getattr(value, f.name) for f in dataclasses.fields(value) if f.init)
+    if isinstance(value, tuple):
+        return set().union(*map(_whole_numbers, value)) if value else set()
+    return {value} if isinstance(value, int) and not isinstance(value, bool) else set()

@@ -1,0 +1,218 @@
+"""Every schedule class, alone and composed, against the reference."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from drawing import CLASSES, compositions, one, steps_of
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from ulps import float32_ulps
+
+from accelsched import reference
+from accelsched.schedules import (
+    Chained,
+    Constant,
+    CosineAnnealingWarmRestarts,
+    CosineDecay,
+    Linear,
+    MultiStep,
+    OneCycle,
+    PiecewiseConstant,
+    Product,
+    Scaled,
+    Schedule,
+    Sequential,
+    Step,
+    Sum,
+)
+
+# A formula is some 16 roundings of terms that do not cancel. A power r**x multiplies the roundings
+# of x by x ln r, which is at most 745 before float64 underflows. Both sides round: twice that.
+RELATIVE = 2 * (16 + 745) * 2.0**-53
+
+
+def agrees(got: float, want: float, leaves: int = 1) -> bool:
+    """Whether two float64 results of one formula differ by rounding only."""
+    if not math.isfinite(want):
+        return True  # a growth that overflowed has no digits to compare
+    tiny = 2.0**-1022 * leaves  # below it digits are lost one by one
+    return abs(got - want) <= RELATIVE * leaves * abs(want) + tiny
+
+
+def count_leaves(schedule: Schedule) -> int:
+    children = getattr(schedule, "schedules", None) or (getattr(schedule, "schedule", None),)
+    return sum(count_leaves(child) for child in children if child is not None) + 1
+
+
+def check(schedule: Schedule) -> None:
+    steps = steps_of(schedule)
+    values = schedule(torch.tensor(steps))
+    assert values.shape == (len(steps),)
+    assert values.dtype == torch.float64
+    leaves = count_leaves(schedule)
+    for step, got in zip(steps, values.tolist(), strict=True):
+        want = reference.value(schedule, step)
+        assert agrees(got, want, leaves), (step, got, want)
+        if math.isfinite(want):
+            assert float32_ulps(got, want) <= 1, (step, got, want)
+
+
+@pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_class_equals_its_reference(cls, data):
+    check(data.draw(one(cls)))
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@given(schedule=compositions(depth=4))
+def test_composition_equals_its_reference(schedule):
+    check(schedule)
+
+
+def test_the_comparison_can_fail():
+    want = reference.value(CosineDecay(0.1, 0.0, 1000), 500)
+    assert agrees(want * (1 + RELATIVE / 2), want)
+    assert not agrees(want * (1 + 4 * RELATIVE), want)
+    assert float32_ulps(want * (1 + 4 * 2.0**-24), want) > 1
+
+
+@settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
+@given(schedule=compositions(depth=3), shape=st.sampled_from([(), (3,), (2, 3), (0,)]))
+def test_any_shape_of_steps_gives_that_shape(schedule, shape):
+    steps = torch.arange(math.prod(shape)).reshape(shape)
+    values = schedule(steps)
+    assert values.shape == shape
+    one_by_one = [schedule(int(step)) for step in steps.flatten()]
+    for whole, single in zip(values.flatten().tolist(), one_by_one, strict=True):
+        # torch's vectorized functions and its scalar ones may round the last bit differently.
+        assert whole == single or agrees(whole, single, count_leaves(schedule))
+
+
+@settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
+@given(schedule=compositions(depth=3), dtype=st.sampled_from([torch.int32, torch.int16]))
+def test_narrow_integers_count_like_wide_ones(schedule, dtype):
+    steps = torch.arange(5)
+    torch.testing.assert_close(
+        schedule(steps.to(dtype)), schedule(steps), rtol=0, atol=0, equal_nan=True
+    )
+
+
+@pytest.mark.parametrize("bad", [torch.tensor(1.0), torch.tensor(True), 1.5, -1, "1", None])
+def test_steps_are_counted(bad):
+    with pytest.raises(ValueError, match=r"^step="):
+        Constant(1.0)(bad)
+
+
+# What must hold whatever the numbers.
+
+RATES = st.floats(1e-6, 1.0)
+LENGTHS = st.integers(1, 10**6)
+
+
+@given(initial=RATES, end=RATES, total=LENGTHS, step=st.integers(0, 2 * 10**6))
+@settings(deadline=None)
+def test_decays_stay_between_their_ends(initial, end, total, step):
+    low, high = sorted((initial, end))
+    for schedule in (Linear(initial, end, total), CosineDecay(initial, end, total)):
+        assert low * (1 - 2**-50) <= schedule(step) <= high * (1 + 2**-50)
+
+
+@given(initial=RATES, end=RATES, total=LENGTHS)
+@settings(deadline=None)
+def test_decays_begin_and_end_exactly(initial, end, total):
+    for schedule in (Linear(initial, end, total), CosineDecay(initial, end, total)):
+        assert schedule(0) == initial
+        assert schedule(total) == schedule(total + 1) == schedule(2**40) == end
+
+
+@given(total=st.integers(2, 10**6))
+@settings(deadline=None)
+def test_a_cosine_keeps_its_digits_to_the_last_step(total):
+    # One step before the end the value is the sine of a small angle: 1 + cos would be 0 or noise.
+    want = math.sin(math.pi / 2 / total) ** 2
+    assert CosineDecay(1.0, 0.0, total)(total - 1) == pytest.approx(want, rel=2**-50)
+
+
+@given(at=st.integers(0, 10**6), later=st.integers(0, 10**6))
+@settings(deadline=None)
+def test_a_following_schedule_counts_from_zero(at, later):
+    following = CosineDecay(0.3, 0.1, 10**5)
+    assert Linear(0.0, 0.3, 7).then(following, at=at)(at + later) == following(later)
+
+
+@given(first=st.integers(1, 50), factor=st.integers(1, 4), count=st.integers(0, 6))
+@settings(deadline=None)
+def test_each_restart_is_at_the_top(first, factor, count):
+    restart = sum(first * factor**i for i in range(count))
+    schedule = CosineAnnealingWarmRestarts(0.1, first, factor, 0.001)
+    assert schedule(restart) == 0.1
+    length = first * factor ** max(count - 1, 0)
+    if count:
+        assert schedule(restart - 1) == pytest.approx(
+            0.001 + 0.099 * math.sin(math.pi / 2 / length) ** 2, rel=1e-12
+        )
+
+
+def test_restarts_do_not_end_before_the_counter():
+    schedule = CosineAnnealingWarmRestarts(1.0, 3, 2)
+    for n in range(40):
+        restart = 3 * (2**n - 1)
+        assert schedule(restart) == 1.0
+        assert schedule(restart + 2**n) < 1.0
+
+
+def test_operators_read_as_they_compute():
+    a, b = Linear(0.0, 1.0, 10), Step(2.0, 3, 0.5)
+    for step in range(20):
+        assert (a + b)(step) == a(step) + b(step)
+        assert (a * b)(step) == a(step) * b(step)
+        assert (2 * a)(step) == (a * 2)(step) == 2 * a(step)
+        assert (a + 0.5)(step) == (0.5 + a)(step) == a(step) + 0.5
+    assert a + b == Sum((a, b))
+    assert a * b == Product((a, b))
+    assert a * 2 == Scaled(a, 2.0)
+    assert a.then(b, at=5).then(a, at=9) == Sequential((a, b, a), (5, 9))
+
+
+def test_a_chain_is_sound_when_an_initial_value_is_zero():
+    chain = Chained((Constant(0.1), Linear(0.0, 1.0, 4)))
+    assert [chain(t) for t in range(6)] == pytest.approx([0, 0.025, 0.05, 0.075, 0.1, 0.1])
+
+
+def test_many_milestones_are_no_more_operations_than_two():
+    from torch.fx.experimental.proxy_tensor import make_fx
+
+    def nodes(schedule):
+        return len(make_fx(lambda t: schedule.formula(t))(torch.tensor(0)).graph.nodes)
+
+    for make in (
+        lambda n: MultiStep(1.0, 0.9999, tuple(range(n))),
+        lambda n: PiecewiseConstant((0.1,) * (n + 1), tuple(range(n))),
+    ):
+        assert nodes(make(2)) == nodes(make(10_000))
+
+
+def test_phases_without_steps_are_skipped():
+    assert OneCycle(0.004, 0.1, total_steps=10, pct_start=0.1)(0) == 0.1
+    one_step = OneCycle(0.004, 0.1, total_steps=1, pct_start=0.5, final_div_factor=4)
+    assert one_step(0) == one_step(9) == 0.001
+    assert PiecewiseConstant((1, 2, 3), (0, 4))(0) == 2
+    assert Sequential((Constant(1), Constant(2), Constant(3)), (5, 5))(5) == 3
+
+
+def test_a_schedule_is_a_value():
+    assert Linear(0, 1, 10) == Linear(0.0, 1.0, 10.0)
+    assert hash(Linear(0, 1, 10)) == hash(Linear(0.0, 1.0, 10.0))
+    assert len({Linear(0, 1, 10), Linear(0, 1, 10), Linear(0, 1, 11)}) == 2
+    with pytest.raises(AttributeError):
+        Linear(0, 1, 10).end = 2
+
+
+def test_curves_are_float64_where_float32_would_drift():
+    steps = np.array([10**6, 2 * 10**7, 10**8 + 1])
+    curve = Step(0.1, 1, 0.99999)(torch.from_numpy(steps))
+    for step, value in zip(steps.tolist(), curve.tolist(), strict=True):
+        assert value == pytest.approx(0.1 * 0.99999**step, rel=1e-9)
