@@ -23,7 +23,8 @@ class ArgumentError(ValueError):
 
     def renamed(self, names: dict[str, str]) -> ArgumentError:
         """The same error for a caller who knows the argument under another name."""
-        return ArgumentError(names.get(self.argument, self.argument), self.value, self.remedy)
+        name, bracket, index = self.argument.partition("[")
+        return ArgumentError(names.get(name, name) + bracket + index, self.value, self.remedy)
 
 
 def require(condition: bool, argument: str, value: object, remedy: str) -> None:

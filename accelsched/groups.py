@@ -7,7 +7,7 @@ ever, its cell, whichever scheduler writes it: compiled and captured graphs hold
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
@@ -18,7 +18,7 @@ from accelsched.errors import ArgumentError, require
 if TYPE_CHECKING:
     from accelsched.scheduler import Scheduler
 
-Tags = str | Sequence[str | None] | None
+Tags = str | Collection[str | None] | None
 
 
 class Slots:
@@ -37,7 +37,9 @@ class Slots:
             value = group[key]
             number = not isinstance(value, bool) and isinstance(value, (int, float))
             if not number and not (isinstance(value, Tensor) and value.numel() == 1):
-                raise ArgumentError("key", key, f"it holds {value!r}: one number is scheduled")
+                raise ArgumentError(
+                    "key", key, f"it holds a {type(value).__name__}, and one number is scheduled"
+                )
 
     def groups(self) -> list[dict[str, Any]]:
         """The param groups as they are now: loading an optimizer's state replaces them."""
@@ -53,15 +55,13 @@ def _selected(optimizer: Optimizer, tags: Tags) -> list[int]:
     groups = optimizer.param_groups
     if tags is None:
         return list(range(len(groups)))
-    wanted: list[str | None] = [tags] if isinstance(tags, str) else list(tags)
-    for tag in wanted:
-        if not (tag is None or isinstance(tag, str)):
-            raise ArgumentError(
-                "param_group_tags", tags, "give a string or a list of strings; None in it "
-                "stands for the groups without tags",
-            )  # fmt: skip
-    require(len(set(wanted)) == len(wanted), "param_group_tags", tags, "give each tag once")
-    selected = [i for i, group in enumerate(groups) if set(wanted) & tags_of(group)]
+    given: Collection[Any] = tags if isinstance(tags, (list, tuple, set, frozenset)) else [tags]
+    wanted: set[str | None] = set(given)
+    if not all(tag is None or isinstance(tag, str) for tag in wanted) or not wanted:
+        remedy = "give a string, or a list of strings; None in it stands for groups without tags"
+        raise ArgumentError("param_group_tags", tags, remedy)
+    require(len(wanted) == len(given), "param_group_tags", tags, "give each tag once")
+    selected = [i for i, group in enumerate(groups) if wanted & tags_of(group)]
     if not selected:
         there: set[str | None] = set().union(*map(tags_of, groups))
         names = sorted(map(repr, there))

@@ -107,8 +107,14 @@ class LRScheduler(Scheduler):
         try:
             return schedule(**fields)
         except ArgumentError as error:
-            arguments = [value for value in vars(cls).values() if isinstance(value, Argument)]
-            raise error.renamed({a.field: a.name for a in arguments}) from None
+            raise error.renamed(_argument_names(cls)) from None
+
+
+def _argument_names(cls: type) -> dict[str, str]:
+    """For the fields of a class's schedule, the arguments that they come from."""
+    attributes = [value for base in cls.__mro__ for value in vars(base).values()]
+    arguments = [value for value in attributes if isinstance(value, Argument)]
+    return {"schedules": "schedulers", **{a.field: a.name for a in arguments}}
 
 
 class ConstantLR(LRScheduler):
@@ -601,7 +607,35 @@ class OneCycleLR(LRScheduler):
 # Schedulers that a subclass completes with functions of its own.
 
 
-class LambdaLR(LRScheduler):
+class _FunctionsLR(LRScheduler):
+    """What the classes below share: the functions come from the class, so it can be pickled."""
+
+    def set_value_lambda(self) -> Any:
+        raise NotImplementedError
+
+    def _functions(self) -> tuple[Callable[..., Any], ...]:
+        given = self.set_value_lambda()
+        return (given,) if callable(given) else tuple(given)
+
+    def _attributes(self) -> dict[str, Any]:
+        without = self._with_functions(self.schedules, ())
+        return {**super()._attributes(), "schedules": without}
+
+    def _restore(self, attributes: dict[str, Any]) -> None:
+        super()._restore(attributes)
+        self.schedules = self._with_functions(self.schedules, self._functions())
+
+    @staticmethod
+    def _with_functions(
+        schedules: Sequence[Schedule], functions: tuple[Callable[..., Any], ...]
+    ) -> tuple[Schedule, ...]:
+        return tuple(
+            dataclasses.replace(s, functions=functions) if isinstance(s, Lambda) else s
+            for s in schedules
+        )
+
+
+class LambdaLR(_FunctionsLR):
     """The initial learning rate times the product of the functions of :meth:`set_value_lambda`.
 
     Args:
@@ -621,28 +655,14 @@ class LambdaLR(LRScheduler):
         super().__init__(optimizer, schedule, param_group_tags=param_group_tags)
 
     def set_value_lambda(self) -> Any:
-        """The functions of the step: override it. See :class:`accelsched.schedules.Lambda`."""
+        """A function of the step, or a list of them: override it.
+
+        See :class:`accelsched.schedules.Lambda` for what such a function may do.
+        """
         return [lambda step: step / 30, lambda step: 0.95**step]
 
-    def _functions(self) -> tuple[Callable[..., Any], ...]:
-        given = self.set_value_lambda()
-        return (given,) if callable(given) else tuple(given)
 
-    # Functions cannot be pickled as a rule; this class can give them again.
-
-    def __getstate__(self) -> dict[str, Any]:
-        saved = super().__getstate__()
-        without = [dataclasses.replace(s, **{"functions": ()}) for s in self.schedules]
-        return {**saved, "schedules": without}
-
-    def __setstate__(self, saved: dict[str, Any]) -> None:
-        vars(self).update(saved)
-        change: dict[str, Any] = {"functions": self._functions()}
-        restored = tuple(dataclasses.replace(s, **change) for s in saved["schedules"])
-        super().__setstate__({**saved, "schedules": restored})
-
-
-class MultiplicativeLR(LRScheduler):
+class MultiplicativeLR(_FunctionsLR):
     """``initial_learning_rate * coefficient ** step``.
 
     Args:
@@ -662,10 +682,20 @@ class MultiplicativeLR(LRScheduler):
         coefficient: float,
         param_group_tags: Tags = None,
     ) -> None:
-        schedule = self._schedule(
-            Multiplicative, initial=initial_learning_rate, coefficient=coefficient
-        )
+        initial: dict[str, Any] = {"initial": initial_learning_rate}
+        if type(self).set_value_lambda is MultiplicativeLR.set_value_lambda:
+            schedule = self._schedule(Multiplicative, coefficient=coefficient, **initial)
+        else:
+            schedule = self._schedule(Lambda, functions=self._functions(), **initial)
         super().__init__(optimizer, schedule, param_group_tags=param_group_tags)
+
+    def set_value_lambda(self) -> Any:
+        """A function from the step to the coefficient, which is raised to the step: override it."""
+        return lambda step: self.coefficient
+
+    def _functions(self) -> tuple[Callable[..., Any], ...]:
+        coefficient = self.set_value_lambda()
+        return (lambda step: coefficient(step) ** step,)
 
 
 # Schedulers of schedulers.
@@ -769,6 +799,8 @@ class ScalePerParamLR(_Composite):
         scheduler: the scheduler to scale; it may be composed itself.
         param_group_tags: the groups to drive.
     """
+
+    child_name = "scheduler"
 
     def __init__(
         self, optimizer: Optimizer, scheduler: Scheduler, param_group_tags: Tags = None

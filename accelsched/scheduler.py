@@ -175,18 +175,27 @@ class Scheduler(TorchLRScheduler):
 
     def __getstate__(self) -> dict[str, Any]:
         return {
-            **{name: value for name, value in vars(self).items() if name not in _REBUILT},
+            "attributes": self._attributes(),
             "lowering": self.driver.lowering,
             "step": self.driver.count,
         }
 
     def __setstate__(self, saved: dict[str, Any]) -> None:
-        lowering, step = saved.pop("lowering"), saved.pop("step")
-        vars(self).update(saved)
+        self._restore(saved["attributes"])
         self.adopter = self.refusal = None
         # New cells: a copy of an optimizer must not share the values of the original.
-        self.driver = drivers.driver_for(self.slots, lowering)(self.slots, self.schedules, step)
+        self.driver = drivers.driver_for(self.slots, saved["lowering"])(
+            self.slots, self.schedules, saved["step"]
+        )
         ledger(self.optimizer).enter(self)
+
+    def _attributes(self) -> dict[str, Any]:
+        """What a copy takes over as it is."""
+        rebuilt = {"driver", "adopter", "refusal"}
+        return {name: value for name, value in vars(self).items() if name not in rebuilt}
+
+    def _restore(self, attributes: dict[str, Any]) -> None:
+        vars(self).update(attributes)
 
     def __repr__(self) -> str:
         alike = len(set(self.schedules)) == 1
@@ -195,9 +204,6 @@ class Scheduler(TorchLRScheduler):
             f"{type(self).__name__}({type(self.optimizer).__name__}, {schedule}, "
             f"key={self.slots.key!r}, groups={self.slots.indices}, {self.driver.lowering})"
         )
-
-
-_REBUILT = {"driver", "adopter", "refusal"}
 
 
 class Composite(Scheduler):
@@ -223,13 +229,13 @@ class Composite(Scheduler):
         self.children = list(children)
         slots = Slots(optimizer, key, param_group_tags)
         for position, child in enumerate(self.children):
-            _require_child(f"{self.children_name}[{position}]", child, slots)
+            _require_child(self.child_name.format(position), child, slots)
         schedules = [self.composed(index) for index in slots.indices]
         super().__init__(optimizer, schedules, key, param_group_tags, last_epoch=last_epoch)
         self._adopt()
 
-    #: What the children are called in the signature of the class.
-    children_name = "schedulers"
+    #: What a child is called in the signature of the class.
+    child_name = "schedulers[{}]"
 
     def composed(self, index: int) -> Schedule:
         """The schedule of one of the optimizer's groups, made of the children's."""
@@ -256,6 +262,17 @@ class Composite(Scheduler):
             by_group = dict(zip(child.slots.indices, child.schedules, strict=True))
             by_group.update(zip(self.slots.indices, mine, strict=True))
             child._take_over([by_group[index] for index in child.slots.indices])
+
+    # The schedules of a copy are composed anew, as the children may know how to copy theirs.
+
+    def _attributes(self) -> dict[str, Any]:
+        attributes = super()._attributes()
+        del attributes["schedules"]
+        return attributes
+
+    def _restore(self, attributes: dict[str, Any]) -> None:
+        super()._restore(attributes)
+        self.schedules = tuple(self.composed(index) for index in self.slots.indices)
 
     def __setstate__(self, saved: dict[str, Any]) -> None:
         super().__setstate__(saved)

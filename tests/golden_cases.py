@@ -57,7 +57,14 @@ def recorded(case: dict[str, Any]) -> list[tuple[int, list[float]]]:
 
 def uses_a_power(case: Any) -> bool:
     """Whether a float32 base is raised to the step somewhere in the case."""
-    powers: tuple[str, ...] = ("ExponentialLR", "StepLR", "MultiStepLR", "MultiplicativeLR", "LambdaLR", "CyclicLR")
+    powers: tuple[str, ...] = (
+        "ExponentialLR",
+        "StepLR",
+        "MultiStepLR",
+        "MultiplicativeLR",
+        "LambdaLR",
+        "CyclicLR",
+    )
     if isinstance(case, dict):
         return any(map(uses_a_power, case.values()))
     return any(map(uses_a_power, case)) if isinstance(case, list) else case in powers
