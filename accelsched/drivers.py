@@ -15,7 +15,7 @@ from torch import Tensor
 from accelsched import optimizers, runtimes
 from accelsched.groups import Slots, ledger
 from accelsched.schedules import Schedule
-from accelsched.schedules.stacking import stack, structure
+from accelsched.schedules.stacking import Bucket, Evaluation, buckets
 
 
 class HostDriver:
@@ -25,17 +25,17 @@ class HostDriver:
 
     def __init__(self, slots: Slots, schedules: Sequence[Schedule], count: int) -> None:
         self._slots = slots
-        self._count = count
+        self.count = count
         self.use(schedules)
         self.write()
 
     def use(self, schedules: Sequence[Schedule]) -> None:
         """Evaluate other schedules from the next step on, one for each group."""
-        dtypes = [torch.float64] * len(schedules)
-        self._evaluate = Evaluation(schedules, dtypes, torch.device("cpu"))
+        self._buckets = buckets(schedules, [torch.float64] * len(schedules))
+        self._evaluate = Evaluation(self._buckets, torch.device("cpu"))
 
     def step(self) -> None:
-        self._count += 1
+        self.count += 1
         self.write()
 
     def write(self) -> None:
@@ -46,18 +46,11 @@ class HostDriver:
         self._slots.write(self._values)
 
     def current(self) -> list[float]:
-        return [value.item() for value in self._evaluate(torch.tensor(self._count))]
+        values = [value.tolist() for value in self._evaluate(torch.tensor(self.count))]
+        return _by_position(self._buckets, values)
 
     def last(self) -> list[float]:
         return list(self._values)
-
-    @property
-    def count(self) -> int:
-        return self._count
-
-    @count.setter
-    def count(self, count: int) -> None:
-        self._count = count
 
 
 class GraphDriver:
@@ -74,10 +67,13 @@ class GraphDriver:
         self._device = _device(slots.groups())
         self._runtime = runtimes.of(self._device)
         self._counter = self._state(count, torch.int64, self._device)
-        self._cells = [self._cell(index) for index in slots.indices]
-        self.install()
+        # All that can fail comes before the optimizer is touched.
         self.use(schedules)
+        self.current()
+        self._cells = [self._cell(index) for index in slots.indices]
+        self._assign_cells()
         self.write()
+        self.install()
 
     def _state(self, number: float, dtype: torch.dtype, device: torch.device) -> Tensor:
         return self._runtime.settled(torch.tensor(number, dtype=dtype, device=device))
@@ -88,21 +84,23 @@ class GraphDriver:
         cells = ledger(optimizer).cells
         if (index, key) not in cells:
             group = optimizer.param_groups[index]
-            value = group[key]
-            given = isinstance(value, Tensor)
-            dtype = value.dtype if given else _dtype(group)
-            cell = self._state(float("nan"), dtype, _device([group]))
+            cell = self._state(float("nan"), _dtype(group, key), _device([group]))
             cell.requires_grad_(optimizers.needs_grad(optimizer, index, key, self._runtime))
             cells[index, key] = cell
         return cells[index, key]
 
     def use(self, schedules: Sequence[Schedule]) -> None:
         """Evaluate other schedules from the next step on, one for each group."""
+        dtypes = [_dtype(group, self._slots.key) for group in self._slots.groups()]
+        self._buckets = buckets(schedules, dtypes)
         with torch.no_grad():
-            self._evaluate = self._runtime.lowered(
-                partial(Evaluation, schedules, [cell.dtype for cell in self._cells]),
-                self._device,
-            )
+            self._evaluate = self._runtime.lowered(partial(Evaluation, self._buckets), self._device)
+        if hasattr(self, "_cells"):
+            self._assign_cells()
+
+    def _assign_cells(self) -> None:
+        """Lists of tensors, since an index held in a Python attribute is no constant to Dynamo."""
+        self._cells_of = [[self._cells[i] for i in bucket.positions] for bucket in self._buckets]
 
     def step(self) -> None:
         with torch.no_grad():
@@ -111,16 +109,21 @@ class GraphDriver:
 
     def write(self) -> None:
         with torch.no_grad():
-            for cell, value in zip(self._cells, self._evaluate(self._counter), strict=True):
-                # copy_ and fill_ would leave the graph on some lazy back ends; this does not.
-                torch.add(value.to(cell.device), 0, out=cell)
+            values = self._evaluate(self._counter)
+            for cells, value in zip(self._cells_of, values, strict=True):
+                for index, cell in enumerate(cells):
+                    one = value.select(0, index) if value.dim() else value
+                    # copy_ and fill_ would leave the graph on some lazy back ends.
+                    torch.add(one.to(cell.device), 0, out=cell)
 
     def install(self) -> None:
         self._slots.write(self._cells)
 
     def current(self) -> list[Tensor]:
         with torch.no_grad():
-            return list(self._evaluate(self._counter))
+            values = self._evaluate(self._counter)
+        unbound = [list(value.unbind()) if value.dim() else value for value in values]
+        return _by_position(self._buckets, unbound)
 
     def last(self) -> list[Tensor]:
         return [cell.detach().clone() for cell in self._cells]
@@ -135,29 +138,13 @@ class GraphDriver:
             torch.add(self._state(count, torch.int64, self._device), 0, out=self._counter)
 
 
-class Evaluation:
-    """The values of all groups at a step; groups that differ in numbers only are one vector."""
-
-    def __init__(
-        self, schedules: Sequence[Schedule], dtypes: Sequence[torch.dtype], device: torch.device
-    ) -> None:
-        alike: dict[Any, list[int]] = {}
-        for position, (schedule, dtype) in enumerate(zip(schedules, dtypes, strict=True)):
-            alike.setdefault((structure(schedule), dtype), []).append(position)
-        self._buckets = [
-            (stack([schedules[i] for i in positions], device), dtype, positions)
-            for (_, dtype), positions in alike.items()
-        ]
-        self._size = len(schedules)
-
-    def __call__(self, counter: Tensor) -> list[Tensor]:
-        """One value a group, 0-dim and of its dtype."""
-        values = [counter] * self._size
-        for schedule, dtype, positions in self._buckets:
-            value = schedule.formula(counter).to(dtype)
-            for index, position in enumerate(positions):
-                values[position] = value[index] if value.dim() else value
-        return values
+def _by_position(buckets: Sequence[Bucket], values: Sequence[Any]) -> list[Any]:
+    """One value a group, from one a bucket that all its groups share, or a list of theirs."""
+    by_position: dict[int, Any] = {}
+    for bucket, value in zip(buckets, values, strict=True):
+        each = value if isinstance(value, list) else [value] * len(bucket.positions)
+        by_position.update(zip(bucket.positions, each, strict=True))
+    return [by_position[position] for position in range(len(by_position))]
 
 
 Driver = HostDriver | GraphDriver
@@ -179,7 +166,10 @@ def _device(groups: Sequence[dict[str, Any]]) -> torch.device:
     return next((p.device for p in parameters), torch.device("cpu"))
 
 
-def _dtype(group: dict[str, Any]) -> torch.dtype:
-    """float64 for float64 parameters, float32 for any other."""
+def _dtype(group: dict[str, Any], key: str) -> torch.dtype:
+    """That of the value if it is a tensor, else float64 for float64 parameters, or float32."""
+    if isinstance(group[key], Tensor):
+        dtype: torch.dtype = group[key].dtype
+        return dtype
     wide = any(p.dtype == torch.float64 for p in group["params"])
     return torch.float64 if wide else torch.float32

@@ -57,7 +57,8 @@ def needs_grad(optimizer: Optimizer, index: int, key: str, runtime: Runtime) -> 
 def _known(optimizer: Optimizer) -> str | None:
     """The class of torch.optim that this optimizer is, or inherits from."""
     for cls in type(optimizer).__mro__:
-        if cls.__module__.startswith("torch.optim.") and cls.__name__ in _OPTIONS:
+        pytorchs = f"{cls.__module__}.".startswith("torch.optim.")
+        if pytorchs and cls.__name__ in _OPTIONS:
             return cls.__name__
     return None
 

@@ -1,10 +1,48 @@
-"""The installed package is tested, never the checkout: its root would make `kernels` importable."""
+"""Which package is tested, and on which back ends."""
 
+import importlib.util
 import os
 import sys
 from pathlib import Path
 
+import pytest
+
 os.environ.setdefault("PJRT_DEVICE", "CPU")
 
+# The installed package, never the checkout: its root would make `kernels` importable.
 _ROOT = Path(__file__).parents[1]
 sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != _ROOT]
+
+# torch_xla and PyTorch's own lazy back end cannot share a process, so a run tests one of them.
+_DEFAULT = "eager,compile," + ("xla" if importlib.util.find_spec("torch_xla") else "lazy")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--back-ends", default=_DEFAULT, help=f"to test (default: {_DEFAULT})")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # After a backward pass on the CPU, autograd has no queue for a device that is new to it.
+    if "xla" in config.getoption("--back-ends").split(","):
+        import torch_xla  # noqa: F401
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out the tests of the back ends that this run does not test."""
+    names = config.getoption("--back-ends").split(",")
+
+    def wanted(item: pytest.Item) -> bool:
+        return getattr(item, "callspec", None) is None or (
+            item.callspec.params.get("runtime", names[0]) in names
+        )
+
+    config.hook.pytest_deselected(items=[item for item in items if not wanted(item)])
+    items[:] = [item for item in items if wanted(item)]
+
+
+@pytest.fixture
+def runtime(request: pytest.FixtureRequest):
+    """A back end, by the name that the test is parametrized with."""
+    from accelsched import runtimes
+
+    return runtimes.NAMED[request.param]

@@ -1,6 +1,9 @@
-"""The CPU, eagerly: a Python float is the fastest learning rate there."""
+"""The CPU: a Python float is the fastest learning rate there, a tensor what torch.compile needs."""
 
 from __future__ import annotations
+
+import torch
+from torch import Tensor
 
 from accelsched.runtimes.base import Runtime
 
@@ -10,3 +13,10 @@ class Cpu(Runtime):
 
     name = "eager"
     on_device = False
+
+    def settled(self, state: Tensor) -> Tensor:
+        # torch.compile (2.4 to 2.13) takes a plain 0-dim float64 tensor on the CPU for a Python
+        # number, and in-place writes to it are dropped without a word. A Parameter is not plain.
+        if state.dtype == torch.float64 and state.dim() == 0:
+            return torch.nn.Parameter(state, requires_grad=False)
+        return state

@@ -6,7 +6,10 @@ they are replaced by equal ones that stay in the graph.
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import math
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -32,10 +35,14 @@ class Lazy(Runtime):
     ) -> Evaluate:
         return traced(evaluation, device, _in_graph())
 
-    def device(self) -> torch.device:
-        import torch._lazy.ts_backend
+    def available(self) -> str | None:
+        # Both register themselves as the one lazy back end of the process.
+        if "torch_xla" in sys.modules:
+            return "PyTorch's lazy back end crashes in a process that has imported torch_xla"
+        return None
 
-        torch._lazy.ts_backend.init()
+    def device(self) -> torch.device:
+        _initialize()
         return torch.device("lazy")
 
     def finish_step(self) -> None:
@@ -57,24 +64,53 @@ class Lazy(Runtime):
         return Counters(
             compiles=compiled,
             executions=compiled + counts.get("CachedCompile", 0),
+            to_device=counts.get("DeviceDataCacheMiss", 0),
             from_device=fallbacks.get("aten::_local_scalar_dense", 0),
             fallbacks=sum(fallbacks.values()),
         )
 
 
+@functools.cache
+def _initialize() -> None:
+    import torch._lazy.ts_backend
+
+    # It may be registered once in a process, and the user may have done so.
+    with contextlib.suppress(RuntimeError):
+        torch._lazy.ts_backend.init()
+
+
 def _in_graph() -> dict[Any, Callable[..., Tensor]]:
-    """For each operation that would leave the graph, an equal one that does not."""
+    """For each operation that would leave the graph, an equal one that does not.
+
+    New tensors are made of ones that are there: an empty 0-dim tensor is uploaded with what its
+    memory held, and where that equals another number of the graph, the graph is another one.
+    """
     aten = torch.ops.aten
     return {
+        aten.zeros_like.default: _zeros_like,
         aten.where.self: _where,
-        aten.sin.default: lambda x: torch.cos(x - math.pi / 2),
+        aten.sin.default: _sin,
+        aten.log1p.default: _log1p,
         aten.expm1.default: lambda x: torch.tanh(x / 2) * (torch.exp(x) + 1),
         aten.floor_divide.default: _floor_divide,
-        aten.pow.Scalar: lambda base, exponent: torch.pow(
-            torch.full_like(exponent, base), exponent
-        ),
+        aten.pow.Scalar: lambda base, exponent: torch.pow(exponent * 0 + base, exponent),
         aten.clamp.Tensor: _clamp,
     }
+
+
+def _zeros_like(like: Tensor, dtype: torch.dtype | None = None, **_: Any) -> Tensor:
+    return (like * 0).to(dtype or like.dtype)
+
+
+def _sin(x: Tensor) -> Tensor:
+    # pi / 2 is not a float64 number; what is missing of it, cos(math.pi / 2), would be left at 0.
+    return torch.cos(x - math.pi / 2) - math.cos(math.pi / 2) * torch.cos(x)
+
+
+def _log1p(x: Tensor) -> Tensor:
+    # The rounding of 1 + x is known, and so is what it does to the logarithm.
+    shifted = 1 + x
+    return torch.log(shifted) - ((shifted - 1) - x) / shifted.clamp(min=2.0**-53)
 
 
 def _where(condition: Tensor, value: Tensor, other: Tensor) -> Tensor:

@@ -1,16 +1,51 @@
-"""Many schedules that differ in numbers only, evaluated as one over a vector of param groups."""
+"""The schedules of all param groups as few: those that differ in numbers only are one.
+
+A vector of G numbers in the place of a number costs a graph no more operations than the number.
+"""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from accelsched import runtimes
 from accelsched.schedules import terms
 from accelsched.schedules.base import Kind, Schedule, kinds
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """The schedules of some groups that are evaluated at once, for values of one dtype."""
+
+    schedules: tuple[Schedule, ...]
+    dtype: torch.dtype
+    positions: tuple[int, ...]
+
+
+def buckets(schedules: Sequence[Schedule], dtypes: Sequence[torch.dtype]) -> list[Bucket]:
+    """The schedules of all groups, in as few buckets as their structures allow."""
+    alike: dict[Any, list[int]] = {}
+    for position, (schedule, dtype) in enumerate(zip(schedules, dtypes, strict=True)):
+        alike.setdefault((structure(schedule), dtype), []).append(position)
+    return [
+        Bucket(tuple(schedules[i] for i in positions), dtype, tuple(positions))
+        for (_, dtype), positions in alike.items()
+    ]
+
+
+class Evaluation:
+    """The values of buckets at a step, on a device: for each a tensor of shape [] or [G]."""
+
+    def __init__(self, buckets: Sequence[Bucket], device: torch.device) -> None:
+        self._stacked = [(stack(bucket.schedules, device), bucket.dtype) for bucket in buckets]
+
+    def __call__(self, counter: Tensor) -> list[Tensor]:
+        return [schedule.formula(counter).to(dtype) for schedule, dtype in self._stacked]
 
 
 def structure(schedule: Schedule) -> tuple[Any, ...]:

@@ -1,0 +1,368 @@
+"""Real training on each back end: its own counters, the learning rates, the weights."""
+
+import copy
+import warnings
+
+import pytest
+import torch
+from binding import EVERY
+from training import Run, eager_result
+
+from accelsched import Scheduler, SynchronizationWarning, reference, runtimes
+from accelsched.lr_scheduler import CosineDecayLR, LambdaLR, LinearLR, SequentialLR
+from accelsched.optimizers import _OPTIONS
+from accelsched.runtimes import Counters
+from accelsched.schedules import CosineDecay, Lambda, Linear, Tabulated
+
+STEPS, WARM_UP = 200, 5
+SCHEDULERS = pytest.mark.parametrize("make", EVERY.values(), ids=EVERY)
+# One group for each class, all in one run: the tag of a group is the name of its class.
+ALL_GROUPS = [{"tags": name, "adjust_learning_rate": 0.5} for name in EVERY]
+
+
+@pytest.fixture(autouse=True)
+def nothing_compiled_before():
+    """Dynamo gives a function up that was compiled eight times, in other tests too."""
+    torch._dynamo.reset()
+
+
+def on(*names):
+    return pytest.mark.parametrize("runtime", names, indirect=True)
+
+
+LAZY = on("xla", "lazy")
+EVERYWHERE = on("eager", "compile", "xla", "lazy")
+
+
+def curve(schedule):
+    return lambda step: reference.value(schedule, step)
+
+
+def rounding(weights, steps):
+    """How far two float64 runs of SGD may drift apart.
+
+    A step of it on this least-squares problem does not lengthen a difference (the learning rates
+    are below 2 over the largest curvature, which is below 2), so the roundings of the steps add
+    up: some 64 each (two dot products of 16 and 8 terms, the momentum, the update), each 2**-53
+    of numbers below max(1, |weight|); momentum 0.5 lets a rounding act twice.
+    """
+    return 2 * steps * 64 * 2.0**-53 * max(1.0, weights.abs().max().item())
+
+
+def expected(runtime, steps, executions=None):
+    """What a run with a constant learning rate costs, once it is warm."""
+    counted = runtime.name in ("xla", "lazy")
+    return Counters(executions=(executions or steps) if counted else 0)
+
+
+@EVERYWHERE
+@SCHEDULERS
+def test_sgd_costs_what_a_constant_learning_rate_costs(runtime, make):
+    constant = Run(runtime, "SGD", None)
+    constant.train(WARM_UP)
+    scheduled = Run(runtime, "SGD", make)
+    scheduled.train(WARM_UP)
+    cost = scheduled.train(STEPS)
+    assert cost == constant.train(STEPS) == expected(runtime, STEPS)
+    (scheduler,) = scheduled.schedulers
+    (schedule,) = scheduler.schedules
+    steps = WARM_UP + STEPS
+    assert scheduler.last_epoch == steps
+    assert scheduled.rates() == pytest.approx([reference.value(schedule, steps)], rel=1e-12)
+    want = eager_result("SGD", [curve(schedule)], steps, [{}])
+    assert (scheduled.result() - want).abs().max() <= rounding(want, steps)
+
+
+def one_each(optimizer):
+    """Every class at once, each on the group of its name."""
+    tagged = []
+    for name, make in EVERY.items():
+        other = torch.optim.SGD([torch.zeros(1)], lr=0.1)
+        schedule = make(other).schedules[0]
+        tagged.append(Scheduler(optimizer, schedule, param_group_tags=name))
+    return tagged
+
+
+@EVERYWHERE
+def test_adamw_costs_what_a_constant_learning_rate_costs(runtime):
+    # PyTorch's own AdamW has no capturable=True on "lazy" and synchronizes there.
+    kind = "TensorAdamW" if runtime.name == "lazy" else "AdamW"
+    constant = Run(runtime, kind, None, ALL_GROUPS)
+    constant.train(WARM_UP)
+    scheduled = Run(runtime, kind, one_each, ALL_GROUPS)
+    scheduled.train(WARM_UP)
+    cost = scheduled.train(STEPS)
+    assert cost == constant.train(STEPS) == expected(runtime, STEPS)
+    steps = WARM_UP + STEPS
+    schedules = [scheduler.schedules[0] for scheduler in scheduled.schedulers]
+    assert scheduled.rates() == pytest.approx(
+        [reference.value(schedule, steps) for schedule in schedules], rel=1e-12, abs=1e-300
+    )
+    curves = [curve(schedule) for schedule in schedules]
+    want = eager_result(kind, curves, steps, ALL_GROUPS)
+    unit = 2.0**-53 * 64 if kind == "TensorAdamW" else 2.0**-24
+    rounded = eager_result(kind, [rounded_up(c, unit) for c in curves], steps, ALL_GROUPS)
+    drift, allowed = (scheduled.result() - want).abs(), (rounded - want).abs()
+    assert (drift.amax(1) <= allowed.amax(1) + rounding(want, steps)).all()
+
+
+def rounded_up(curve, unit):
+    """The learning rates of a run of AdamW whose bias corrections are all rounded the same way.
+
+    Where PyTorch traces, AdamW takes 1 - beta ** t in float32: half a unit for beta, which t
+    multiplies, and two units for the power and the difference, over the difference itself. The
+    update is relatively off by that for the first moment and by half of it for the second. All
+    of the roundings in one direction move the weights further than roundings do.
+    """
+
+    def value(step):
+        t = step + 1
+        first, second = ((2 + t * b**t / 2) * unit / (1 - b**t) for b in (0.9, 0.999))
+        return curve(step) * (1 + first + second / 2)
+
+    return value
+
+
+@LAZY
+def test_ten_steps_in_one_graph(runtime):
+    run = Run(runtime, "SGD", EVERY["SequentialLR"])
+    run.train(20, steps_in_a_graph=10)
+    assert run.train(STEPS, steps_in_a_graph=10) == Counters(executions=STEPS // 10)
+    (scheduler,) = run.schedulers
+    assert scheduler.last_epoch == STEPS + 20
+    want = eager_result("SGD", [curve(scheduler.schedules[0])], STEPS + 20, [{}])
+    assert (run.result() - want).abs().max() <= rounding(want, STEPS + 20)
+
+
+@EVERYWHERE
+@SCHEDULERS
+def test_every_learning_rate_along_the_way(runtime, make):
+    """In float32, as models have it: the float64 value rounded once."""
+    device = runtime.device()
+    lr = torch.tensor(0.01) if device.type == "cpu" else 0.01
+    groups = [
+        {"params": [torch.zeros(2, device=device)], "adjust_learning_rate": f} for f in (1, 0.3)
+    ]
+    optimizer = torch.optim.SGD(groups, lr=lr)
+    scheduler = make(optimizer)
+    step = scheduler.step
+    if runtime.name == "compile":
+        step = torch.compile(step, fullgraph=True, backend="aot_eager")
+    for count in range(STEPS):
+        for group, schedule in zip(optimizer.param_groups, scheduler.schedules, strict=True):
+            assert group["lr"].dtype == torch.float32
+            want = reference.value(schedule, count)
+            # Half an ulp for the rounding, and all of one where the two round apart.
+            assert group["lr"].item() == pytest.approx(want, rel=2**-23, abs=1e-12), count
+        step()
+        runtime.finish_step()
+
+
+@SCHEDULERS
+def test_a_step_is_one_graph_that_is_never_compiled_again(make):
+    from torch._dynamo.utils import counters
+
+    torch._dynamo.reset()
+    optimizer = torch.optim.SGD([torch.zeros(2)], lr=torch.tensor(0.01))
+    scheduler = make(optimizer)
+    before = counters["stats"]["unique_graphs"]
+    step = torch.compile(scheduler.step, fullgraph=True, backend="aot_eager")
+    with torch._dynamo.config.patch(error_on_recompile=True):
+        for _ in range(50):
+            step()
+    assert counters["stats"]["unique_graphs"] == before + 1
+    assert scheduler.last_epoch == 50
+
+
+@on("compile")
+def test_the_default_compiler_computes_the_same(runtime):
+    run = Run(runtime, "SGD", EVERY["SequentialLR"], backend="inductor")
+    run.train(WARM_UP)
+    assert run.train(STEPS) == Counters()
+    (schedule,) = run.schedulers[0].schedules
+    want = eager_result("SGD", [curve(schedule)], WARM_UP + STEPS, [{}])
+    assert (run.result() - want).abs().max() <= rounding(want, WARM_UP + STEPS)
+
+
+# The comparison itself.
+
+
+def test_a_learning_rate_that_is_off_is_seen_in_the_weights():
+    run = Run(runtimes.NAMED["eager"], "SGD", lambda o: LinearLR(o, 0.0, 0.05, 100))
+    run.train(STEPS)
+    wrong = Linear(0.0, 0.05 * (1 + 2.0**-24), 100)  # one rounding to float32
+    want = eager_result("SGD", [curve(wrong)], STEPS, [{}])
+    assert (run.result() - want).abs().max() > 4 * rounding(want, STEPS)
+
+
+@LAZY
+def test_a_learning_rate_from_the_host_is_seen_in_the_counters(runtime):
+    """torch's own scheduler on a float: the counters that the tests above compare count it."""
+    run = Run(runtime, "SGD", lambda o: torch.optim.lr_scheduler.CosineAnnealingLR(o, 100))
+    run.train(WARM_UP)
+    assert run.train(50) != expected(runtime, 50)
+
+
+# State on a device.
+
+
+@LAZY
+def test_a_state_goes_from_device_to_device(runtime):
+    device = runtime.device()
+
+    def make(where, lr):
+        optimizer = torch.optim.SGD([torch.zeros(1, device=where)], lr=lr)
+        return optimizer, EVERY["SequentialLR nested"](optimizer)
+
+    _, saved = make("cpu", torch.tensor(0.1))
+    saved.last_epoch = 37
+    optimizer, loaded = make(device, 0.1)
+    cell = optimizer.param_groups[0]["lr"]
+    loaded.load_state_dict(saved.state_dict())
+    assert loaded.state_dict() == saved.state_dict()
+    for _ in range(70):
+        assert optimizer.param_groups[0]["lr"] is cell
+        want = saved.optimizer.param_groups[0]["lr"].item()
+        assert cell.item() == pytest.approx(want, rel=2**-23)
+        loaded.step()
+        saved.step()
+
+
+@LAZY
+def test_loading_costs_no_compile_once_warm(runtime):
+    run = Run(runtime, "SGD", EVERY["CosineDecayLR"])
+    run.train(WARM_UP)
+    (scheduler,) = run.schedulers
+    scheduler.load_state_dict(scheduler.state_dict())
+    run.train(WARM_UP)
+    assert run.train(20) == Counters(executions=20)
+
+
+@LAZY
+def test_a_copy_on_a_device_goes_its_own_way(runtime):
+    optimizer = torch.optim.SGD([torch.zeros(1, device=runtime.device())], lr=0.1)
+    scheduler = LinearLR(optimizer, 0.0, 1.0, 10)
+    new_optimizer, copied = copy.deepcopy((optimizer, scheduler))
+    copied.step()
+    assert new_optimizer.param_groups[0]["lr"].item() == pytest.approx(0.1)
+    assert optimizer.param_groups[0]["lr"].item() == 0.0
+
+
+@on("xla")
+def test_a_counter_that_equals_a_constant_of_the_graph_counts_on(runtime):
+    """backend="openxla" takes a fresh 0-dim tensor for an equal constant: state must not be one."""
+    device = runtime.device()
+    optimizer = torch.optim.SGD([torch.zeros(1, device=device)], lr=0.25)
+    scheduler = Scheduler(optimizer, Linear(0.0, 0.25, 7).then(Linear(0.25, 0.0, 9), at=7))
+    scheduler.last_epoch = 7
+    step = torch.compile(scheduler.step, backend="openxla")
+    for count in range(7, 16):
+        assert scheduler.last_epoch == count
+        want = reference.value(scheduler.schedules[0], count)
+        assert optimizer.param_groups[0]["lr"].item() == pytest.approx(want, rel=2**-23)
+        step()
+
+
+# Functions of the user's own.
+
+
+@LAZY
+def test_a_function_that_makes_tensors_sends_them_once(runtime):
+    class Given(LambdaLR):
+        def set_value_lambda(self):
+            return lambda step: torch.pow(torch.tensor(0.95, device=step.device), step)
+
+    run = Run(runtime, "SGD", lambda o: Given(o, 0.05))
+    run.train(WARM_UP)
+    assert run.train(50) == Counters(executions=50)
+    # The function's own constant is a float32 number.
+    base = float(torch.tensor(0.95))
+    assert run.rates() == pytest.approx([0.05 * base**55], rel=1e-6)
+
+
+@LAZY
+def test_a_function_that_reads_the_step_is_refused_with_the_way_out(runtime):
+    optimizer = torch.optim.SGD([torch.zeros(1, device=runtime.device())], lr=0.1)
+    with pytest.raises(ValueError, match="Tabulated"):
+        Scheduler(optimizer, Lambda(0.1, (lambda step: min(step / 10, 1.0),)))
+    assert optimizer.param_groups[0]["lr"] == 0.1
+    table = Tabulated(lambda step: 0.1 * min(step / 10, 1.0), 20)
+    Scheduler(optimizer, table).step()
+    assert optimizer.param_groups[0]["lr"].item() == pytest.approx(0.01)
+
+
+# Optimizers that read the value.
+
+
+def with_options(name, device, options):
+    shape = (4, 4) if name == "Muon" else (4,)
+    parameters = [torch.nn.Parameter(torch.ones(shape, device=device)) for _ in range(2)]
+    return getattr(torch.optim, name)(parameters, lr=0.01, **options)
+
+
+AVAILABLE = [name for name in _OPTIONS if hasattr(torch.optim, name)]
+
+
+@on("xla")
+@pytest.mark.parametrize("name", AVAILABLE)
+def test_the_option_that_is_named_cures_the_optimizer(runtime, name):
+    options = _OPTIONS[name]
+    if options is None:
+        optimizer = with_options(name, runtime.device(), {})
+        with pytest.warns(SynchronizationWarning, match="no option"):
+            CosineDecayLR(optimizer, 0.01, 0.0, 100)
+        return
+    if options:
+        missing = ", ".join(f"{option}=True" for option in options)
+        with pytest.warns(
+            SynchronizationWarning, match=f"{name} reads 'lr'.*build it with {missing}"
+        ):
+            CosineDecayLR(with_options(name, runtime.device(), {}), 0.01, 0.0, 100)
+    optimizer = with_options(name, runtime.device(), options)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        scheduler = CosineDecayLR(optimizer, 0.01, 0.0, 100)
+
+    def step():
+        for parameter in optimizer.param_groups[0]["params"]:
+            parameter.grad = parameter.detach() * 0.1
+        optimizer.step()
+        scheduler.step()
+        runtime.finish_step()
+
+    for _ in range(WARM_UP):
+        step()
+    runtime.wait()
+    before = runtime.counters()
+    for _ in range(30):
+        step()
+    runtime.wait()
+    assert runtime.counters() - before == Counters(executions=30)
+
+
+@LAZY
+def test_sgd_with_foreach_is_told_to_do_without(runtime):
+    optimizer = with_options("SGD", runtime.device(), {"foreach": True})
+    with pytest.warns(SynchronizationWarning, match="without foreach=True"):
+        CosineDecayLR(optimizer, 0.01, 0.0, 100)
+
+
+@on("lazy")
+def test_capturable_is_not_recommended_where_pytorch_refuses_it(runtime):
+    optimizer = with_options("AdamW", runtime.device(), {})
+    with pytest.warns(SynchronizationWarning, match="no option that helps there"):
+        CosineDecayLR(optimizer, 0.01, 0.0, 100)
+
+
+@LAZY
+def test_another_key_is_said_to_be_read(runtime):
+    optimizer = with_options("SGD", runtime.device(), {})
+    with pytest.warns(SynchronizationWarning, match="scheduled 'weight_decay'"):
+        Scheduler(optimizer, CosineDecay(0.1, 0.0, 100), key="weight_decay")
+
+
+def test_the_cpu_is_told_nothing():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        optimizer = torch.optim.AdamW([torch.zeros(1)], lr=torch.tensor(0.1))
+        SequentialLR(optimizer, [LinearLR(optimizer, 0.0, 1.0, 5)], []).step()
