@@ -21,13 +21,18 @@ from typing import Any
 
 def value(schedule: Any, step: int) -> float:
     """The value of a schedule object (a dataclass) at one step."""
-    name = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", type(schedule).__name__).lower()
+    fields = [f.name for f in dataclasses.fields(schedule) if f.init]
+    given = {name: _plain(getattr(schedule, name)) for name in fields}
+    return float(function_of(type(schedule))(step, **given))
+
+
+def function_of(schedule_class: type) -> Callable[..., float]:
+    """The function of this module for a schedule class, by its name."""
+    name = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", schedule_class.__name__).lower()
     if keyword.iskeyword(name) or hasattr(builtins, name):
         name += "_"
-    fields = [f for f in dataclasses.fields(schedule) if f.init]
-    return float(
-        globals()[name](step, **{f.name: _plain(getattr(schedule, f.name)) for f in fields})
-    )
+    function: Callable[..., float] = globals()[name]
+    return function
 
 
 def _plain(field: Any) -> Any:

@@ -24,7 +24,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     # After a backward pass on the CPU, autograd has no queue for a device that is new to it.
     if "xla" in config.getoption("--back-ends").split(","):
-        import torch_xla  # noqa: F401
+        import torch_xla
+
+        torch_xla.device()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -1,0 +1,51 @@
+# Each target builds the environment that it needs; `make clean` removes them all.
+PYTHON ?= python3
+PYTEST = PYTHONSAFEPATH=1 $(1)/bin/pytest -q
+# torch-xla has wheels for Linux only; elsewhere the newest torch does.
+ON_LINUX := $(filter Linux,$(shell uname -s))
+TORCH := $(if $(ON_LINUX),'torch==2.9.*' 'torch-xla==2.9.*','torch>=2.4')
+BACK_END := $(if $(ON_LINUX),xla,compile)
+
+.PHONY: demo test check test-latest test-cerebras clean
+.DEFAULT_GOAL := test
+
+demo: .venv/installed
+	.venv/bin/accelsched demo
+
+test: .venv/installed check
+	$(call PYTEST,.venv) tests/test_runtimes.py --back-ends lazy
+	$(call PYTEST,.venv) tests --ignore=tests/cerebras --back-ends eager,compile,$(BACK_END)
+
+check: .venv/installed
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+
+test-latest: .venv-latest/installed
+	$(call PYTEST,.venv-latest) tests --ignore=tests/cerebras
+
+test-cerebras: .venv-cerebras/installed
+	$(call PYTEST,.venv-cerebras) tests/cerebras tests/test_schedules.py tests/test_scheduler.py \
+		tests/test_lr_scheduler.py tests/test_golden.py tests/test_state.py
+
+# torch is named in full, or pip takes the newest there is, with CUDA.
+.venv/installed: pyproject.toml
+	$(PYTHON) -m venv .venv
+	.venv/bin/pip install --quiet $(TORCH)
+	.venv/bin/pip install --quiet --editable '.[dev]'
+	touch $@
+
+.venv-latest/installed: pyproject.toml
+	$(PYTHON) -m venv .venv-latest
+	.venv-latest/bin/pip install --quiet 'torch==2.13.0'
+	.venv-latest/bin/pip install --quiet --editable '.[test]'
+	touch $@
+
+.venv-cerebras/installed: pyproject.toml
+	$(PYTHON) -m venv .venv-cerebras
+	.venv-cerebras/bin/pip install --quiet 'cerebras-pytorch==2.10.0'
+	.venv-cerebras/bin/pip install --quiet --editable '.[test]'
+	touch $@
+
+clean:
+	rm -rf .venv .venv-latest .venv-cerebras build dist *.egg-info
