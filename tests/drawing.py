@@ -22,11 +22,9 @@ CLASSES = [
     if issubclass(cls, Schedule) and cls is not Schedule
 ]
 
-# Values of learning rates, decays and fractions: not negative, and wide.
-numbers = st.one_of(
-    st.sampled_from([0.0, 1e-5, 0.1, 0.5, 0.99999, 1.0, 3.0]),
-    st.floats(1e-6, 2.0, allow_subnormal=False),
-)
+# Values of learning rates, decays and fractions. None above 1: what grows overflows somewhere
+# before step 2**40, and what is left of a product of infinities depends on the order.
+numbers = st.one_of(st.sampled_from([0.0, 1e-5, 0.1, 0.5, 0.99999, 1.0]), st.floats(1e-6, 1.0))
 whole = st.one_of(st.integers(1, 50), st.integers(1, 10**6), st.integers(1, 2**40))
 milestones = st.lists(st.one_of(st.integers(0, 100), st.integers(0, 2**40)), max_size=4).map(sorted)
 functions = st.sampled_from(
