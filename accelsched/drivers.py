@@ -68,10 +68,10 @@ class GraphDriver:
         self._runtime = runtimes.of(self._device)
         self._counter = self._state(count, torch.int64, self._device)
         # All that can fail comes before the optimizer is touched.
-        self.use(schedules)
-        self.current()
+        alike, evaluate = self._lowered(schedules)
+        evaluate(self._counter)
         self._cells = [self._cell(index) for index in slots.indices]
-        self._assign_cells()
+        self._follow(alike, evaluate)
         self.write()
         self.install()
 
@@ -91,16 +91,18 @@ class GraphDriver:
 
     def use(self, schedules: Sequence[Schedule]) -> None:
         """Evaluate other schedules from the next step on, one for each group."""
-        dtypes = [_dtype(group, self._slots.key) for group in self._slots.groups()]
-        self._buckets = buckets(schedules, dtypes)
-        with torch.no_grad():
-            self._evaluate = self._runtime.lowered(partial(Evaluation, self._buckets), self._device)
-        if hasattr(self, "_cells"):
-            self._assign_cells()
+        self._follow(*self._lowered(schedules))
 
-    def _assign_cells(self) -> None:
-        """Lists of tensors, since an index held in a Python attribute is no constant to Dynamo."""
-        self._cells_of = [[self._cells[i] for i in bucket.positions] for bucket in self._buckets]
+    def _lowered(self, schedules: Sequence[Schedule]) -> tuple[list[Bucket], runtimes.Evaluate]:
+        dtypes = [_dtype(group, self._slots.key) for group in self._slots.groups()]
+        alike = buckets(schedules, dtypes)
+        with torch.no_grad():
+            return alike, self._runtime.lowered(partial(Evaluation, alike), self._device)
+
+    def _follow(self, alike: list[Bucket], evaluate: runtimes.Evaluate) -> None:
+        self._buckets, self._evaluate = alike, evaluate
+        # Lists of tensors, since an index held in a Python attribute is no constant to Dynamo.
+        self._cells_of = [[self._cells[i] for i in bucket.positions] for bucket in alike]
 
     def step(self) -> None:
         with torch.no_grad():

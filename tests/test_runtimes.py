@@ -263,6 +263,17 @@ def test_a_counter_that_equals_a_constant_of_the_graph_counts_on(runtime):
         step()
 
 
+@LAZY
+def test_a_loaded_optimizer_keeps_the_cells(runtime):
+    optimizer = torch.optim.SGD([torch.zeros(1, device=runtime.device())], lr=0.1)
+    scheduler = LinearLR(optimizer, 0.0, 1.0, 10)
+    cell = optimizer.param_groups[0]["lr"]
+    optimizer.load_state_dict(optimizer.state_dict())
+    scheduler.step()
+    assert optimizer.param_groups[0]["lr"] is cell
+    assert cell.item() == pytest.approx(0.1)
+
+
 # Functions of the user's own.
 
 
