@@ -142,10 +142,11 @@ class Cyclic(Schedule):
         return terms.blend(self.base_value, self.max_value, height, depth)
 
     def _scale(self, step: Tensor, period: int) -> Tensor:
-        counted = step if self.scale_mode == "iterations" else step // period + 1
+        by_step = self.scale_mode == "iterations"
+        counted = terms.real(step) if by_step else terms.quotient(step, period) + 1.0
         if self.mode == "triangular2":
-            return terms.power(0.5, terms.real(counted - 1))
-        return terms.power(self.gamma, terms.real(counted))
+            return terms.power(0.5, counted - 1.0)
+        return terms.power(self.gamma, counted)
 
 
 @dataclass(frozen=True)

@@ -90,7 +90,7 @@ def _span(step: Tensor, total: int, cycle: bool) -> tuple[Tensor, int | Tensor]:
     """The step, held at the end of its span, and the length of that span."""
     if not cycle:
         return step.clamp(max=total), total
-    return step, ((step + (total - 1)) // total).clamp(min=1) * total
+    return step, (step + (-step) % total).clamp(min=total)
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ class Exponential(Schedule):
 
     def formula(self, step: Tensor) -> Tensor:
         if self.staircase:
-            exponent = terms.real(step // self.total_iters)
+            exponent = terms.quotient(step, self.total_iters)
         else:
             exponent = terms.real(step) / self.total_iters
         return terms.power(self.rate, exponent) * self.initial

@@ -66,7 +66,7 @@ class Step(Schedule):
         require_not_negative(self, "gamma")
 
     def formula(self, step: Tensor) -> Tensor:
-        return terms.power(self.gamma, terms.real(step // self.step_size)) * self.initial
+        return terms.power(self.gamma, terms.quotient(step, self.step_size)) * self.initial
 
 
 @dataclass(frozen=True)

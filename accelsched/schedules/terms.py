@@ -23,6 +23,15 @@ def real(steps: Tensor) -> Tensor:
     return steps.to(runtimes.real_dtype(steps.device))
 
 
+def quotient(steps: Tensor, divisor: int | Tensor) -> Tensor:
+    """``steps // divisor`` as a floating point number, exact to 2**53.
+
+    torch_xla divides integers in float32, and its ``//`` is one too many just below a multiple;
+    the remainder is exact there, and so is the division of a multiple.
+    """
+    return real(steps - steps % divisor) / divisor
+
+
 def filled(step: Tensor, value: float | Tensor) -> Tensor:
     """The same value at every step."""
     return torch.zeros_like(step, dtype=runtimes.real_dtype(step.device)) + value
