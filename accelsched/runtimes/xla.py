@@ -76,4 +76,5 @@ def _floor_divide(dividend: Tensor, divisor: Any) -> Tensor:
     if torch.result_type(dividend, divisor).is_floating_point:
         return torch.floor(dividend / divisor)
     multiple: Tensor = dividend - dividend % divisor
-    return (multiple.to(torch.float64) / divisor).to(torch.int64)
+    quotient: Tensor = multiple.to(torch.float64) / divisor
+    return quotient.to(torch.int64)
