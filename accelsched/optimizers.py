@@ -6,6 +6,7 @@ numbers are the executions and host reads of a step beside those of a constant v
 
 from __future__ import annotations
 
+import sys
 import warnings
 
 from torch.optim import Optimizer
@@ -49,9 +50,17 @@ def needs_grad(optimizer: Optimizer, index: int, key: str, runtime: Runtime) -> 
             f"{name} reads {key!r} on the host at every step on this device ({runtime.name}), and "
             f"that stops it: {remedy}",
             SynchronizationWarning,
-            stacklevel=2,
+            stacklevel=_level_of_the_caller(),
         )
     return False
+
+
+def _level_of_the_caller() -> int:
+    """The stack level of the code that built the scheduler, whichever class it is of."""
+    level, frame = 1, sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals["__name__"].startswith("accelsched."):
+        level, frame = level + 1, frame.f_back
+    return level
 
 
 def _known(optimizer: Optimizer) -> str | None:

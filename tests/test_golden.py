@@ -6,11 +6,10 @@ Where it does not, DEVIATIONS states the first step that differs, its value, and
 import math
 
 import pytest
+from float32 import UNIT, tolerance
 from golden_cases import CASES, build, recorded, uses_a_power
 
 from accelsched import ArgumentError, reference
-
-UNIT = 2.0**-24  # the relative error of one float32 rounding
 
 # case: why, the first step that differs, their value there, ours.
 CYCLE = "cycle=True has no effect there; it cycles as Keras does here"
@@ -64,20 +63,6 @@ ONLY_OURS = {"CosineAnnealingWarmRestarts/06", "ChainedLR/05", "ChainedScheduler
 
 def name(case):
     return case["id"].removeprefix("cerebras/")
-
-
-def tolerance(curve, step, peak, power):
-    """How far float32 arithmetic may carry theirs from the curve at one step.
-
-    It converts the step to float32 and works on it with some four roundings, so its value is
-    that of a step up to 4 step 2**-24 away; some 16 roundings more are of the size of the peak,
-    as its forms cancel; and a base in float32 that is raised to the step errs by step 2**-24.
-    """
-    moved = 4 * step * UNIT
-    reach = max(1, math.ceil(moved))
-    around = range(max(0, step - reach), step + reach + 1)
-    change = max(abs(curve(other) - curve(step)) for other in around) * min(1, moved)
-    return change + 16 * UNIT * peak + (step * UNIT * abs(curve(step)) if power else 0)
 
 
 def differing(case, scheduler):

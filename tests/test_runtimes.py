@@ -400,8 +400,9 @@ def test_the_option_that_is_named_cures_the_optimizer(runtime, name):
 @LAZY
 def test_sgd_with_foreach_is_told_to_do_without(runtime):
     optimizer = with_options("SGD", runtime.device(), {"foreach": True})
-    with pytest.warns(SynchronizationWarning, match="without foreach=True"):
+    with pytest.warns(SynchronizationWarning, match="without foreach=True") as caught:
         CosineDecayLR(optimizer, 0.01, 0.0, 100)
+    assert caught[0].filename == __file__
 
 
 @on("lazy")

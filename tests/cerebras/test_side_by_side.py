@@ -1,0 +1,324 @@
+"""Our classes beside the real cerebras_pytorch 2.10.0, step by step, on its CPU backend."""
+
+import inspect
+import math
+import warnings
+
+import pytest
+import torch
+from float32 import UNIT, tolerance
+
+from accelsched import ArgumentError, reference
+from accelsched import lr_scheduler as ours
+
+cstorch = pytest.importorskip(
+    "cerebras.pytorch", reason="cerebras-pytorch is installed by `make test-cerebras` only"
+)
+from cerebras.pytorch.optim import lr_scheduler as theirs  # noqa: E402
+
+STEPS = 150
+CLASSES = [name for name in ours.__all__ if name != "LRScheduler"]
+GROUPS = ({"tags": ["a"]}, {"tags": ["b"], "adjust_learning_rate": 0.25}, {})
+
+
+@pytest.fixture(autouse=True, scope="module")
+def backend():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return cstorch.backend("CPU")
+
+
+def optimizer(groups=GROUPS, kind=None):
+    """A cstorch optimizer, or one of torch; each group has its own learning rate."""
+    named = [
+        {"params": [torch.nn.Parameter(torch.ones(2))], "lr": 0.001 * (i + 1), **group}
+        for i, group in enumerate(groups)
+    ]
+    return (kind or cstorch.optim.SGD)(named, lr=0.001)
+
+
+def rates(opt):
+    return [float(group["lr"]) for group in opt.param_groups]
+
+
+def sequence(module, opt, **more):
+    children = [
+        module.LinearLR(opt, 0.001, 0.08, 12, **more),
+        module.ConstantLR(opt, 0.08, **more),
+        module.CosineDecayLR(opt, 0.08, 0.002, 70, **more),
+    ]
+    return module.SequentialLR(opt, children, [12, 40], **more)
+
+
+# Where theirs does what it documents: (make, whether a float32 base is raised to the step).
+ALIKE = {
+    "ConstantLR": (lambda m, o: m.ConstantLR(o, 0.07), False),
+    "ConstantLR tags": (lambda m, o: m.ConstantLR(o, 0.07, param_group_tags="a"), False),
+    "ConstantLR untagged": (lambda m, o: m.ConstantLR(o, 0.07, param_group_tags=[None]), False),
+    "PolynomialLR": (lambda m, o: m.PolynomialLR(o, 0.2, 0.03, 77, power=2.5), False),
+    "PolynomialLR rising": (lambda m, o: m.PolynomialLR(o, 0.0, 0.3, 33, power=0.7), False),
+    "LinearLR": (lambda m, o: m.LinearLR(o, 0.3, 0.05, 90), False),
+    "LinearLR warm-up": (lambda m, o: m.LinearLR(o, 0.0, 0.06, 60, param_group_tags=["b"]), False),
+    "ExponentialLR": (lambda m, o: m.ExponentialLR(o, 0.2, 13, 0.8), True),
+    "ExponentialLR stairs": (lambda m, o: m.ExponentialLR(o, 0.2, 13, 0.8, staircase=True), True),
+    "InverseExponentialTimeDecayLR": (
+        lambda m, o: m.InverseExponentialTimeDecayLR(o, 0.2, 1, 21, 0.4),
+        False,
+    ),
+    "InverseExponentialTimeDecayLR squared": (
+        lambda m, o: m.InverseExponentialTimeDecayLR(o, 0.2, 2, 640, 0.4, staircase=True),
+        False,
+    ),
+    "InverseSquareRootDecayLR": (lambda m, o: m.InverseSquareRootDecayLR(o, 0.3, 1.7, 25), False),
+    "CosineDecayLR": (lambda m, o: m.CosineDecayLR(o, 0.11, 0.007, 123), False),
+    "SequentialLR": (sequence, False),
+    "SequentialLR tags": (lambda m, o: sequence(m, o, param_group_tags=["a", None]), False),
+    "SequentialLR of a chain": (
+        lambda m, o: m.SequentialLR(
+            o,
+            [
+                m.ConstantLR(o, 0.02),
+                m.ChainedLR([m.ExponentialLR(o, 0.1, 5, 0.9), m.StepLR(o, 0.1, 20, 0.5)]),
+            ],
+            [30],
+        ),
+        True,
+    ),
+    "PiecewiseConstantLR": (
+        lambda m, o: m.PiecewiseConstantLR(o, [0.3, 0.2, 0.25], [31, 32]),
+        False,
+    ),
+    "MultiStepLR": (lambda m, o: m.MultiStepLR(o, 0.4, 0.7, [9, 29, 99]), True),
+    "StepLR": (lambda m, o: m.StepLR(o, 0.4, 17, 0.6), True),
+    "CosineAnnealingLR": (lambda m, o: m.CosineAnnealingLR(o, 0.2, 37, 0.01), False),
+    "CosineAnnealingWarmRestarts in its first period": (
+        lambda m, o: m.CosineAnnealingWarmRestarts(o, 0.2, STEPS + 10, eta_min=0.01),
+        False,
+    ),
+    "MultiplicativeLR": (lambda m, o: m.MultiplicativeLR(o, 0.3, 0.985), True),
+    "ChainedLR": (
+        lambda m, o: m.ChainedLR(
+            [
+                m.ConstantLR(o, 0.2),
+                m.ExponentialLR(o, 0.5, 9, 0.9),
+                m.CosineDecayLR(o, 0.3, 0.1, 80),
+            ]
+        ),
+        True,
+    ),
+    "ChainedScheduler": (
+        lambda m, o: m.ChainedScheduler(
+            [m.MultiStepLR(o, 0.2, 0.5, [40]), m.StepLR(o, 1.0, 50, 0.3)]
+        ),
+        True,
+    ),
+    "CyclicLR": (lambda m, o: m.CyclicLR(o, 0.01, 0.2, 11, 19), True),
+    "CyclicLR triangular2": (lambda m, o: m.CyclicLR(o, 0.01, 0.2, 16, mode="triangular2"), True),
+    "CyclicLR exp_range": (
+        lambda m, o: m.CyclicLR(o, 0.01, 0.2, 16, mode="exp_range", gamma=0.99),
+        True,
+    ),
+    "OneCycleLR": (lambda m, o: m.OneCycleLR(o, 0.01, 0.2, STEPS + 1, 0.4, 50.0), False),
+    "OneCycleLR in three lines": (
+        lambda m, o: m.OneCycleLR(
+            o, 0.01, 0.2, STEPS + 1, three_phase=True, anneal_strategy="linear"
+        ),
+        False,
+    ),
+    "ScalePerParamLR": (lambda m, o: m.ScalePerParamLR(o, sequence(m, o)), False),
+    "ScalePerParamLR of a chain": (
+        lambda m, o: m.ScalePerParamLR(
+            o, m.ChainedLR([m.CosineDecayLR(o, 0.2, 0.1, 80), m.StepLR(o, 0.2, 30, 0.5)])
+        ),
+        True,
+    ),
+}  # fmt: skip
+
+
+def compare(mine, other, power, steps=STEPS):
+    """Step both, and yield (step, group, theirs, ours, tolerance) wherever they are driven."""
+    curves = dict(zip(mine.slots.indices, mine.schedules, strict=True))
+    peak = max(reference.value(s, t) for s in curves.values() for t in range(steps + 1))
+    for step in range(steps + 1):
+        pairs = zip(rates(other.optimizer), rates(mine.optimizer), strict=True)
+        for index, (their_rate, my_rate) in enumerate(pairs):
+            if index not in curves:
+                assert their_rate == my_rate == 0.001 * (index + 1)
+                continue
+
+            def curve(t, schedule=curves[index]):
+                return reference.value(schedule, t)
+
+            yield step, index, their_rate, my_rate, tolerance(curve, step, peak, power)
+        mine.step()
+        other.step()
+
+
+@pytest.mark.parametrize("kind", ["torch", "cstorch"])
+@pytest.mark.parametrize(("make", "power"), ALIKE.values(), ids=ALIKE)
+def test_values_step_by_step(make, power, kind):
+    mine = make(ours, optimizer(kind=torch.optim.SGD if kind == "torch" else None))
+    other = make(theirs, optimizer())
+    for step, index, their_rate, my_rate, allowed in compare(mine, other, power):
+        assert abs(their_rate - my_rate) <= allowed, (step, index)
+
+
+def test_lambda_with_one_function():
+    class Mine(ours.LambdaLR):
+        def set_value_lambda(self):
+            return [lambda step: 1 / (step + 1)]
+
+    class Theirs(theirs.LambdaLR):
+        set_value_lambda = Mine.set_value_lambda
+
+    mine, other = Mine(optimizer(), 0.2), Theirs(optimizer(), 0.2)
+    for step, _, their_rate, my_rate, allowed in compare(mine, other, power=True):
+        assert abs(their_rate - my_rate) <= allowed, step
+
+
+def test_every_class_is_compared():
+    compared = {name.split()[0] for name in ALIKE}
+    assert compared | {"LambdaLR"} == set(CLASSES)
+
+
+def test_the_comparison_can_fail():
+    mine, other = ours.CosineDecayLR(optimizer(), 0.1, 0.0, 50), theirs.CosineDecayLR(
+        optimizer(), 0.1 * (1 + 4 * 17 * UNIT), 0.0, 50
+    )  # fmt: skip
+    rows = list(compare(mine, other, power=False))
+    assert any(abs(theirs_ - mine_) > allowed for _, _, theirs_, mine_, allowed in rows)
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_signatures(name):
+    def arguments(module):
+        parameters = inspect.signature(getattr(module, name).__init__).parameters.values()
+        return [(parameter.name, parameter.default) for parameter in parameters]
+
+    assert arguments(ours) == arguments(theirs)
+
+
+# Where theirs deviates: what it does, in case a later version mends it, and what ours does.
+
+
+def after(steps, make, groups=({},)):
+    """The first group's learning rate after some steps: theirs, and ours."""
+    found = []
+    for module in (theirs, ours):
+        opt = optimizer(groups)
+        scheduler = make(module, opt)
+        for _ in range(steps):
+            scheduler.step()
+        found.append(rates(opt)[0])
+    return found
+
+
+def nested(m, o):
+    inner = m.SequentialLR(o, [m.LinearLR(o, 0.0, 0.1, 5), m.ConstantLR(o, 0.1)], [5])
+    return m.SequentialLR(o, [m.ConstantLR(o, 0.5), inner], [4])
+
+
+def chain_from_zero(m, o):
+    return m.ChainedLR([m.ConstantLR(o, 0.2), m.LinearLR(o, 0.0, 1.0, 10)])
+
+
+def scaled_in_a_sequence(m, o):
+    return m.SequentialLR(o, [m.ScalePerParamLR(o, m.ConstantLR(o, 0.1))], [])
+
+
+@pytest.mark.parametrize(
+    ("make", "steps", "their_value", "our_value"),
+    [
+        (lambda m, o: m.PolynomialLR(o, 0.1, 0.0, 20, cycle=True), 30, 0.0, 0.025),
+        (lambda m, o: m.LinearLR(o, 0.1, 0.0, 20, True), 30, 0.0, 0.025),
+        (lambda m, o: m.CosineAnnealingWarmRestarts(o, 0.1, 10), 15, 0.1, 0.05),
+        (lambda m, o: m.OneCycleLR(o, 0.004, 0.1, 100), 169, 0.1, 4e-7),
+        (lambda m, o: m.OneCycleLR(o, 0.004, 0.1, 10, pct_start=0.1), 0, math.nan, 0.1),
+        (nested, 6, 0.0, 0.04),
+        (chain_from_zero, 5, math.inf, 0.1),
+        (lambda m, o: m.LambdaLR(o, 0.1), 10, 0.1 * 0.1 * 0.95**10 / 3, 0.1 * 0.95**10 / 3),
+        (
+            lambda m, o: m.CyclicLR(
+                o, 0.0, 0.1, 10, mode="exp_range", gamma=0.9, scale_mode="cycle"
+            ),
+            10, 0.1 * 0.9**10, 0.09,
+        ),
+        (
+            lambda m, o: m.SequentialLR(
+                o, [m.LinearLR(o, 0.0, 0.1, 10), m.ConstantLR(o, 0.1)], [10], last_epoch=4
+            ),
+            0, 0.0, 0.05,
+        ),
+    ],
+)  # fmt: skip
+def test_a_deviation(make, steps, their_value, our_value):
+    found = after(steps, make)
+    assert found[0] == pytest.approx(their_value, rel=1e-5, nan_ok=True)
+    assert found[1] == pytest.approx(our_value, rel=1e-12)
+
+
+def test_scaling_is_lost_in_their_sequence():
+    assert after(3, scaled_in_a_sequence, ({"adjust_learning_rate": 0.5},)) == [
+        pytest.approx(0.1),
+        pytest.approx(0.05),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("make", "argument"),
+    [
+        (lambda m, o: m.CyclicLR(o, 0.0, 0.1, mode="square"), "mode"),
+        (lambda m, o: m.OneCycleLR(o, 0.004, 0.1, 50, anneal_strategy="sine"), "anneal_strategy"),
+        (lambda m, o: m.MultiStepLR(o, 0.1, 0.5, [10, 5]), "milestones"),
+        (lambda m, o: m.PiecewiseConstantLR(o, [0.1, 0.2, 0.3, 0.4], [5]), "learning_rates"),
+        (lambda m, o: m.CosineDecayLR(o, 0.1, 0.0, 0), "total_iters"),
+    ],
+)
+def test_what_theirs_takes_and_ours_refuses(make, argument):
+    make(theirs, optimizer())
+    with pytest.raises(ArgumentError, match=f"^{argument}="):
+        make(ours, optimizer())
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda m, o: m.CosineAnnealingWarmRestarts(o, 0.1, 10, T_mult=2),
+        lambda m, o: m.ChainedLR([m.ConstantLR(o, 0.1), m.ConstantLR(o, 0.1)]),
+    ],
+)
+def test_what_theirs_refuses_and_ours_takes(make):
+    with pytest.raises((ValueError, AttributeError)):
+        make(theirs, optimizer())
+    make(ours, optimizer()).step()
+
+
+def test_an_empty_list_of_tags_is_untagged_for_ours_only():
+    their_rate, our_rate = after(
+        1, lambda m, o: m.ConstantLR(o, 0.5, param_group_tags=[None]), ({"tags": []}, {})
+    )
+    assert (their_rate, our_rate) == (0.001, 0.5)
+
+
+def test_their_state_changes_after_it_was_saved_and_ours_does_not():
+    for module, aliased in ((theirs, True), (ours, False)):
+        scheduler = module.LinearLR(optimizer(), 0.0, 0.1, 10)
+        scheduler.step()
+        state = scheduler.state_dict()
+        before = {k: str(v) for k, v in state.items()}
+        scheduler.step()
+        assert ({k: str(v) for k, v in state.items()} != before) is aliased
+
+
+def test_a_loaded_state_sets_our_learning_rate_at_once():
+    """Theirs holds the rate of step 0 until it is stepped."""
+    for module, loaded in ((theirs, 0.0), (ours, 0.04)):
+        saved = module.LinearLR(optimizer(), 0.0, 0.1, 10)
+        for _ in range(4):
+            saved.step()
+        opt = optimizer()
+        scheduler = module.LinearLR(opt, 0.0, 0.1, 10)
+        scheduler.load_state_dict(saved.state_dict())
+        assert rates(opt) == pytest.approx([loaded] * 3)
+        scheduler.step()
+        assert rates(opt) == pytest.approx([0.05] * 3)
