@@ -1,6 +1,6 @@
 # Each target builds the environment that it needs; `make clean` removes them all.
 PYTHON ?= python3
-PYTEST = PYTHONSAFEPATH=1 $(1)/bin/pytest -q
+PYTEST = PYTHONSAFEPATH=1 $(1)/bin/pytest -q -n 2
 # torch-xla has wheels for Linux only; elsewhere the newest torch does.
 ON_LINUX := $(filter Linux,$(shell uname -s))
 TORCH := $(if $(ON_LINUX),'torch==2.9.*' 'torch-xla==2.9.*','torch>=2.4')

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from accelsched import optimizers, runtimes
 from accelsched.groups import Slots, ledger
-from accelsched.schedules import Schedule
+from accelsched.schedules import Schedule, tables
 from accelsched.schedules.stacking import Bucket, Evaluation, buckets
 
 
@@ -60,10 +60,15 @@ class GraphDriver:
     compiled and captured, and what was compiled stays valid.
     """
 
-    lowering = "graph"
-
-    def __init__(self, slots: Slots, schedules: Sequence[Schedule], count: int) -> None:
+    def __init__(
+        self,
+        slots: Slots,
+        schedules: Sequence[Schedule],
+        count: int,
+        lowering: str | None = None,
+    ) -> None:
         self._slots = slots
+        self._asked = lowering
         self._device = _device(slots.groups())
         self._runtime = runtimes.of(self._device)
         self._counter = self._state(count, torch.int64, self._device)
@@ -96,8 +101,22 @@ class GraphDriver:
     def _lowered(self, schedules: Sequence[Schedule]) -> tuple[list[Bucket], runtimes.Evaluate]:
         dtypes = [_dtype(group, self._slots.key) for group in self._slots.groups()]
         alike = buckets(schedules, dtypes)
+        self.lowering = self._asked or self._default_lowering(alike)
         with torch.no_grad():
+            if self.lowering == "table":
+                tables.require_tables(alike)
+                return alike, tables.TableEvaluation(alike, self._device)
             return alike, self._runtime.lowered(partial(Evaluation, alike), self._device)
+
+    def _default_lowering(self, alike: Sequence[Bucket]) -> str:
+        """A table where each operation of a schedule is traced at each step, if one holds it.
+
+        On torch_xla's CPU client an operation takes some 10 us of the host, and a training step
+        of a small model 300 us or less: a warm-up and a cosine add 30 operations, a table 3
+        (benchmarks/step.py). Elsewhere the formula is compiled once and needs no memory.
+        """
+        size = tables.numbers(alike) if self._runtime.traces_every_step else None
+        return "table" if size is not None and size <= tables.MAX_NUMBERS else "graph"
 
     def _follow(self, alike: list[Bucket], evaluate: runtimes.Evaluate) -> None:
         self._buckets, self._evaluate = alike, evaluate
@@ -107,16 +126,18 @@ class GraphDriver:
     def step(self) -> None:
         with torch.no_grad():
             self._counter.add_(1)
-            self.write()
+            self._write()
 
     def write(self) -> None:
         with torch.no_grad():
-            values = self._evaluate(self._counter)
-            for cells, value in zip(self._cells_of, values, strict=True):
-                for index, cell in enumerate(cells):
-                    one = value.select(0, index) if value.dim() else value
-                    # copy_ and fill_ would leave the graph on some lazy back ends.
-                    torch.add(one.to(cell.device), 0, out=cell)
+            self._write()
+
+    def _write(self) -> None:
+        for cells, value in zip(self._cells_of, self._evaluate(self._counter), strict=True):
+            for index, cell in enumerate(cells):
+                one = value.select(0, index) if value.dim() else value
+                # copy_ and fill_ would leave the graph on some lazy back ends.
+                torch.add(one.to(cell.device), 0, out=cell)
 
     def install(self) -> None:
         self._slots.write(self._cells)
@@ -152,14 +173,15 @@ def _by_position(buckets: Sequence[Bucket], values: Sequence[Any]) -> list[Any]:
 Driver = HostDriver | GraphDriver
 
 
-def driver_for(slots: Slots, lowering: str | None) -> type[HostDriver] | type[GraphDriver]:
+def driver_for(
+    slots: Slots, schedules: Sequence[Schedule], count: int, lowering: str | None
+) -> Driver:
     """The driver of a lowering; by default tensors where the value or the device asks for them."""
-    if lowering == "graph":
-        return GraphDriver
-    if lowering == "host":
-        return HostDriver
     tensor = any(isinstance(group[slots.key], Tensor) for group in slots.groups())
-    return GraphDriver if tensor or runtimes.of(_device(slots.groups())).on_device else HostDriver
+    on_device = tensor or runtimes.of(_device(slots.groups())).on_device
+    if lowering == "host" or (lowering is None and not on_device):
+        return HostDriver(slots, schedules, count)
+    return GraphDriver(slots, schedules, count, lowering)
 
 
 def _device(groups: Sequence[dict[str, Any]]) -> torch.device:

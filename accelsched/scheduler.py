@@ -32,9 +32,11 @@ class Scheduler(TorchLRScheduler):
             ``"tags"`` must hold one; None in the list stands for groups without tags. All groups
             if not given.
         last_epoch: start one step after this one.
-        lowering: ``"graph"`` for tensors on the device, ``"host"`` for Python floats. By default
-            floats if the parameters are on the CPU and the group holds a float, else tensors:
-            give the optimizer ``lr=torch.tensor(...)`` for ``torch.compile`` on the CPU.
+        lowering: ``"graph"`` evaluates the formula on the device, ``"table"`` looks the value up in
+            a table there, ``"host"`` sets Python floats. By default floats if the parameters are
+            on the CPU and the group holds a float (give the optimizer ``lr=torch.tensor(...)`` for
+            ``torch.compile`` there); else a table on the back ends that trace every step, for
+            schedules that settle within ``tables.MAX_NUMBERS`` steps; else the formula.
 
     Raises:
         ArgumentError: a value that cannot be, named with the remedy.
@@ -57,7 +59,7 @@ class Scheduler(TorchLRScheduler):
     ) -> None:
         # Not super().__init__: it patches optimizer.step and steps the scheduler.
         slots = Slots(optimizer, key, param_group_tags)
-        choices = (None, "graph", "host")
+        choices = (None, "graph", "table", "host")
         require(lowering in choices, "lowering", lowering, f"give one of {choices}")
         require(
             isinstance(last_epoch, int) and last_epoch >= -1,
@@ -70,9 +72,8 @@ class Scheduler(TorchLRScheduler):
         self.adopter: weakref.ref[Composite] | None = None
         #: Why this scheduler must not step, if it must not.
         self.refusal: str | None = None
-        self.driver: drivers.Driver = drivers.driver_for(slots, lowering)(
-            slots, self.schedules, last_epoch + 1
-        )
+        self.lowering = lowering
+        self.driver = drivers.driver_for(slots, self.schedules, last_epoch + 1, lowering)
         ledger(optimizer).enter(self)
 
     # A step, and what it came to.
@@ -134,12 +135,17 @@ class Scheduler(TorchLRScheduler):
         Args:
             schedules: they see the same step counter; what was compiled compiles once more.
         """
+        before = self.schedules
         self.schedules = _one_each(schedules, len(self.slots.indices))
         adopter = _alive(self.adopter)
-        if adopter is not None:
-            adopter.recompose()
-        else:
-            self.driver.use(self.schedules)
+        try:
+            if adopter is not None:
+                adopter.recompose()
+            else:
+                self.driver.use(self.schedules)
+        except ArgumentError:
+            self.schedules = before
+            raise
 
     # State.
 
@@ -176,7 +182,6 @@ class Scheduler(TorchLRScheduler):
     def __getstate__(self) -> dict[str, Any]:
         return {
             "attributes": self._attributes(),
-            "lowering": self.driver.lowering,
             "step": self.driver.count,
         }
 
@@ -184,9 +189,7 @@ class Scheduler(TorchLRScheduler):
         self._restore(saved["attributes"])
         self.adopter = self.refusal = None
         # New cells: a copy of an optimizer must not share the values of the original.
-        self.driver = drivers.driver_for(self.slots, saved["lowering"])(
-            self.slots, self.schedules, saved["step"]
-        )
+        self.driver = drivers.driver_for(self.slots, self.schedules, saved["step"], self.lowering)
         ledger(self.optimizer).enter(self)
 
     def _attributes(self) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """Real training on each back end: its own counters, the learning rates, the weights."""
 
 import copy
+import functools
 import warnings
-from functools import partial
 
 import pytest
 import torch
@@ -16,7 +16,7 @@ from accelsched import Scheduler, SynchronizationWarning, reference, runtimes
 from accelsched.lr_scheduler import CosineDecayLR, LambdaLR, LinearLR, SequentialLR
 from accelsched.optimizers import _OPTIONS
 from accelsched.runtimes import Counters
-from accelsched.schedules import CosineDecay, Lambda, Linear, Tabulated
+from accelsched.schedules import CosineAnnealing, CosineDecay, Lambda, Linear, Tabulated
 from accelsched.schedules.stacking import Evaluation, buckets
 
 STEPS, WARM_UP = 200, 5
@@ -40,7 +40,7 @@ EVERYWHERE = on("eager", "compile", "xla", "lazy")
 
 
 def curve(schedule):
-    return lambda step: reference.value(schedule, step)
+    return functools.cache(lambda step: reference.value(schedule, step))
 
 
 def rounding(weights, steps):
@@ -60,9 +60,26 @@ def expected(runtime, steps, executions=None):
     return Counters(executions=(executions or steps) if counted else 0)
 
 
+def bound_again(make, lowering):
+    """The schedule of a scheduler, bound with a lowering; its tables need a schedule that ends."""
+
+    def bound(optimizer):
+        schedules = make(copy.deepcopy(optimizer)).schedules
+        if lowering == "table":
+            schedules = [s if s.settles is not None else Tabulated(s, 300) for s in schedules]
+        return Scheduler(optimizer, schedules, lowering=lowering)
+
+    return bound
+
+
+LOWERINGS = pytest.mark.parametrize("lowering", [None, "graph", "table"])
+
+
 @EVERYWHERE
+@LOWERINGS
 @SCHEDULERS
-def test_sgd_costs_what_a_constant_learning_rate_costs(runtime, make):
+def test_sgd_costs_what_a_constant_learning_rate_costs(runtime, make, lowering):
+    make = bound_again(make, lowering) if lowering else make
     constant = Run(runtime, "SGD", None)
     constant.train(WARM_UP)
     scheduled = Run(runtime, "SGD", make)
@@ -128,6 +145,19 @@ def rounded_up(curve, unit):
     return value
 
 
+@EVERYWHERE
+def test_the_default_lowering(runtime):
+    """Where every step is traced, a table of three operations; a formula where it never settles."""
+    optimizer = torch.optim.SGD(
+        [torch.zeros(1, device=runtime.device())], lr=torch.tensor(0.1)
+    )  # fmt: skip
+    settled = Scheduler(optimizer, CosineDecay(0.1, 0.0, 100)).driver.lowering
+    endless = Scheduler(optimizer, CosineAnnealing(0.1, 100)).driver.lowering
+    long = Scheduler(optimizer, CosineDecay(0.1, 0.0, 2**22)).driver.lowering
+    assert settled == ("table" if runtime.traces_every_step else "graph")
+    assert endless == long == "graph"
+
+
 @LAZY
 def test_ten_steps_in_one_graph(runtime):
     run = Run(runtime, "SGD", EVERY["SequentialLR"])
@@ -140,8 +170,9 @@ def test_ten_steps_in_one_graph(runtime):
 
 
 @EVERYWHERE
+@LOWERINGS
 @SCHEDULERS
-def test_every_learning_rate_along_the_way(runtime, make):
+def test_every_learning_rate_along_the_way(runtime, make, lowering):
     """In float32, as models have it: the float64 value rounded once."""
     device = runtime.device()
     lr = torch.tensor(0.01) if device.type == "cpu" else 0.01
@@ -149,7 +180,8 @@ def test_every_learning_rate_along_the_way(runtime, make):
         {"params": [torch.zeros(2, device=device)], "adjust_learning_rate": f} for f in (1, 0.3)
     ]
     optimizer = torch.optim.SGD(groups, lr=lr)
-    scheduler = make(optimizer)
+    scheduler = (bound_again(make, lowering) if lowering else make)(optimizer)
+    assert lowering is None or scheduler.driver.lowering == lowering
     step = scheduler.step
     if runtime.name == "compile":
         step = torch.compile(step, fullgraph=True, backend="aot_eager")
@@ -171,7 +203,7 @@ def test_drawn_schedules_in_the_graph(runtime, schedule):
     torch._dynamo.reset()
     device = runtime.device()
     alike = buckets([schedule], [torch.float64])
-    evaluate = runtime.lowered(partial(Evaluation, alike), device)
+    evaluate = runtime.lowered(functools.partial(Evaluation, alike), device)
     if runtime.name == "compile":
         evaluate = torch.compile(evaluate, fullgraph=True, backend="aot_eager")
     steps = steps_of(schedule)

@@ -184,6 +184,22 @@ def test_restarts_do_not_end_before_the_counter():
         assert schedule(restart + 2**n) < 1.0
 
 
+@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+@given(schedule=compositions(depth=3), more=st.integers(0, 2**30))
+def test_a_settled_schedule_stays_the_same(schedule, more):
+    at = schedule.settles
+    if at is not None:
+        assert schedule(at) == schedule(at + 1) == schedule(at + more)
+
+
+def test_what_settles_is_known():
+    line = Linear(0.0, 1.0, 10)
+    assert (Constant(1).settles, line.settles, OneCycle(0.1, 1, 50).settles) == (0, 10, 49)
+    assert (line.then(CosineDecay(1, 0, 30), at=15) * 2 + line).settles == 45
+    for endless in (Linear(0, 1, 10, cycle=True), Step(1, 3, 0.5), line + Step(1, 3, 0.5)):
+        assert endless.settles is None
+
+
 def test_operators_read_as_they_compute():
     a, b = Linear(0.0, 1.0, 10), Step(2.0, 3, 0.5)
     for step in range(20):

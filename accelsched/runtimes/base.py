@@ -44,6 +44,8 @@ class Runtime:
     on_device = True
     #: Whether such a read ends the graph that is being gathered.
     reads_cost_an_execution = False
+    #: Whether every step is traced anew, so that each operation of a schedule costs the host time.
+    traces_every_step = False
     #: Whether PyTorch lets an optimizer there be built with capturable=True.
     accepts_capturable = True
     #: The dtype that steps are converted to.

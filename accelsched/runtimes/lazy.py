@@ -25,6 +25,7 @@ class Lazy(Runtime):
 
     name = "lazy"
     reads_cost_an_execution = True
+    traces_every_step = True
     accepts_capturable = False
 
     def settled(self, state: Tensor) -> Tensor:

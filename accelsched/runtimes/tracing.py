@@ -55,7 +55,9 @@ def traced(
     graph.graph.eliminate_dead_code()
     _move(graph, device)
     graph.recompile()
-    return graph
+    # Not the module itself: its call looks for hooks, at every step.
+    forward: Evaluate = graph.forward
+    return forward
 
 
 def _move(graph: GraphModule, device: torch.device) -> None:

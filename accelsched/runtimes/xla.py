@@ -18,6 +18,7 @@ class Xla(Runtime):
 
     name = "xla"
     reads_cost_an_execution = True
+    traces_every_step = True
 
     def settled(self, state: Tensor) -> Tensor:
         # A fresh 0-dim tensor shares its buffer with every equal constant of a graph, and

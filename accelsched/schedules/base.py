@@ -66,6 +66,14 @@ class Schedule(ABC):
         """The initial value, of which a chain takes this schedule's relative factor."""
         return float(getattr(self, "initial", self(0)))
 
+    @property
+    def settles(self) -> int | None:
+        """The step from which the value stays the same; None if it never does, or none is known.
+
+        A schedule that settles fits a table on the device (see :mod:`accelsched.schedules.tables`).
+        """
+        return None
+
     @overload
     def __call__(self, step: int) -> float: ...
     @overload

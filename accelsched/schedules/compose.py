@@ -13,6 +13,13 @@ from accelsched.errors import require
 from accelsched.schedules.base import Schedule, require_increasing
 
 
+def _last_settles(schedules: tuple[Schedule, ...]) -> int | None:
+    """The step at which the last of them settles, if all do."""
+    steps = [schedule.settles for schedule in schedules]
+    known = [step for step in steps if step is not None]
+    return max(known) if len(known) == len(steps) else None
+
+
 def _require_some(name: str, schedules: tuple[Schedule, ...]) -> None:
     require(bool(schedules), name, schedules, "give at least one")
 
@@ -46,6 +53,11 @@ class Sequential(Schedule):
     def base(self) -> float:
         return self.schedules[0].base
 
+    @property
+    def settles(self) -> int | None:
+        last = self.schedules[-1].settles
+        return None if last is None else max(self.milestones, default=0) + last
+
     def formula(self, step: Tensor) -> Tensor:
         value = self.schedules[0].formula(step)
         for milestone, schedule in zip(self.milestones, self.schedules[1:], strict=True):
@@ -77,6 +89,10 @@ class Chained(Schedule):
     def base(self) -> float:
         return self.schedules[0].base
 
+    @property
+    def settles(self) -> int | None:
+        return _last_settles(self.schedules)
+
     def formula(self, step: Tensor) -> Tensor:
         value = self.schedules[0].formula(step)
         for schedule, scale in zip(self.schedules[1:], self.scale, strict=True):
@@ -94,6 +110,10 @@ class Scaled(Schedule):
     @property
     def base(self) -> float:
         return self.schedule.base * self.factor
+
+    @property
+    def settles(self) -> int | None:
+        return self.schedule.settles
 
     def formula(self, step: Tensor) -> Tensor:
         return self.schedule.formula(step) * self.factor
@@ -116,6 +136,10 @@ class Sum(Schedule):
     def base(self) -> float:
         return sum(schedule.base for schedule in self.schedules)
 
+    @property
+    def settles(self) -> int | None:
+        return _last_settles(self.schedules)
+
     def formula(self, step: Tensor) -> Tensor:
         return functools.reduce(operator.add, (s.formula(step) for s in self.schedules))
 
@@ -136,6 +160,10 @@ class Product(Schedule):
     @property
     def base(self) -> float:
         return functools.reduce(operator.mul, (s.base for s in self.schedules))
+
+    @property
+    def settles(self) -> int | None:
+        return _last_settles(self.schedules)
 
     def formula(self, step: Tensor) -> Tensor:
         return functools.reduce(operator.mul, (s.formula(step) for s in self.schedules))

@@ -80,6 +80,10 @@ class Tabulated(Schedule):
             raise ArgumentError("source", float(curve[at]), f"not a finite number, at step {at}")
         return tuple(curve.tolist())
 
+    @property
+    def settles(self) -> int | None:
+        return self.total_iters if self.past_end == "hold" else None
+
     def formula(self, step: Tensor) -> Tensor:
         if self.past_end == "cycle":
             index = step % self.total_iters

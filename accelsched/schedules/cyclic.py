@@ -210,6 +210,10 @@ class OneCycle(Schedule):
         for name, column in zip(names, zip(*phases, strict=True), strict=True):
             object.__setattr__(self, name, column)
 
+    @property
+    def settles(self) -> int | None:
+        return self.total_steps - 1
+
     def formula(self, step: Tensor) -> Tensor:
         now = terms.real(step.clamp(max=self.total_steps - 1))
         phase = terms.reached(self.starts, now) - 1

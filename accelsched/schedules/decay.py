@@ -25,6 +25,10 @@ class Constant(Schedule):
     def base(self) -> float:
         return self.value
 
+    @property
+    def settles(self) -> int | None:
+        return 0
+
     def formula(self, step: Tensor) -> Tensor:
         return terms.filled(step, self.value)
 
@@ -48,6 +52,10 @@ class Linear(Schedule):
 
     def check(self) -> None:
         require_positive(self, "total_iters")
+
+    @property
+    def settles(self) -> int | None:
+        return None if self.cycle else self.total_iters
 
     def formula(self, step: Tensor) -> Tensor:
         step, total = _span(step, self.total_iters, self.cycle)
@@ -77,6 +85,10 @@ class Polynomial(Schedule):
 
     def check(self) -> None:
         require_positive(self, "total_iters", "power")
+
+    @property
+    def settles(self) -> int | None:
+        return None if self.cycle else self.total_iters
 
     def formula(self, step: Tensor) -> Tensor:
         step, total = _span(step, self.total_iters, self.cycle)
@@ -217,6 +229,10 @@ class CosineDecay(Schedule):
 
     def check(self) -> None:
         require_positive(self, "total_iters")
+
+    @property
+    def settles(self) -> int | None:
+        return self.total_iters
 
     def formula(self, step: Tensor) -> Tensor:
         step = step.clamp(max=self.total_iters)

@@ -43,6 +43,10 @@ class PiecewiseConstant(Schedule):
     def base(self) -> float:
         return self.values[0]
 
+    @property
+    def settles(self) -> int | None:
+        return max(self.milestones, default=0)
+
     def formula(self, step: Tensor) -> Tensor:
         return terms.take(self.values, terms.reached(self.milestones, step))
 
@@ -86,6 +90,10 @@ class MultiStep(Schedule):
     def check(self) -> None:
         require_not_negative(self, "gamma")
         require_increasing("milestones", self.milestones)
+
+    @property
+    def settles(self) -> int | None:
+        return max(self.milestones, default=0)
 
     def formula(self, step: Tensor) -> Tensor:
         decays = terms.reached(self.milestones, step)

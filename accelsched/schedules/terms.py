@@ -76,6 +76,8 @@ def reached(milestones: Lookup[int] | Lookup[float], step: Tensor) -> Tensor:
 def take(table: Lookup[int] | Lookup[float], index: Tensor) -> Tensor:
     """The entry of the table at each index, gathered on the device."""
     row = _row(table, index)
+    if row.dim() == 1:
+        return row.index_select(0, index.reshape(-1)).reshape(index.shape)
     shape = torch.broadcast_shapes(row.shape[:-1], index.shape)
     rows = row.expand(*shape, row.shape[-1])
     return rows.gather(-1, index.expand(shape).unsqueeze(-1)).squeeze(-1)
