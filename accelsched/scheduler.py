@@ -170,7 +170,9 @@ class Scheduler(TorchLRScheduler):
             ArgumentError: the state does not fit; nothing was changed.
         """
         self._require_driving()
-        step, schedules = state.fitting(state_dict, self)
+        step, schedules = state.fitting(
+            state_dict, self.slots.key, self.slots.indices, self.schedules
+        )
         self._take_over(schedules)
         self.driver.use(self.schedules)
         self.driver.count = step

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from accelsched.errors import ArgumentError, require
 from accelsched.schedules import Schedule
-
-if TYPE_CHECKING:
-    from accelsched.scheduler import Scheduler
 
 #: Of the layout of a state; a reader refuses one that it does not know.
 VERSION = 1
@@ -37,8 +34,16 @@ def _is_code(value: Any) -> bool:
     return callable(value) and not isinstance(value, Schedule)
 
 
-def fitting(saved: Mapping[str, Any], scheduler: Scheduler) -> tuple[int, list[Schedule]]:
+def fitting(
+    saved: Mapping[str, Any], key: str, groups: Sequence[int], schedules: Sequence[Schedule]
+) -> tuple[int, list[Schedule]]:
     """The step and the schedules of a state, for a scheduler that it fits.
+
+    Args:
+        saved: the state.
+        key: what the scheduler drives.
+        groups: the indices of the param groups that it drives.
+        schedules: its own, one for each of them.
 
     Raises:
         ArgumentError: it does not fit; the message says what differs.
@@ -51,13 +56,13 @@ def fitting(saved: Mapping[str, Any], scheduler: Scheduler) -> tuple[int, list[S
         f"not the state of a scheduler of accelsched, which has {sorted(expected)}",
     )
     _same("version", saved["version"], VERSION)
-    _same("key", saved["key"], scheduler.slots.key)
-    _same("groups", list(saved["groups"]), scheduler.slots.indices)
-    _same("number of schedules", len(saved["schedules"]), len(scheduler.schedules))
+    _same("key", saved["key"], key)
+    _same("groups", list(saved["groups"]), list(groups))
+    _same("number of schedules", len(saved["schedules"]), len(schedules))
     step = saved["step"]
     whole = isinstance(step, int) and not isinstance(step, bool) and step >= 0
     require(whole, "state_dict['step']", step, "give a step, from 0 on")
-    pairs = zip(scheduler.schedules, saved["schedules"], strict=True)
+    pairs = zip(schedules, saved["schedules"], strict=True)
     return step, [_updated(mine, theirs, "schedule") for mine, theirs in pairs]
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import functools
-import operator
+from abc import abstractmethod
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -120,50 +121,54 @@ class Scaled(Schedule):
 
 
 @dataclass(frozen=True)
-class Sum(Schedule):
+class _Fold(Schedule):
+    """Schedules side by side, their values put together two by two."""
+
+    schedules: tuple[Schedule, ...]
+
+    @staticmethod
+    @abstractmethod
+    def together(one: Any, other: Any) -> Any:
+        """One value of two."""
+
+    def check(self) -> None:
+        _require_some("schedules", self.schedules)
+
+    @property
+    def base(self) -> float:
+        return float(functools.reduce(self.together, (s.base for s in self.schedules)))
+
+    @property
+    def settles(self) -> int | None:
+        return _last_settles(self.schedules)
+
+    def formula(self, step: Tensor) -> Tensor:
+        values = (schedule.formula(step) for schedule in self.schedules)
+        total: Tensor = functools.reduce(self.together, values)
+        return total
+
+
+@dataclass(frozen=True)
+class Sum(_Fold):
     """The sum of schedules.
 
     Args:
         schedules: at least one.
     """
 
-    schedules: tuple[Schedule, ...]
-
-    def check(self) -> None:
-        _require_some("schedules", self.schedules)
-
-    @property
-    def base(self) -> float:
-        return sum(schedule.base for schedule in self.schedules)
-
-    @property
-    def settles(self) -> int | None:
-        return _last_settles(self.schedules)
-
-    def formula(self, step: Tensor) -> Tensor:
-        return functools.reduce(operator.add, (s.formula(step) for s in self.schedules))
+    @staticmethod
+    def together(one: Any, other: Any) -> Any:
+        return one + other
 
 
 @dataclass(frozen=True)
-class Product(Schedule):
+class Product(_Fold):
     """The product of schedules.
 
     Args:
         schedules: at least one.
     """
 
-    schedules: tuple[Schedule, ...]
-
-    def check(self) -> None:
-        _require_some("schedules", self.schedules)
-
-    @property
-    def base(self) -> float:
-        return functools.reduce(operator.mul, (s.base for s in self.schedules))
-
-    @property
-    def settles(self) -> int | None:
-        return _last_settles(self.schedules)
-
-    def formula(self, step: Tensor) -> Tensor:
-        return functools.reduce(operator.mul, (s.formula(step) for s in self.schedules))
+    @staticmethod
+    def together(one: Any, other: Any) -> Any:
+        return one * other
