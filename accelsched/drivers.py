@@ -90,7 +90,9 @@ class GraphDriver:
         if (index, key) not in cells:
             group = optimizer.param_groups[index]
             cell = self._state(float("nan"), _dtype(group, key), _device([group]))
-            cell.requires_grad_(optimizers.needs_grad(optimizer, index, key, self._runtime))
+            if optimizers.needs_grad(optimizer, index, key, self._runtime):
+                # A Parameter, since other tensors that require a gradient cannot be loaded there.
+                cell = torch.nn.Parameter(cell)
             cells[index, key] = cell
         return cells[index, key]
 

@@ -75,10 +75,11 @@ def _known(optimizer: Optimizer) -> str | None:
 def _remedy(name: str, group: dict[str, object], key: str, runtime: Runtime) -> str | None:
     if key != "lr":
         return f"PyTorch has no option for a scheduled {key!r} there"
-    if name == "SGD":
-        return "build it without foreach=True"
     options = _OPTIONS[name]
     if options is None or ("capturable" in options and not runtime.accepts_capturable):
         return "it has no option that helps there; SGD does not read it"
+    if group.get("foreach") and "foreach" not in options:
+        # SGD reads the value then, and those that are capturable refuse these devices.
+        return "build it without foreach=True"
     missing = [f"{option}=True" for option in options if not group.get(option)]
     return f"build it with {', '.join(missing)}" if missing else None

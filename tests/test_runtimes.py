@@ -2,6 +2,8 @@
 
 import copy
 import functools
+import io
+import pickle
 import warnings
 
 import pytest
@@ -323,6 +325,28 @@ def test_a_counter_that_equals_a_constant_of_the_graph_counts_on(runtime):
         step()
 
 
+@on("xla")
+def test_what_is_saved_on_a_device_can_be_loaded(runtime):
+    """PyTorch itself cannot save a tensor of the lazy back end."""
+    optimizer = torch.optim.SGD([torch.zeros(1, device=runtime.device())], lr=0.1)
+    scheduler = EVERY["SequentialLR nested"](optimizer)
+    scheduler.last_epoch = 50
+    copied = pickle.loads(pickle.dumps(scheduler))
+    assert copied.get_last_lr()[0].device.type == runtime.device().type
+    for _ in range(60):
+        assert copied.get_last_lr()[0].item() == scheduler.get_last_lr()[0].item()
+        copied.step()
+        scheduler.step()
+    file = io.BytesIO()
+    torch.save(optimizer.state_dict(), file)
+    file.seek(0)
+    saved = torch.load(file, weights_only=True)
+    assert saved["param_groups"][0]["lr"].item() == scheduler.get_last_lr()[0].item()
+    optimizer.load_state_dict(saved)
+    scheduler.step()
+    assert optimizer.param_groups[0]["lr"].item() == scheduler.get_last_lr()[0].item()
+
+
 @LAZY
 def test_a_loaded_optimizer_keeps_the_cells(runtime):
     optimizer = torch.optim.SGD([torch.zeros(1, device=runtime.device())], lr=0.1)
@@ -429,9 +453,18 @@ def test_the_option_that_is_named_cures_the_optimizer(runtime, name):
     assert runtime.counters() - before == Counters(executions=30)
 
 
-@LAZY
-def test_sgd_with_foreach_is_told_to_do_without(runtime):
-    optimizer = with_options("SGD", runtime.device(), {"foreach": True})
+@pytest.mark.parametrize(
+    ("runtime", "name", "options"),
+    [
+        ("lazy", "SGD", {}),
+        ("xla", "SGD", {}),
+        ("xla", "AdamW", {"capturable": True}),
+        ("xla", "Rprop", {"capturable": True}),
+    ],
+    indirect=["runtime"],
+)
+def test_an_optimizer_that_must_not_use_foreach_is_told_so(runtime, name, options):
+    optimizer = with_options(name, runtime.device(), {"foreach": True, **options})
     with pytest.warns(SynchronizationWarning, match="without foreach=True") as caught:
         CosineDecayLR(optimizer, 0.01, 0.0, 100)
     assert caught[0].filename == __file__
