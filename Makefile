@@ -44,7 +44,7 @@ test-cerebras: .venv-cerebras/installed
 .venv-cerebras/installed: pyproject.toml
 	$(PYTHON) -m venv .venv-cerebras
 	.venv-cerebras/bin/pip install --quiet 'cerebras-pytorch==2.10.0'
-	.venv-cerebras/bin/pip install --quiet --editable '.[test]'
+	.venv-cerebras/bin/pip install --quiet --editable '.[test]' 'numpy==1.25.0'
 	touch $@
 
 clean:

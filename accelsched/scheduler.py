@@ -173,8 +173,8 @@ class Scheduler(TorchLRScheduler):
         step, schedules = state.fitting(
             state_dict, self.slots.key, self.slots.indices, self.schedules
         )
+        self.driver.use(schedules)
         self._take_over(schedules)
-        self.driver.use(self.schedules)
         self.driver.count = step
         self.driver.write()
 
@@ -182,10 +182,7 @@ class Scheduler(TorchLRScheduler):
         self.schedules = tuple(schedules)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {
-            "attributes": self._attributes(),
-            "step": self.driver.count,
-        }
+        return {"attributes": self._attributes(), "step": self.driver.count}
 
     def __setstate__(self, saved: dict[str, Any]) -> None:
         self._restore(saved["attributes"])
