@@ -1,11 +1,13 @@
 """Which of PyTorch's optimizers read a scheduled tensor on the host, and the option that cures it.
 
 Measured on torch_xla 2.9 and on PyTorch's lazy back end, one optimizer and option at a time; the
-numbers are the executions and host reads of a step beside those of a constant value.
+tests measure each row again, by the back end's counters.
 """
 
 from __future__ import annotations
 
+import functools
+import inspect
 import sys
 import warnings
 
@@ -42,7 +44,7 @@ def needs_grad(optimizer: Optimizer, index: int, key: str, runtime: Runtime) -> 
     if name is None or not runtime.reads_cost_an_execution:
         return False
     group = optimizer.param_groups[index]
-    if key == "lr" and name == "SGD" and not group.get("foreach"):
+    if key == "lr" and name == "SGD" and not group.get("foreach") and _sgd_asks_for_grad():
         return True
     remedy = _remedy(name, group, key, runtime)
     if remedy:
@@ -63,6 +65,12 @@ def _level_of_the_caller() -> int:
     return level
 
 
+@functools.cache
+def _sgd_asks_for_grad() -> bool:
+    """Whether this PyTorch's SGD has the branch: 2.4 has not."""
+    return "lr.requires_grad" in inspect.getsource(sys.modules["torch.optim.sgd"])
+
+
 def _known(optimizer: Optimizer) -> str | None:
     """The class of torch.optim that this optimizer is, or inherits from."""
     for cls in type(optimizer).__mro__:
@@ -76,6 +84,8 @@ def _remedy(name: str, group: dict[str, object], key: str, runtime: Runtime) -> 
     if key != "lr":
         return f"PyTorch has no option for a scheduled {key!r} there"
     options = _OPTIONS[name]
+    if name == "SGD" and not _sgd_asks_for_grad():
+        return "the SGD of a newer PyTorch does not read it"
     if options is None or ("capturable" in options and not runtime.accepts_capturable):
         return "it has no option that helps there; SGD does not read it"
     if group.get("foreach") and "foreach" not in options:

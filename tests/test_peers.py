@@ -95,6 +95,8 @@ TORCH = {
 }
 
 
+# torch 2.4 warns of what its own SequentialLR does.
+@pytest.mark.filterwarnings("ignore:The epoch parameter")
 @pytest.mark.parametrize(("make", "schedule"), TORCH.values(), ids=TORCH)
 def test_torch(make, schedule):
     optimizer = torch.optim.SGD([torch.zeros(1)], lr=0.1)  # a float: 2.9 is wrong for a tensor
