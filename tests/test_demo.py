@@ -1,0 +1,56 @@
+"""The main job: it trains, prints its table, and draws its picture."""
+
+import struct
+
+import pytest
+
+from accelsched import cli
+
+pytest.importorskip("sklearn", reason="the demo's data comes with scikit-learn (extra `demo`)")
+
+
+def rows(text):
+    """The cells of the table, by the name of the contestant."""
+    names = ("constant lr", "accelsched", "torch (tensor lr)", "torch (float lr)")
+    table = text.split("first: ")[0].splitlines()
+    lines = {name: line for line in table for name in names if line.startswith(name)}
+    return {name: line.removeprefix(name).split() for name, line in lines.items()}
+
+
+@pytest.mark.parametrize("runtime", ["eager", "xla", "lazy"], indirect=True)
+@pytest.mark.parametrize("schedule", ["warmup-cosine", "step"])
+def test_the_table_and_the_picture(runtime, schedule, capsys, tmp_path):
+    picture = tmp_path / "curve.png"
+    arguments = ["--runtime", runtime.name, "--schedule", schedule, "--optimizer", "SGD"]
+    status = cli.main(["demo", *arguments, "--steps", "150", "--output", str(picture)])
+    table = rows(capsys.readouterr().out)
+    assert status == 0
+    assert len(table) == 4
+    for accuracy, speed, *_ in table.values():
+        assert float(accuracy.rstrip("%")) > 80  # the data are learnt, by every contestant
+        assert float(speed) > 0
+    *_, error = table["accelsched"]
+    # Half an ulp of float32; on the host the float64 value itself.
+    assert float(error) <= 2**-24
+    if runtime.name in ("xla", "lazy"):
+        _, _, _, later, to_device, from_device, executions, _ = table["accelsched"]
+        assert (later, to_device, from_device, executions) == ("0", "0", "0", "1")
+    header = picture.read_bytes()[:24]
+    assert header[:8] == b"\x89PNG\r\n\x1a\n"
+    assert struct.unpack(">II", header[16:24]) == (2000, 1120)
+
+
+def test_what_cannot_run_is_said(capsys, tmp_path, monkeypatch):
+    missing = tmp_path / "nowhere" / "curve.png"
+    assert cli.main(["demo", "--runtime", "eager", "--output", str(missing)]) == 1
+    assert "there is no such folder" in capsys.readouterr().err
+    monkeypatch.setattr(cli, "find_spec", lambda name: None)
+    assert cli.main(["demo", "--runtime", "eager"]) == 1
+    assert "pip install accelsched[demo]" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("bad", [["--steps", "5"], ["--runtime", "tpu"], ["--schedule", "cos"]])
+def test_bad_options_are_refused(bad, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        cli.main(["demo", *bad])
+    assert bad[1] in capsys.readouterr().err
