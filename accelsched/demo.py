@@ -29,8 +29,6 @@ SEED, BATCH, MIN_STEPS = 0, 64, 100
 #: Steps in a turn, and the first turns, which are for compiling and not measured.
 TURN, FIRST, LATER = 25, slice(2), slice(2, None)
 COSTS = ["to_device", "from_device", "executions"]
-#: What a runtime counts that does not count all.
-COUNTED: dict[str, list[str]] = {"compile": ["compiles"], "eager": []}
 ROW = "{:18}{:>9}{:>9}{:>10}{:>7}{:>11}{:>13}{:>12}{:>11}"
 NOTES = f"""\
 first: in the first {FIRST.stop * TURN} steps, which no other column counts; a graph that several
@@ -296,7 +294,7 @@ def _table(runtime: Runtime, contestants: Sequence[Contestant], test: tuple[Tens
     for c in contestants:
         counts = [("compiles", float(c.total("compiles", turns))) for turns in (FIRST, LATER)]
         counts += [(name, c.per_step(name)) for name in COSTS]
-        cells = [f"{count:.3g}" if _counts(runtime, name) else "-" for name, count in counts]
+        cells = [f"{count:.3g}" if name in runtime.counts else "-" for name, count in counts]
         accuracy, speed, error = f"{c.accuracy(*test):.1%}", f"{c.speed():.0f}", f"{c.error():.2g}"
         rows.append([c.name, accuracy, speed, *cells, error])
     return "\n".join(ROW.format(*row) for row in rows)
@@ -307,7 +305,7 @@ def _summary(runtime: Runtime, contestants: Sequence[Contestant]) -> str:
 
     def beside(c: Contestant) -> str:
         speed = f"{c.speed() / constant.speed():.0%} of the speed"
-        if not _counts(runtime, "executions"):
+        if "executions" not in runtime.counts:
             return f"{c.name} has {speed}"
         to, back, executions = (c.per_step(name) - constant.per_step(name) for name in COSTS)
         more = f"{to + back:.2g} transfers and {executions:.2g} execution{'s' * (executions != 1)}"
@@ -315,10 +313,6 @@ def _summary(runtime: Runtime, contestants: Sequence[Contestant]) -> str:
 
     off = [f"{c.name} is up to {c.error():.1%} off the curve." for c in others if c.error() > 1e-3]
     return " ".join([f"Beside a constant lr, {'; '.join(map(beside, others))}.", *off])
-
-
-def _counts(runtime: Runtime, count: str) -> bool:
-    return count in COUNTED.get(runtime.name, ["compiles", *COSTS])
 
 
 def _prepare(runtime: Runtime) -> None:

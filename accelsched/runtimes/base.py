@@ -35,6 +35,9 @@ class Counters:
         return Counters(**{name: count - old[name] for name, count in asdict(self).items()})
 
 
+ALL_COUNTS = tuple(Counters.__dataclass_fields__)
+
+
 class Runtime:
     """The least that differs from back end to back end."""
 
@@ -48,6 +51,8 @@ class Runtime:
     traces_every_step = False
     #: Whether PyTorch lets an optimizer there be built with capturable=True.
     accepts_capturable = True
+    #: Which of its :class:`Counters` it keeps; the others stay 0.
+    counts: tuple[str, ...] = ()
     #: The dtype that steps are converted to.
     real_dtype = torch.float64
 

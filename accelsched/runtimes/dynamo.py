@@ -15,9 +15,7 @@ class Dynamo(Runtime):
     """A training step under torch.compile, on the CPU."""
 
     name = "compile"
-
-    def __init__(self) -> None:
-        self._frames = 0
+    counts = ("compiles",)
 
     def compiled(self, function: Callable[..., Any]) -> Callable[..., Any]:
         # Inductor wants a C++ compiler; without one Dynamo still captures and guards.

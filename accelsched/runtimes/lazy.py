@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from accelsched.runtimes.base import Counters, Evaluate, Runtime
+from accelsched.runtimes.base import ALL_COUNTS, Counters, Evaluate, Runtime
 from accelsched.runtimes.tracing import traced
 
 
@@ -26,6 +26,7 @@ class Lazy(Runtime):
     name = "lazy"
     reads_cost_an_execution = True
     traces_every_step = True
+    counts = ALL_COUNTS
     accepts_capturable = False
 
     def settled(self, state: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from accelsched.runtimes.base import Counters, Evaluate, Runtime
+from accelsched.runtimes.base import ALL_COUNTS, Counters, Evaluate, Runtime
 from accelsched.runtimes.tracing import traced
 
 
@@ -19,6 +19,7 @@ class Xla(Runtime):
     name = "xla"
     reads_cost_an_execution = True
     traces_every_step = True
+    counts = ALL_COUNTS
 
     def settled(self, state: Tensor) -> Tensor:
         # A fresh 0-dim tensor shares its buffer with every equal constant of a graph, and

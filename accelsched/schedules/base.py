@@ -33,6 +33,9 @@ class Schedule(ABC):
     A subclass is a frozen dataclass with a :meth:`formula`. Its fields are checked and
     converted by their annotations (``float``, ``int``, ``bool``, ``Literal``, ``Schedule``, tuples
     and :data:`Lookup` of these); :meth:`check` adds what the class alone knows.
+
+    Raises:
+        ArgumentError: a field is of another type, not finite, or does not fit the others.
     """
 
     def __post_init__(self) -> None:
