@@ -17,6 +17,8 @@ def rows(text):
     return {name: line.removeprefix(name).split() for name, line in lines.items()}
 
 
+# torch 2.4 warns of what its own SequentialLR does.
+@pytest.mark.filterwarnings("ignore:The epoch parameter")
 @pytest.mark.parametrize("runtime", ["eager", "xla", "lazy"], indirect=True)
 @pytest.mark.parametrize("schedule", ["warmup-cosine", "step"])
 def test_the_table_and_the_picture(runtime, schedule, capsys, tmp_path):
