@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 from torch.fx import GraphModule
 
-from accelsched.errors import ArgumentError
 from accelsched.runtimes.base import Evaluate
+from accelsched.tracing import record
 
 _CPU = torch.device("cpu")
 
@@ -26,33 +26,15 @@ def traced(
 ) -> Evaluate:
     """The evaluation on a device, as the operations that it does on the counter.
 
-    It is traced on the CPU: a lazy back end's tensors are wrapped, and tracing loses sight of
-    them.
-
     Args:
         evaluation: makes the evaluation for a device.
         device: where it is to run.
         replacements: for an ATen operation, a function that does the same.
 
     Raises:
-        ArgumentError: a user's function cannot be traced, as it reads a number on the host.
+        Untraceable: a user's function cannot be traced, as it reads a number on the host.
     """
-    from torch.fx.experimental.proxy_tensor import make_fx
-
-    evaluate = evaluation(_CPU)
-    try:
-        graph = make_fx(
-            lambda counter: list(evaluate(counter)), decomposition_table=dict(replacements)
-        )(torch.tensor(0))
-    except Exception as error:
-        raise ArgumentError(
-            "schedule",
-            evaluate,
-            "it cannot be traced; an `if`, `min` or `math` on a tensor reads it on the host, which "
-            "no graph can do. Write the function in torch operations, or give "
-            f"Tabulated(function, total_iters). The cause: {error}",
-        ) from error
-    graph.graph.eliminate_dead_code()
+    graph = record(evaluation(_CPU), replacements)
     _move(graph, device)
     graph.recompile()
     # Not the module itself: its call looks for hooks, at every step.
@@ -61,7 +43,7 @@ def traced(
 
 
 def _move(graph: GraphModule, device: torch.device) -> None:
-    """Let a graph that was traced on the CPU run on another device."""
+    """Let a graph that was recorded on the CPU run on another device."""
     for node in graph.graph.nodes:
         if node.op == "get_attr":
             constant = getattr(graph, node.target)

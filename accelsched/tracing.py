@@ -1,0 +1,188 @@
+"""A function of the step as a graph of ATen operations, recorded while it runs once.
+
+PyTorch's ``make_fx`` records as well, but its first call imports a compiler and a computer algebra
+system, for a second or more, and what NumPy computes from a tensor it takes for a constant, without
+a word. The step that is recorded here has no memory, so nothing can be read behind its back.
+"""
+
+from __future__ import annotations
+
+import operator
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.fx import Graph, GraphModule, Node
+from torch.utils._pytree import tree_map
+
+from accelsched.errors import ArgumentError
+
+_TORCH = str(Path(torch.__file__).parent)
+_REMEDY = (
+    "write it in torch operations, without `if`, `min`, `math`, NumPy or `.item()` on the step, or "
+    "make it a table: Tabulated(function, total_iters)"
+)
+
+
+class Untraceable(ArgumentError):
+    """A schedule that is no graph of operations on the step; the error says where it leaves it."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__("schedule", _Said(reason), _REMEDY)
+
+    def __reduce__(self) -> Any:
+        return type(self), (str(self.value),)
+
+
+class _Said(str):
+    """Text that an error shows without quotes."""
+
+    __repr__ = str.__str__
+
+
+def record(
+    function: Callable[[Tensor], Sequence[Tensor]],
+    replacements: Mapping[Any, Callable[..., Any]] | None = None,
+) -> GraphModule:
+    """The operations that a function does on a 0-dim int64 step, on the CPU.
+
+    What does not depend on the step is computed now, and is a constant of the graph. Each node has
+    in its ``meta`` the ``"value"`` that it had and the ``"origin"`` that it came from, file and line.
+
+    Args:
+        function: from the step to a list of tensors.
+        replacements: for an ATen operation, a function that does the same by others.
+
+    Raises:
+        Untraceable: the function reads the step on the host, changes a tensor in place, draws
+            random numbers, or fails.
+    """
+    recorder = _Recorder(replacements or {})
+    try:
+        with torch.no_grad():
+            # Not step 0, where a formula may divide by the step.
+            outputs = function(recorder.recorded(torch.tensor(1), recorder.graph.placeholder("step")))
+    except Untraceable:
+        raise
+    except Exception as error:
+        where = _origin_of(error)
+        raise Untraceable(f"{type(error).__name__}: {error}, {where}") from error
+    recorder.graph.output([recorder.node(output) for output in outputs])
+    recorder.graph.eliminate_dead_code()
+    return GraphModule(recorder.root, recorder.graph)
+
+
+class _Recorder:
+    """The graph so far, and the constants in it."""
+
+    def __init__(self, replacements: Mapping[Any, Callable[..., Any]]) -> None:
+        self.graph = Graph()
+        self.root = torch.nn.Module()
+        self._replacements = replacements
+        # With the tensor itself, as the id of one that is gone may be given to another.
+        self._constants: dict[int, tuple[Tensor, Node]] = {}
+
+    def recorded(self, value: Tensor, node: Node, origin: str = "") -> Tensor:
+        node.meta.update(value=value, origin=origin)
+        return _Recorded(value, node, self)
+
+    def node(self, value: Any) -> Any:
+        """What stands for an argument in the graph."""
+        if isinstance(value, _Recorded):
+            return value.node
+        if not isinstance(value, Tensor):
+            return value
+        if id(value) not in self._constants:
+            name = f"constant{len(self._constants)}"
+            self.root.register_buffer(name, value.detach())
+            node = self.graph.get_attr(name)
+            node.meta.update(value=value.detach(), origin="")
+            self._constants[id(value)] = value, node
+        return self._constants[id(value)][1]
+
+    def call(self, operation: Any, args: Any, kwargs: Any) -> Any:
+        if operation in self._replacements:
+            return self._replacements[operation](*args, **kwargs)
+        origin = _origin(sys._getframe(2))
+        refusal = _refusal(operation)
+        if refusal:
+            raise Untraceable(f"{operation} {refusal}, {origin}")
+        outputs = operation(*tree_map(_value, args), **tree_map(_value, kwargs))
+        if not isinstance(outputs, (Tensor, list, tuple)):
+            return outputs  # a dtype, say
+        nodes = tree_map(self.node, args), tree_map(self.node, kwargs)
+        node = self.graph.call_function(operation, *nodes)
+        if isinstance(outputs, Tensor):
+            return self.recorded(outputs, node, origin)
+        return [
+            self.recorded(output, self.graph.call_function(operator.getitem, (node, i)), origin)
+            for i, output in enumerate(outputs)
+        ]
+
+
+def _refusal(operation: Any) -> str | None:
+    tags = operation.tags
+    if torch.Tag.data_dependent_output in tags or torch.Tag.dynamic_output_shape in tags:
+        return "reads a number of the step on the host"
+    if torch.Tag.nondeterministic_seeded in tags:
+        return "is random, and a schedule is a function of the step"
+    return "changes a tensor in place" if operation._schema.is_mutable else None
+
+
+class _Recorded(Tensor):
+    """A tensor without memory, that depends on the step."""
+
+    node: Node
+    value: Tensor
+    recorder: _Recorder
+
+    @staticmethod
+    def __new__(cls, value: Tensor, node: Node, recorder: _Recorder) -> _Recorded:
+        make: Any = Tensor._make_wrapper_subclass  # type: ignore[attr-defined]
+        wrapper: _Recorded = make(cls, value.shape, dtype=value.dtype, device=value.device)
+        wrapper.value, wrapper.node, wrapper.recorder = value, node, recorder
+        return wrapper
+
+    __torch_function__ = torch._C._disabled_torch_function_impl
+
+    @classmethod
+    def __torch_dispatch__(
+        cls, operation: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        leaves: list[Any] = []
+        tree_map(leaves.append, (args, kwargs))
+        recorder = next(leaf.recorder for leaf in leaves if isinstance(leaf, _Recorded))
+        return recorder.call(operation, args, kwargs)
+
+
+def _value(argument: Any) -> Any:
+    return argument.value if isinstance(argument, _Recorded) else argument
+
+
+# Where in the user's code an operation comes from.
+
+
+def _origin(frame: FrameType | None) -> str:
+    """The innermost line that is neither of PyTorch nor of this file."""
+    while frame is not None and _is_machinery(frame.f_code.co_filename):
+        frame = frame.f_back
+    return f"at {frame.f_code.co_filename}:{frame.f_lineno}" if frame else "at an unknown place"
+
+
+def _origin_of(error: Exception) -> str:
+    trace, found = error.__traceback__, "at an unknown place"
+    while trace is not None:
+        filename = trace.tb_frame.f_code.co_filename
+        if not _is_machinery(filename):
+            found = f"at {filename}:{trace.tb_lineno}"
+        trace = trace.tb_next
+    return found
+
+
+def _is_machinery(filename: str) -> bool:
+    return filename == __file__ or filename.startswith(_TORCH)

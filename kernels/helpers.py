@@ -1,0 +1,50 @@
+"""What PyTorch computes otherwise than Python, for the templates of ``aten.py``; numba compiles it."""
+
+from __future__ import annotations
+
+import math
+
+
+def remainder(a: float, b: float) -> float:
+    """Of floats, with the sign of the divisor."""
+    rest = math.fmod(a, b)
+    if rest != 0 and (b < 0) != (rest < 0):
+        rest += b
+    return rest
+
+
+def floor_divide(a: float, b: float) -> float:
+    """Of floats: the whole number that ``a - remainder(a, b)`` is a multiple of ``b`` by."""
+    if b == 0:
+        return a / b
+    rest = math.fmod(a, b)
+    quotient = (a - rest) / b
+    if rest != 0 and (b < 0) != (rest < 0):
+        quotient -= 1
+    if quotient == 0:
+        return math.copysign(0.0, a / b)
+    whole = float(math.floor(quotient))
+    return whole + 1 if quotient - whole > 0.5 else whole
+
+
+def trunc_divide(a: int, b: int) -> int:
+    """Of integers, towards 0."""
+    quotient = a // b
+    return quotient + 1 if quotient < 0 and quotient * b != a else quotient
+
+
+def integer_power(base: int, exponent: int) -> int:
+    """Of integers; the power of a negative exponent is 0, but for the bases 1 and -1."""
+    if exponent < 0:
+        if base == 1:
+            return 1
+        if base == -1:
+            return 1 if exponent % 2 == 0 else -1
+        return 0
+    power = 1
+    while exponent:
+        if exponent % 2:
+            power *= base
+        base *= base
+        exponent //= 2
+    return power

@@ -1,0 +1,288 @@
+"""A scalar program: the operations on single numbers that a schedule comes down to, and its source.
+
+Scalars are made in an order in which each comes after its operands, and equal ones are one. The
+source computes each at the innermost place that serves all who need it: a number before all
+loops, a branch of a condition only where the branch is taken.
+
+No number and no name from outside is in the source: it reads its numbers from two arrays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+
+#: The dtypes that can be compiled, and what they are called in the source.
+DTYPES = {
+    torch.float64: "float64",
+    torch.float32: "float32",
+    torch.int64: "int64",
+    torch.int32: "int32",
+    torch.int16: "int16",
+    torch.int8: "int8",
+    torch.uint8: "uint8",
+    torch.bool: "boolean",
+}
+#: What a kernel returns if something went wrong, and the error that PyTorch would raise.
+ERRORS = {
+    1: ZeroDivisionError("a schedule divides an integer by zero at this step"),
+    2: IndexError("a schedule takes an entry that its table has not, at this step"),
+}
+#: Conditions nested deeper than this are computed on both sides: Python's own limit is 100.
+_MAX_DEPTH = 40
+
+
+@dataclass(frozen=True, eq=False)
+class Scalar:
+    """One number of the program.
+
+    Attributes:
+        kind: how it is computed.
+        text: for "value" a template of its operands ``{0}``, ``{1}``; for "lines" statements that
+            set ``{out}``; for "fold" the combination of two.
+        dtype: its dtype, to which the value of a template is cast.
+        operands: what it is computed from.
+        loops: the loop variables that it depends on.
+    """
+
+    kind: Literal["name", "value", "lines", "choice", "fold", "store"]
+    text: str
+    dtype: torch.dtype
+    operands: tuple[Scalar, ...] = ()
+    loops: frozenset[Scalar] = frozenset()
+
+
+class Program:
+    """Scalars, the numbers that they read, and the values that are stored.
+
+    The kernel that is made of it is ``kernel(start, stride, reals, wholes, out)``: for each row
+    of ``out`` the values at step ``start + row * stride``. It returns a key of ``ERRORS``, or 0.
+    """
+
+    def __init__(self) -> None:
+        self.reals: list[float] = []
+        self.wholes: list[int] = []
+        self._scalars: dict[object, Scalar] = {}
+        self.row = self._loop("row")
+        self.step = self._make(
+            Scalar("value", "start + row * stride", torch.int64, loops=frozenset({self.row}))
+        )
+
+    def _make(self, scalar: Scalar) -> Scalar:
+        key = (scalar.kind, scalar.text, scalar.dtype, *map(id, scalar.operands))
+        return self._scalars.setdefault(key, scalar)
+
+    def _loop(self, name: str, *operands: Scalar) -> Scalar:
+        variable = self._make(Scalar("name", name, torch.int64, operands))
+        object.__setattr__(variable, "loops", frozenset({variable}))
+        return variable
+
+    # Numbers.
+
+    def number(self, value: float, dtype: torch.dtype) -> Scalar:
+        """A number that the kernel reads from its arrays."""
+        if dtype.is_floating_point:
+            return self.value(f"reals[{self._slot([float(value)], self.reals)}]", dtype)
+        return self.value(f"wholes[{self._slot([int(value)], self.wholes)}]", dtype)
+
+    def row_of(self, values: Sequence[float], dtype: torch.dtype) -> Row:
+        """Numbers that the kernel reads from its arrays by an index."""
+        data = self.reals if dtype.is_floating_point else self.wholes
+        first = self._slot(values, data)
+        name = "reals" if dtype.is_floating_point else "wholes"
+        return Row(self, name, self.number(first, torch.int64), dtype)
+
+    @staticmethod
+    def _slot(values: Sequence[float], data: list[float] | list[int]) -> int:
+        data.extend(values)  # type: ignore[arg-type]
+        return len(data) - len(values)
+
+    # Computations.
+
+    def value(self, text: str, dtype: torch.dtype, *operands: Scalar) -> Scalar:
+        """A template of the operands, cast to a dtype."""
+        return self._computed("value", text, dtype, operands)
+
+    def lines(self, text: str, dtype: torch.dtype, *operands: Scalar) -> Scalar:
+        """Statements that set ``{out}`` from the operands, and may set ``status``."""
+        return self._computed("lines", text, dtype, operands)
+
+    def choice(self, condition: Scalar, yes: Scalar, no: Scalar) -> Scalar:
+        """One of two scalars of a dtype; the other is not computed."""
+        return self._computed("choice", "", yes.dtype, (condition, yes, no))
+
+    def cast(self, scalar: Scalar, dtype: torch.dtype) -> Scalar:
+        """The number in another dtype."""
+        if scalar.dtype == dtype:
+            return scalar
+        return self.value("{0} != 0" if dtype == torch.bool else "{0}", dtype, scalar)
+
+    def loop(self, extent: Scalar) -> Scalar:
+        """A variable that counts from 0 up to an extent."""
+        return self._loop(f"i{len(self._scalars)}", extent)
+
+    def fold(self, text: str, first: Scalar, variable: Scalar, body: Scalar) -> Scalar:
+        """All values of the body, combined with ``first`` by a template, one by one."""
+        (extent,) = variable.operands
+        loops = (body.loops - {variable}) | extent.loops | first.loops
+        operands = (first, extent, variable, body)
+        return self._make(Scalar("fold", text, body.dtype, operands, loops))
+
+    def store(self, position: Scalar, value: Scalar) -> None:
+        """Write a value into the row of each step."""
+        value = self.cast(value, torch.float64)
+        loops = frozenset({self.row}) | position.loops | value.loops
+        text = "out[row, {0}] = {1}"
+        self._make(Scalar("store", text, torch.float64, (position, value), loops))
+
+    def _computed(
+        self, kind: Literal["value", "lines", "choice"], text: str, dtype: torch.dtype,
+        operands: tuple[Scalar, ...],
+    ) -> Scalar:  # fmt: skip
+        loops = frozenset().union(*(operand.loops for operand in operands))
+        return self._make(Scalar(kind, text, dtype, operands, loops))
+
+    def source(self) -> str:
+        """The program in Python, the function ``kernel``."""
+        return _Writer(list(self._scalars.values()), self.row).source()
+
+
+@dataclass(frozen=True)
+class Row:
+    """Numbers in one of the arrays of a kernel."""
+
+    program: Program
+    array: str
+    first: Scalar
+    dtype: torch.dtype
+
+    def entry(self, index: Scalar) -> Scalar:
+        """The number at an index, which must be in range."""
+        return self.program.value(f"{self.array}[{{0}} + {{1}}]", self.dtype, self.first, index)
+
+
+@dataclass(eq=False)
+class _Region:
+    """A block of the source: the whole, the body of a loop, one side of a condition."""
+
+    parent: _Region | None = None
+    loop: Scalar | None = None
+    lines: list[str] = field(default_factory=list)
+    depth: int = 0
+
+    def __post_init__(self) -> None:
+        self.depth = 0 if self.parent is None else self.parent.depth + 1
+
+    def indented(self) -> list[str]:
+        return [f"    {line}" for line in self.lines]
+
+
+class _Writer:
+    """Finds the region of each scalar, and writes it there."""
+
+    def __init__(self, scalars: Sequence[Scalar], row: Scalar) -> None:
+        self._scalars = scalars
+        self._root = _Region()
+        self._loops = {row: _Region(self._root, row)}
+        self._home: dict[Scalar, _Region] = {}
+        #: Of a choice the regions of its sides, of a fold that of its body.
+        self._inner: dict[Scalar, tuple[_Region, ...]] = {}
+        self._names = {scalar: f"v{i}" for i, scalar in enumerate(scalars)}
+        self._names |= {scalar: scalar.text for scalar in scalars if scalar.kind == "name"}
+        self._row = row
+
+    def source(self) -> str:
+        for scalar in reversed(self._scalars):
+            self._place(scalar)
+        for scalar in self._scalars:
+            if scalar in self._home and scalar.kind != "name":
+                self._home[scalar].lines += self._written(scalar)
+        for variable, region in reversed(self._loops.items()):
+            assert region.parent is not None
+            extent = "out.shape[0]" if variable is self._row else self._of(variable.operands[0])
+            region.parent.lines.append(f"for {self._of(variable)} in range({extent}):")
+            region.parent.lines += region.indented()
+        body = ["status = 0", *self._root.lines, "return status"]
+        return "\n".join(
+            ["def kernel(start, stride, reals, wholes, out):", *(f"    {line}" for line in body), ""]
+        )
+
+    # Where.
+
+    def _place(self, scalar: Scalar) -> None:
+        """Settle where a scalar is computed, all who need it being settled, and tell its operands."""
+        if scalar.kind == "store":
+            self._home[scalar] = self._innermost(scalar.loops)
+        elif scalar not in self._home:
+            return  # nobody needs it
+        else:
+            self._home[scalar] = self._hoisted(self._home[scalar], scalar)
+        home = self._home[scalar]
+        regions = [home] * len(scalar.operands)
+        if scalar.kind == "choice" and home.depth < _MAX_DEPTH:
+            regions[1:] = self._inner[scalar] = (_Region(home), _Region(home))
+        if scalar.kind == "fold":
+            self._inner[scalar] = (_Region(home, scalar.operands[2]),)
+            regions[3] = self._inner[scalar][0]
+        for operand, region in zip(scalar.operands, regions, strict=True):
+            known = self._home.get(operand)
+            self._home[operand] = region if known is None else _common(known, region)
+
+    def _innermost(self, loops: frozenset[Scalar]) -> _Region:
+        """The region of the loops that store values: that of the rows, or one inside of it."""
+        for variable in loops - {self._row}:
+            return self._loops.setdefault(variable, _Region(self._loops[self._row], variable))
+        return self._loops[self._row]
+
+    @staticmethod
+    def _hoisted(region: _Region, scalar: Scalar) -> _Region:
+        """Out of each loop that does not change the scalar; what may fail stays where it is."""
+        best, outer = region, region
+        while outer.parent is not None and scalar.kind != "lines":
+            if outer.loop is not None and outer.loop not in scalar.loops:
+                best = outer.parent
+            outer = outer.parent
+        return best
+
+    # What.
+
+    def _of(self, scalar: Scalar) -> str:
+        return self._names[scalar]
+
+    def _written(self, scalar: Scalar) -> list[str]:
+        out, dtype = self._of(scalar), DTYPES[scalar.dtype]
+        names = [self._of(operand) for operand in scalar.operands]
+        if scalar.kind == "value":
+            return [f"{out} = {dtype}({scalar.text.format(*names)})"]
+        if scalar.kind == "choice":
+            condition, yes, no = names
+            sides = self._inner.get(scalar, ())
+            if not any(side.lines for side in sides):
+                return [f"{out} = {yes} if {condition} else {no}"]
+            first, second = ([*s.indented(), f"    {out} = {n}"] for s, n in zip(sides, (yes, no)))
+            return [f"if {condition}:", *first, "else:", *second]
+        if scalar.kind == "fold":
+            first, extent, variable, body = names
+            combined = scalar.text.format(out, body)
+            return [
+                f"{out} = {dtype}({first})",
+                f"for {variable} in range({extent}):",
+                *self._inner[scalar][0].indented(),
+                f"    {out} = {dtype}({combined})",
+            ]
+        return scalar.text.format(*names, out=out, dtype=dtype).splitlines()
+
+
+def _common(one: _Region, other: _Region) -> _Region:
+    """The innermost region that holds both."""
+    while one is not other:
+        if one.depth >= other.depth:
+            assert one.parent is not None
+            one = one.parent
+        else:
+            assert other.parent is not None
+            other = other.parent
+    return one
