@@ -19,6 +19,8 @@ test: .venv/installed check
 check: .venv/installed
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
+	rm -rf build/typing && mkdir -p build/typing/accelsched
+	ln -s $(CURDIR)/accelsched/* $(CURDIR)/kernels build/typing/accelsched
 	.venv/bin/mypy
 
 test-latest: .venv-latest/installed

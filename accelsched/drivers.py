@@ -14,29 +14,37 @@ from torch import Tensor
 
 from accelsched import optimizers, runtimes
 from accelsched.groups import Slots, ledger
+from accelsched.host import Eager, evaluator
+from accelsched.kernels import Kernel
 from accelsched.schedules import Schedule, tables
 from accelsched.schedules.stacking import Bucket, Evaluation, buckets
 
 
 class HostDriver:
-    """A Python counter and Python floats: what eager PyTorch on the CPU is fastest with."""
+    """A counter and Python floats on the host: what eager PyTorch on the CPU is fastest with."""
 
     lowering = "host"
 
     def __init__(self, slots: Slots, schedules: Sequence[Schedule], count: int) -> None:
         self._slots = slots
+        self._evaluator = self._lowered(schedules)
         self.count = count
-        self.use(schedules)
         self.write()
+
+    @staticmethod
+    def _lowered(schedules: Sequence[Schedule]) -> Kernel | Eager:
+        alike = buckets(schedules, [torch.float64] * len(schedules))
+        positions = [bucket.positions for bucket in alike]
+        return evaluator(Evaluation(alike, torch.device("cpu")), positions)
 
     def use(self, schedules: Sequence[Schedule]) -> None:
         """Evaluate other schedules from the next step on, one for each group."""
-        self._buckets = buckets(schedules, [torch.float64] * len(schedules))
-        self._evaluate = Evaluation(self._buckets, torch.device("cpu"))
+        count, self._evaluator = self.count, self._lowered(schedules)
+        self.count = count
 
     def step(self) -> None:
-        self.count += 1
-        self.write()
+        self._values = self._evaluator.advance()
+        self._slots.write(self._values)
 
     def write(self) -> None:
         self._values = self.current()
@@ -46,11 +54,18 @@ class HostDriver:
         self._slots.write(self._values)
 
     def current(self) -> list[float]:
-        values = [value.tolist() for value in self._evaluate(torch.tensor(self.count))]
-        return _by_position(self._buckets, values)
+        return self._evaluator.at(self.count)
 
     def last(self) -> list[float]:
         return list(self._values)
+
+    @property
+    def count(self) -> int:
+        return self._evaluator.step - 1
+
+    @count.setter
+    def count(self, count: int) -> None:
+        self._evaluator.step = count + 1
 
 
 class GraphDriver:

@@ -32,6 +32,8 @@ class Slots:
         self.optimizer = optimizer
         self.key = key
         self.indices = _selected(optimizer, tags)
+        # The first groups, or all; others may be added behind them.
+        self._leading = self.indices == list(range(len(self.indices)))
         for group in self.groups():
             require(key in group, "key", key, f"the param group has only {sorted(group)}")
             value = group[key]
@@ -46,9 +48,10 @@ class Slots:
         return [self.optimizer.param_groups[i] for i in self.indices]
 
     def write(self, values: Iterable[object]) -> None:
-        """Put one value in each group."""
-        for group, value in zip(self.groups(), values, strict=True):
-            group[self.key] = value
+        """Put one value in each group. Done at every step, so the usual case is the short one."""
+        groups, key = self.optimizer.param_groups, self.key
+        for group, value in zip(groups if self._leading else self.groups(), values):  # noqa: B905
+            group[key] = value
 
 
 def _selected(optimizer: Optimizer, tags: Tags) -> list[int]:

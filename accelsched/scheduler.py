@@ -84,7 +84,8 @@ class Scheduler(TorchLRScheduler):
         Raises:
             RuntimeError: another scheduler drives these values.
         """
-        self._require_driving()
+        if self.refusal is not None:
+            raise RuntimeError(self.refusal)
         if epoch is not None:
             raise ArgumentError("epoch", epoch, "set last_epoch to move to a given step")
         self.driver.step()

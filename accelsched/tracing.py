@@ -50,8 +50,8 @@ def record(
 ) -> GraphModule:
     """The operations that a function does on a 0-dim int64 step, on the CPU.
 
-    What does not depend on the step is computed now, and is a constant of the graph. Each node has
-    in its ``meta`` the ``"value"`` that it had and the ``"origin"`` that it came from, file and line.
+    What does not depend on the step is computed now, and is a constant of the graph. The ``meta``
+    of a node has the ``"value"`` that it had, and the ``"origin"`` that it comes from, a line.
 
     Args:
         function: from the step to a list of tensors.
@@ -65,7 +65,8 @@ def record(
     try:
         with torch.no_grad():
             # Not step 0, where a formula may divide by the step.
-            outputs = function(recorder.recorded(torch.tensor(1), recorder.graph.placeholder("step")))
+            step = recorder.recorded(torch.tensor(1), recorder.graph.placeholder("step"))
+            outputs = function(step)
     except Untraceable:
         raise
     except Exception as error:
@@ -108,7 +109,7 @@ class _Recorder:
         if operation in self._replacements:
             return self._replacements[operation](*args, **kwargs)
         origin = _origin(sys._getframe(2))
-        refusal = _refusal(operation)
+        refusal = _refusal(operation, args)
         if refusal:
             raise Untraceable(f"{operation} {refusal}, {origin}")
         outputs = operation(*tree_map(_value, args), **tree_map(_value, kwargs))
@@ -124,10 +125,16 @@ class _Recorder:
         ]
 
 
-def _refusal(operation: Any) -> str | None:
+def _refusal(operation: Any, args: Sequence[Any]) -> str | None:
     tags = operation.tags
-    if torch.Tag.data_dependent_output in tags or torch.Tag.dynamic_output_shape in tags:
+    if torch.Tag.data_dependent_output in tags:
         return "reads a number of the step on the host"
+    # PyTorch says so of any indexing, since a mask would have a shape that depends on it.
+    by_number = operation is torch.ops.aten.index.Tensor and not any(
+        index is not None and index.dtype == torch.bool for index in args[1]
+    )
+    if torch.Tag.dynamic_output_shape in tags and not by_number:
+        return "has a shape that depends on the step"
     if torch.Tag.nondeterministic_seeded in tags:
         return "is random, and a schedule is a function of the step"
     return "changes a tensor in place" if operation._schema.is_mutable else None
@@ -142,15 +149,16 @@ class _Recorded(Tensor):
 
     @staticmethod
     def __new__(cls, value: Tensor, node: Node, recorder: _Recorder) -> _Recorded:
-        make: Any = Tensor._make_wrapper_subclass  # type: ignore[attr-defined]
-        wrapper: _Recorded = make(cls, value.shape, dtype=value.dtype, device=value.device)
+        wrapper: _Recorded = Tensor._make_wrapper_subclass(
+            cls, value.shape, dtype=value.dtype, device=value.device
+        )
         wrapper.value, wrapper.node, wrapper.recorder = value, node, recorder
         return wrapper
 
-    __torch_function__ = torch._C._disabled_torch_function_impl
+    __torch_function__ = torch._C._disabled_torch_function_impl  # type: ignore[assignment]
 
     @classmethod
-    def __torch_dispatch__(
+    def __torch_dispatch__(  # type: ignore[override]
         cls, operation: Any, types: Any, args: Any = (), kwargs: Any = None
     ) -> Any:
         kwargs = kwargs or {}

@@ -1,13 +1,15 @@
-"""What PyTorch computes otherwise than Python, for the templates of ``aten.py``; numba compiles it."""
+"""What PyTorch computes otherwise than Python, for the templates of ``aten.py``."""
 
 from __future__ import annotations
 
 import math
 
+import numpy as np
+
 
 def remainder(a: float, b: float) -> float:
     """Of floats, with the sign of the divisor."""
-    rest = math.fmod(a, b)
+    rest = float(np.fmod(a, b))
     if rest != 0 and (b < 0) != (rest < 0):
         rest += b
     return rest
@@ -17,13 +19,13 @@ def floor_divide(a: float, b: float) -> float:
     """Of floats: the whole number that ``a - remainder(a, b)`` is a multiple of ``b`` by."""
     if b == 0:
         return a / b
-    rest = math.fmod(a, b)
+    rest = float(np.fmod(a, b))
     quotient = (a - rest) / b
     if rest != 0 and (b < 0) != (rest < 0):
         quotient -= 1
     if quotient == 0:
         return math.copysign(0.0, a / b)
-    whole = float(math.floor(quotient))
+    whole = float(np.floor(quotient))
     return whole + 1 if quotient - whole > 0.5 else whole
 
 

@@ -11,9 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 #: The dtypes that can be compiled, and what they are called in the source.
 DTYPES = {
@@ -26,11 +28,8 @@ DTYPES = {
     torch.uint8: "uint8",
     torch.bool: "boolean",
 }
-#: What a kernel returns if something went wrong, and the error that PyTorch would raise.
-ERRORS = {
-    1: ZeroDivisionError("a schedule divides an integer by zero at this step"),
-    2: IndexError("a schedule takes an entry that its table has not, at this step"),
-}
+#: What ``wholes`` begins with.
+HEADER = ("start", "stride", "rows", "width")
 #: Conditions nested deeper than this are computed on both sides: Python's own limit is 100.
 _MAX_DEPTH = 40
 
@@ -58,13 +57,16 @@ class Scalar:
 class Program:
     """Scalars, the numbers that they read, and the values that are stored.
 
-    The kernel that is made of it is ``kernel(start, stride, reals, wholes, out)``: for each row
-    of ``out`` the values at step ``start + row * stride``. It returns a key of ``ERRORS``, or 0.
+    The source that is made of it is ``kernel(reals, wholes, out)``, of pointers to float64, int64
+    and float64. ``wholes`` begins with a header: the first step, the stride from a row to the next
+    in steps, the number of rows and the width of a row. Each row of ``out`` gets the values at its
+    step, and the first step is moved past the last row, for the next call. The result is 0, or,
+    and then nothing is moved, 1 for a division of integers by zero and 2 for an index out of range.
     """
 
     def __init__(self) -> None:
-        self.reals: list[float] = []
-        self.wholes: list[int] = []
+        self._reals: list[Any] = []
+        self._wholes: list[Any] = [np.zeros(len(HEADER), np.int64)]
         self._scalars: dict[object, Scalar] = {}
         self.row = self._loop("row")
         self.step = self._make(
@@ -84,21 +86,31 @@ class Program:
 
     def number(self, value: float, dtype: torch.dtype) -> Scalar:
         """A number that the kernel reads from its arrays."""
-        if dtype.is_floating_point:
-            return self.value(f"reals[{self._slot([float(value)], self.reals)}]", dtype)
-        return self.value(f"wholes[{self._slot([int(value)], self.wholes)}]", dtype)
+        array, first = self._kept([value], dtype)
+        return self.value(f"{array}[{first}]", dtype)
 
-    def row_of(self, values: Sequence[float], dtype: torch.dtype) -> Row:
+    def row_of(self, values: Any, dtype: torch.dtype) -> Row:
         """Numbers that the kernel reads from its arrays by an index."""
-        data = self.reals if dtype.is_floating_point else self.wholes
-        first = self._slot(values, data)
-        name = "reals" if dtype.is_floating_point else "wholes"
-        return Row(self, name, self.number(first, torch.int64), dtype)
+        array, first = self._kept(values, dtype)
+        return Row(self, array, self.number(first, torch.int64), dtype)
 
-    @staticmethod
-    def _slot(values: Sequence[float], data: list[float] | list[int]) -> int:
-        data.extend(values)  # type: ignore[arg-type]
-        return len(data) - len(values)
+    def _kept(self, values: Any, dtype: torch.dtype) -> tuple[str, int]:
+        """The array that holds numbers of a dtype, and where in it these numbers begin."""
+        real = dtype.is_floating_point
+        parts = self._reals if real else self._wholes
+        first = sum(map(len, parts))
+        parts.append(np.asarray(values, np.float64 if real else np.int64))
+        return ("reals" if real else "wholes"), first
+
+    @property
+    def reals(self) -> NDArray[np.float64]:
+        """The floats of the program."""
+        return np.concatenate([np.empty(0), *self._reals])
+
+    @property
+    def wholes(self) -> NDArray[np.int64]:
+        """The integers of the program, and before them the header."""
+        return np.concatenate(self._wholes)
 
     # Computations.
 
@@ -135,7 +147,7 @@ class Program:
         """Write a value into the row of each step."""
         value = self.cast(value, torch.float64)
         loops = frozenset({self.row}) | position.loops | value.loops
-        text = "out[row, {0}] = {1}"
+        text = "out[row * width + {0}] = {1}"
         self._make(Scalar("store", text, torch.float64, (position, value), loops))
 
     def _computed(
@@ -202,18 +214,18 @@ class _Writer:
                 self._home[scalar].lines += self._written(scalar)
         for variable, region in reversed(self._loops.items()):
             assert region.parent is not None
-            extent = "out.shape[0]" if variable is self._row else self._of(variable.operands[0])
+            extent = "rows" if variable is self._row else self._of(variable.operands[0])
             region.parent.lines.append(f"for {self._of(variable)} in range({extent}):")
             region.parent.lines += region.indented()
-        body = ["status = 0", *self._root.lines, "return status"]
-        return "\n".join(
-            ["def kernel(start, stride, reals, wholes, out):", *(f"    {line}" for line in body), ""]
-        )
+        header = [f"{name} = wholes[{i}]" for i, name in enumerate(HEADER)]
+        moved = ["if status == 0:", "    wholes[0] = start + rows * stride"]
+        body = ["status = 0", *header, *self._root.lines, *moved, "return status"]
+        return "\n".join(["def kernel(reals, wholes, out):", *(f"    {line}" for line in body), ""])
 
     # Where.
 
     def _place(self, scalar: Scalar) -> None:
-        """Settle where a scalar is computed, all who need it being settled, and tell its operands."""
+        """Settle where a scalar is computed, all that need it being settled; tell its operands."""
         if scalar.kind == "store":
             self._home[scalar] = self._innermost(scalar.loops)
         elif scalar not in self._home:
@@ -241,11 +253,9 @@ class _Writer:
     def _hoisted(region: _Region, scalar: Scalar) -> _Region:
         """Out of each loop that does not change the scalar; what may fail stays where it is."""
         best, outer = region, region
-        while outer.parent is not None and scalar.kind != "lines":
-            if outer.loop is not None and outer.loop not in scalar.loops:
-                best = outer.parent
-            outer = outer.parent
-        return best
+        while outer.parent is not None and outer.loop not in scalar.loops:
+            outer = outer.parent if outer.loop is None else (best := outer.parent)
+        return region if scalar.kind == "lines" else best
 
     # What.
 
@@ -262,13 +272,13 @@ class _Writer:
             sides = self._inner.get(scalar, ())
             if not any(side.lines for side in sides):
                 return [f"{out} = {yes} if {condition} else {no}"]
-            first, second = ([*s.indented(), f"    {out} = {n}"] for s, n in zip(sides, (yes, no)))
-            return [f"if {condition}:", *first, "else:", *second]
+            lines = [f"if {condition}:", *sides[0].indented(), f"    {out} = {yes}"]
+            return [*lines, "else:", *sides[1].indented(), f"    {out} = {no}"]
         if scalar.kind == "fold":
-            first, extent, variable, body = names
+            begin, extent, variable, body = names
             combined = scalar.text.format(out, body)
             return [
-                f"{out} = {dtype}({first})",
+                f"{out} = {dtype}({begin})",
                 f"for {variable} in range({extent}):",
                 *self._inner[scalar][0].indented(),
                 f"    {out} = {dtype}({combined})",

@@ -13,6 +13,9 @@ os.environ.setdefault("PJRT_DEVICE", "CPU")
 _ROOT = Path(__file__).parents[1]
 sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != _ROOT]
 
+# Machine code that tests leave behind is no user's.
+os.environ.setdefault("ACCELSCHED_CACHE_DIR", str(_ROOT / ".pytest_cache" / "accelsched"))
+
 # torch_xla and PyTorch's own lazy back end cannot share a process, so a run tests one of them.
 _DEFAULT = "eager,compile," + ("xla" if importlib.util.find_spec("torch_xla") else "lazy")
 

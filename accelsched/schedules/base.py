@@ -14,12 +14,18 @@ import types
 import typing
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Annotated, Any, Literal, TypeVar, overload
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, overload
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from accelsched.errors import ArgumentError, require
+
+if TYPE_CHECKING:
+    from accelsched.host import Eager
+    from accelsched.kernels import Kernel
 
 T = TypeVar("T")
 #: A tuple that the formula reads by index: on a device it is one tensor, however long it is.
@@ -67,7 +73,8 @@ class Schedule(ABC):
     @property
     def base(self) -> float:
         """The initial value, of which a chain takes this schedule's relative factor."""
-        return float(getattr(self, "initial", self(0)))
+        initial = getattr(self, "initial", None)
+        return float(self.formula(torch.tensor(0)) if initial is None else initial)
 
     @property
     def settles(self) -> int | None:
@@ -84,6 +91,9 @@ class Schedule(ABC):
     def __call__(self, step: int | Tensor) -> float | Tensor:
         """The value at ``step``: a float for an int, a tensor for an integer tensor.
 
+        An int is looked up by machine code, which is compiled once for all schedules that differ
+        in numbers only, and kept on disk; a tensor by the formula, on its device.
+
         Raises:
             ArgumentError: the step is negative, or not an integer.
         """
@@ -91,9 +101,34 @@ class Schedule(ABC):
             if step.is_floating_point() or step.is_complex() or step.dtype == torch.bool:
                 raise ArgumentError("step", step.dtype, "steps are counted: give an int64 tensor")
             return self.formula(step.to(torch.int64))
-        count = _integer("step", step)
-        require(count >= 0, "step", step, "steps are counted from 0")
-        return float(self.formula(torch.tensor(count)))
+        return self._on_host.at(_count("step", step))[0]
+
+    def curve(self, start: int, stop: int, step: int = 1) -> NDArray[np.float64]:
+        """The values at the steps of ``range(start, stop, step)``, on all cores, without PyTorch.
+
+        Args:
+            start: the first step.
+            stop: the step before which to stop.
+            step: from a value to the next, in steps, at least 1.
+
+        Returns:
+            float64 array with a value for each step.
+
+        Raises:
+            ArgumentError: a step is negative, or not an integer.
+        """
+        stride = _count("step", step)
+        require(stride > 0, "step", step, "give 1 or more")
+        return self._on_host.rows(range(_count("start", start), _count("stop", stop), stride))[:, 0]
+
+    @functools.cached_property
+    def _on_host(self) -> Kernel | Eager:
+        from accelsched.host import evaluator
+
+        return evaluator(lambda step: [self.formula(step)])
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
 
     def __add__(self, other: Schedule | float) -> Schedule:
         from accelsched.schedules.compose import Sum
@@ -182,6 +217,12 @@ def _integer(name: str, value: Any) -> int:
     require(real == int(real), name, value, "give a whole number of steps")
     require(abs(int(value)) < 2**62, name, value, "give a number that int64 can count with")
     return int(value)
+
+
+def _count(name: str, value: Any) -> int:
+    count = _integer(name, value)
+    require(count >= 0, name, value, "steps are counted from 0")
+    return count
 
 
 def _boolean(name: str, value: Any) -> bool:

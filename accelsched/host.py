@@ -1,0 +1,56 @@
+"""Values on the host: by machine code, or step by step where a function leaves the graph."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from accelsched.kernels import Kernel
+from accelsched.tracing import Untraceable
+
+Function = Callable[[Tensor], Sequence[Tensor]]
+
+
+class Eager:
+    """What a :class:`~accelsched.kernels.Kernel` does, by PyTorch itself: slow, but it takes all.
+
+    Args:
+        function: from a 0-dim int64 step to tensors of shape [] or [G].
+        positions: for each of these tensors the places of its values.
+    """
+
+    def __init__(self, function: Function, positions: Sequence[Sequence[int]]) -> None:
+        self._function, self._positions = function, positions
+        self.step = 0
+
+    def advance(self) -> list[float]:
+        """The values at :attr:`step`, by position, and on to the next one."""
+        values = self.at(self.step)
+        self.step += 1
+        return values
+
+    def at(self, step: int) -> list[float]:
+        """The values at a step, by position."""
+        values = [0.0] * sum(map(len, self._positions))
+        with torch.no_grad():
+            tensors = self._function(torch.tensor(step))
+        for tensor, places in zip(tensors, self._positions, strict=True):
+            for place, value in zip(places, tensor.double().expand(len(places)), strict=True):
+                values[place] = value.item()
+        return values
+
+    def rows(self, steps: range) -> NDArray[np.float64]:
+        """The values at steps: float64, shape [steps, width]."""
+        return np.array([self.at(step) for step in steps])
+
+
+def evaluator(function: Function, positions: Sequence[Sequence[int]] = ((0,),)) -> Kernel | Eager:
+    """A kernel, or, for what cannot be compiled, the function itself."""
+    try:
+        return Kernel(function, positions)
+    except Untraceable:
+        return Eager(function, positions)

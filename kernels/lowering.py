@@ -1,0 +1,191 @@
+"""A recorded graph as scalars: what its tensors hold at each index.
+
+A tensor is a :class:`View`. What each operation makes of views is told by the table in ``aten.py``.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from accelsched.kernels.scalars import DTYPES, Program, Scalar
+from torch import Tensor
+from torch.fx import GraphModule, Node
+
+from accelsched.tracing import Untraceable
+
+Index = tuple[Scalar, ...]
+Rule = Callable[["Lowering", "Call"], "View | list[View]"]
+
+
+@dataclass(frozen=True)
+class View:
+    """A tensor, by the scalar at each index.
+
+    Attributes:
+        shape: its shape. In the program only the places of the ones count, so tables of other
+            lengths make the same program.
+        dtype: its dtype.
+        at: the scalar at an index, which has as many entries as the shape.
+    """
+
+    shape: tuple[int, ...]
+    dtype: torch.dtype
+    at: Callable[[Index], Scalar]
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call of an ATen operation, with the result that it had when it was recorded."""
+
+    node: Node
+
+    @property
+    def name(self) -> str:
+        """The operation and its overload: ``"aten.add.Tensor"``."""
+        return str(self.node.target)
+
+    @property
+    def args(self) -> tuple[Any, ...]:
+        """The arguments: nodes, numbers, lists."""
+        return self.node.args
+
+    @property
+    def kwargs(self) -> Mapping[str, Any]:
+        """The arguments that were named."""
+        return self.node.kwargs
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of the result."""
+        return tuple(self.node.meta["value"].shape)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The dtype of the result."""
+        dtype: torch.dtype = self.node.meta["value"].dtype
+        return dtype
+
+    def view(self, at: Callable[[Index], Scalar]) -> View:
+        """A view like the result."""
+        return View(self.shape, self.dtype, at)
+
+    def unsupported(self, reason: str) -> Untraceable:
+        """The error of an operation that is not compiled: which, why, and where it comes from."""
+        return Untraceable(f"{self.name}: {reason}, {self.node.meta['origin']}")
+
+
+class Lowering:
+    """The views of the nodes of a recorded graph, as scalars of one program.
+
+    Args:
+        graph: what was recorded.
+        table: for each operation that can be compiled what to make of it.
+
+    Raises:
+        Untraceable: an operation is not in the table, or does what is not compiled.
+    """
+
+    def __init__(self, graph: GraphModule, table: Mapping[str, Rule]) -> None:
+        self.program = Program()
+        self.outputs: list[View] = []
+        self.zero = self.program.value("0", torch.int64)
+        self._table = table
+        self._views: dict[Node, View | list[View]] = {}
+        for node in graph.graph.nodes:
+            if node.op == "placeholder":
+                self._views[node] = View((), torch.int64, lambda _: self.program.step)
+            elif node.op == "get_attr":
+                self._views[node] = self._constant(node.meta["value"])
+            elif node.op == "output":
+                self.outputs = [self.view(result) for result in node.args[0]]
+            elif node.target is operator.getitem:
+                several, place = node.args
+                self._views[node] = self._views[several][place]  # type: ignore[index]
+            else:
+                self._views[node] = self._called(Call(node))
+
+    def view(self, node: Node) -> View:
+        """The view of a node."""
+        view = self._views[node]
+        assert isinstance(view, View)
+        return view
+
+    def _called(self, call: Call) -> View | list[View]:
+        if call.name not in self._table:
+            raise call.unsupported("it is not in the table of operations that are compiled")
+        result = self._table[call.name](self, call)
+        views = [
+            self._made_once(call, v) for v in (result if isinstance(result, list) else [result])
+        ]
+        return views if isinstance(result, list) else views[0]
+
+    @staticmethod
+    def _made_once(call: Call, view: View) -> View:
+        """The view with each scalar made once; of a dtype that can be compiled."""
+        if view.dtype not in DTYPES:
+            raise call.unsupported(f"{view.dtype} is not compiled")
+        made: dict[Index, Scalar] = {}
+
+        def at(index: Index) -> Scalar:
+            if index not in made:
+                made[index] = view.at(index)
+            return made[index]
+
+        return View(view.shape, view.dtype, at)
+
+    def _constant(self, value: Tensor) -> View:
+        shape, program = tuple(value.shape), self.program
+        if value.dtype not in DTYPES:
+            raise Untraceable(f"a constant of {value.dtype} is not compiled")
+        if not shape:
+            number = program.number(value.item(), value.dtype)
+            return View((), value.dtype, lambda _: number)
+        row = program.row_of(value.flatten().numpy(), value.dtype)
+        strides = [self.size(stride) for stride in value.contiguous().stride()[:-1]]
+
+        def at(index: Index) -> Scalar:
+            flat = index[-1]
+            for position, stride in zip(index[:-1], strides, strict=True):
+                flat = program.value("{0} + {1} * {2}", torch.int64, flat, position, stride)
+            return row.entry(flat)
+
+        return View(shape, value.dtype, at)
+
+    def size(self, extent: int) -> Scalar:
+        """A length, which is a number of the program and no part of its source."""
+        return self.program.number(extent, torch.int64)
+
+    def operand(self, value: Any, dtype: torch.dtype) -> View:
+        """An argument, a node or a number, in a dtype."""
+        if not isinstance(value, Node):
+            number = self.program.number(value, dtype)
+            return View((), dtype, lambda _: number)
+        view = self.view(value)
+        return View(view.shape, dtype, lambda index: self.program.cast(view.at(index), dtype))
+
+    def elementwise(
+        self, call: Call, combine: Callable[..., Scalar], operands: Sequence[View]
+    ) -> View:
+        """The view of an operation on each element of operands that are broadcast."""
+
+        def at(index: Index) -> Scalar:
+            return combine(*(view.at(self.broadcast(index, view.shape)) for view in operands))
+
+        return call.view(at)
+
+    def broadcast(self, index: Index, shape: tuple[int, ...]) -> Index:
+        """The index into a tensor of this shape, from that into one that it is broadcast to."""
+        last = index[len(index) - len(shape) :]
+        return tuple(self.zero if n == 1 else i for i, n in zip(last, shape, strict=True))
+
+    def in_range(self, position: Scalar, extent: Scalar, from_end: bool = False) -> Scalar:
+        """A position in a dimension; one outside of it is an error of the kernel."""
+        wrapped = "{out} = {0} + {1} if {0} < 0 else {0}" if from_end else "{out} = {0}"
+        return self.program.lines(
+            f"{wrapped}\nif not 0 <= {{out}} < {{1}}:\n    status |= 2\n    {{out}} = 0",
+            torch.int64, position, extent,
+        )  # fmt: skip
