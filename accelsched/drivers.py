@@ -27,8 +27,7 @@ class HostDriver:
 
     def __init__(self, slots: Slots, schedules: Sequence[Schedule], count: int) -> None:
         self._slots = slots
-        self._evaluator = self._lowered(schedules)
-        self.count = count
+        self._follow(self._lowered(schedules), count)
         self.write()
 
     @staticmethod
@@ -37,27 +36,27 @@ class HostDriver:
         positions = [bucket.positions for bucket in alike]
         return evaluator(Evaluation(alike, torch.device("cpu")), positions)
 
+    def _follow(self, evaluator: Kernel | Eager, count: int) -> None:
+        self._evaluator = evaluator
+        self.count = count
+        self.step = self._slots.writer(evaluator.advance)
+
     def use(self, schedules: Sequence[Schedule]) -> None:
         """Evaluate other schedules from the next step on, one for each group."""
-        count, self._evaluator = self.count, self._lowered(schedules)
-        self.count = count
-
-    def step(self) -> None:
-        self._values = self._evaluator.advance()
-        self._slots.write(self._values)
+        self._follow(self._lowered(schedules), self.count)
 
     def write(self) -> None:
-        self._values = self.current()
-        self.install()
+        self.count -= 1
+        self.step()
 
     def install(self) -> None:
-        self._slots.write(self._values)
+        self._slots.write(self.last())
 
     def current(self) -> list[float]:
         return self._evaluator.at(self.count)
 
     def last(self) -> list[float]:
-        return list(self._values)
+        return self._evaluator.last()
 
     @property
     def count(self) -> int:

@@ -26,12 +26,17 @@ class Eager:
     def __init__(self, function: Function, positions: Sequence[Sequence[int]]) -> None:
         self._function, self._positions = function, positions
         self.step = 0
+        self._last: list[float] = []
 
     def advance(self) -> list[float]:
         """The values at :attr:`step`, by position, and on to the next one."""
-        values = self.at(self.step)
+        self._last = self.at(self.step)
         self.step += 1
-        return values
+        return self._last
+
+    def last(self) -> list[float]:
+        """The values that ``advance()`` gave last."""
+        return list(self._last)
 
     def at(self, step: int) -> list[float]:
         """The values at a step, by position."""

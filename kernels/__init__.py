@@ -54,51 +54,63 @@ class Kernel:
         lowering = Lowering(record(function), TABLE)
         program = lowering.program
         for view, places in zip(lowering.outputs, positions, strict=True):
+            if len(places) == 1 and not view.shape:
+                # No loop over one, so that the loop over the rows is the inner one.
+                program.store(lowering.size(places[0]), view.at(()))
+                continue
             lane = program.loop(lowering.size(len(places)))
             place = program.row_of(places, program.step.dtype).entry(lane)
             program.store(place, view.at((lane,) if view.shape else ()))
         self.width = sum(map(len, positions))
         self._code = compiled(program.source())
-        self._call = self._code.call
         self._reals, self._wholes = program.reals, program.wholes
         self._wholes[: len(HEADER)] = 0, 1, 1, self.width
         self._out = np.empty(self.width)
-        self._addresses = [a.ctypes.data for a in (self._reals, self._wholes, self._out)]
+        self._frame = _frame(self._reals, self._out)
+        #: The values at :attr:`step`, by position, and on to the next one. Not for two threads.
+        self.advance = self._advance()
 
     @property
     def step(self) -> int:
-        """The step whose values :meth:`advance` gives next."""
+        """The step whose values ``advance()`` gives next."""
         return int(self._wholes[0])
 
     @step.setter
     def step(self, step: int) -> None:
         self._wholes[0] = step
 
-    def advance(self) -> list[float]:
-        """The values at :attr:`step`, by position, and on to the next one.
+    def _advance(self) -> Callable[[], list[float]]:
+        # A closure, since looking things up in self would take as long as the kernel does.
+        call, values = self._code.call, self._out.tolist
+        wholes, frame = self._wholes.ctypes.data, self._frame.ctypes.data
+
+        def advance() -> list[float]:
+            status = call(wholes, frame)
+            if status:
+                raise _error(status, f"step {self.step}")
+            return values()
+
+        return advance
+
+    def last(self) -> list[float]:
+        """The values that ``advance()`` gave last."""
+        values: list[float] = self._out.tolist()
+        return values
+
+    def at(self, step: int) -> list[float]:
+        """The values at a step, by position; any thread may ask.
 
         Raises:
             ZeroDivisionError: a schedule divides an integer by zero at this step.
             IndexError: a schedule takes an entry that its table has not.
         """
-        status = self._call(*self._addresses)
-        if status:
-            raise _ERRORS[status & -status](f"a schedule cannot be evaluated at step {self.step}")
-        values: list[float] = self._out.tolist()
-        return values
-
-    def at(self, step: int) -> list[float]:
-        """The values at a step, by position; any thread may ask. Raises as :meth:`advance`."""
         out = np.empty((1, self.width))
         self._fill(range(step, step + 1), out)
         values: list[float] = out[0].tolist()
         return values
 
     def rows(self, steps: range) -> NDArray[np.float64]:
-        """The values at steps, on all cores: float64, shape [steps, width].
-
-        Raises as :meth:`advance`.
-        """
+        """The values at steps, on all cores: float64, shape [steps, width]; raises as ``at``."""
         out = np.empty((len(steps), self.width))
         parts = max(1, min(_cores(), len(steps) // _ROWS_A_THREAD))
         cuts = [len(steps) * i // parts for i in range(parts + 1)]
@@ -114,10 +126,18 @@ class Kernel:
     def _fill(self, steps: range, out: NDArray[np.float64]) -> None:
         wholes = self._wholes.copy()
         wholes[: len(HEADER)] = steps.start, steps.step, len(steps), self.width
-        arrays = (self._reals, wholes, out)
-        status = self._code.call_unlocked(*(array.ctypes.data for array in arrays))
+        frame = _frame(self._reals, out)
+        status = self._code.call_unlocked(wholes.ctypes.data, frame.ctypes.data)
         if status:
-            raise _ERRORS[status & -status](f"a schedule cannot be evaluated at a step of {steps}")
+            raise _error(status, f"a step of {steps}")
+
+
+def _frame(reals: NDArray[np.float64], out: NDArray[np.float64]) -> NDArray[np.intp]:
+    return np.array([reals.ctypes.data, out.ctypes.data], dtype=np.intp)
+
+
+def _error(status: int, where: str) -> Exception:
+    return _ERRORS[status & -status](f"a schedule cannot be evaluated at {where}")
 
 
 def _cores() -> int:

@@ -182,6 +182,17 @@ def _bitwise_not(lowering: Lowering, call: Call) -> View | list[View]:
     return (_logical("not {0}") if truth else _template("~{0}"))(lowering, call)
 
 
+def _sine(lowering: Lowering, call: Call) -> View | list[View]:
+    if call.dtype != torch.float64:
+        return _template("math.sin({0})")(lowering, call)
+    text = "far |= abs({0}) > NEAR\n{out} = {dtype}(near_sine({0}))"
+    return lowering.elementwise(
+        call,
+        lambda scalar: lowering.program.lines(text, call.dtype, scalar),
+        [lowering.operand(call.args[0], call.dtype)],
+    )
+
+
 def _copy(lowering: Lowering, call: Call) -> View:
     """The same in the dtype of the result: a cast, or a copy."""
     return lowering.operand(call.args[0], call.dtype)
@@ -207,7 +218,7 @@ def _named(names: str, rule: Rule) -> dict[str, Rule]:
 
 #: Functions of one float, by their name in ATen.
 _FUNCTIONS = (
-    "sin cos tan asin acos atan sinh cosh tanh asinh acosh atanh exp expm1 log log1p log2 log10 "
+    "cos tan asin acos atan sinh cosh tanh asinh acosh atanh exp expm1 log log1p log2 log10 "
     "sqrt erf erfc lgamma"
 )
 _FLOAT_FUNCTIONS = {
@@ -259,6 +270,7 @@ TABLE: dict[str, Rule] = {
     **_named("atan2.default", _template("math.atan2({0}, {1})")),
     **{f"aten.{name}.default": _template(text) for name, text in _FLOAT_FUNCTIONS.items()},
     **{f"aten.{name}.default": _template("{0}", text) for name, text in _ROUNDINGS.items()},
+    **_named("sin.default", _sine),
     **_named("frac.default", _template("{0} - np.trunc({0})")),
     **_named("bitwise_and.Tensor bitwise_and.Scalar", _template("{0} & {1}")),
     **_named("bitwise_or.Tensor bitwise_or.Scalar", _template("{0} | {1}")),

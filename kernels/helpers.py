@@ -6,6 +6,26 @@ import math
 
 import numpy as np
 
+#: Up to here :func:`near_sine` is right.
+NEAR = math.pi / 4
+
+
+def near_sine(x: float) -> float:
+    """The sine of a number up to ``NEAR``, to an ulp; no call and no branch, so LLVM vectorizes it.
+
+    A polynomial for ``(sin(x) / x - 1) / x**2``, fitted by ``mpmath.chebyfit`` in ``x**2`` with an
+    error of 2.1e-17, a fifth of an ulp.
+    """
+    z = x * x
+    tail = -2.505113165023518e-08 + z * 1.5918115263265974e-10
+    tail = -0.00019841269836756774 + z * (2.7557316101617874e-06 + z * tail)
+    return x + x * z * (-0.16666666666666666 + z * (0.008333333333330948 + z * tail))
+
+
+def sine(x: float) -> float:
+    """The sine of any number, by the C library where :func:`near_sine` is not right."""
+    return near_sine(x) if abs(x) <= NEAR else math.sin(x)
+
 
 def remainder(a: float, b: float) -> float:
     """Of floats, with the sign of the divisor."""

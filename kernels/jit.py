@@ -23,15 +23,15 @@ from typing import Any
 
 from accelsched.kernels import helpers, scalars
 
-_HELPERS = ("remainder", "floor_divide", "trunc_divide", "integer_power")
-_RESULT, _ARGUMENTS = ctypes.c_int64, (ctypes.c_void_p,) * 3
+_HELPERS = ("near_sine", "sine", "remainder", "floor_divide", "trunc_divide", "integer_power")
+_RESULT, _ARGUMENTS = ctypes.c_int64, (ctypes.c_void_p, ctypes.c_void_p)
 
 
 class Code:
     """The function ``kernel`` of a source, as machine code.
 
     Attributes:
-        call: the function of three addresses. It keeps the interpreter's lock, as letting go of
+        call: the function of two addresses. It keeps the interpreter's lock, as letting go of
             it takes longer than a step.
         call_unlocked: the same for long work, in which other threads go on.
     """
@@ -68,14 +68,14 @@ def _translated(source: str) -> bytes:
     import numba
     import numpy as np
 
-    names: dict[str, Any] = {"math": math, "np": np}
+    names: dict[str, Any] = {"math": math, "np": np, "NEAR": helpers.NEAR}
     names |= {name: getattr(numba, name) for name in scalars.DTYPES.values()}
-    for name in _HELPERS:
-        names[name] = numba.njit(getattr(helpers, name), error_model="numpy")
+    # Compiled together, as one of them calls another.
+    exec(compile(inspect.getsource(helpers), helpers.__file__, "exec"), names)
+    names |= {name: numba.njit(names[name], error_model="numpy") for name in _HELPERS}
     exec(compile(source, "<accelsched.kernels>", "exec"), names)
     pointer: Any = numba.types.CPointer
-    reals, wholes = pointer(numba.float64), pointer(numba.int64)
-    signature = numba.int64(reals, wholes, reals)
+    signature = numba.int64(pointer(numba.int64), pointer(pointer(numba.float64)))
     function = numba.cfunc(signature, error_model="numpy")(names["kernel"])
     module = llvm.parse_assembly(function.inspect_llvm())
     defined = [f for f in module.functions if not f.is_declaration]

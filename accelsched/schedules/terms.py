@@ -56,13 +56,15 @@ def cosine_blend(
 ) -> Tensor:
     """Half a cosine wave from start to end.
 
-    (1 + cos(pi x)) / 2 equals sin(pi (1 - x) / 2) ** 2, which does not cancel where it nears 0.
+    (1 - cos(pi x)) / 2 equals sin(pi x / 2) ** 2, which does not cancel where it nears 0. It is
+    taken of the smaller fraction, and the other is what is left of 1.
     """
-    return blend(start, end, _half_sine(elapsed), _half_sine(rest))
-
-
-def _half_sine(fraction: Tensor) -> Tensor:
-    return torch.sin(fraction * (math.pi / 2)).square()
+    small = torch.sin(torch.minimum(elapsed, rest) * (math.pi / 2)).square()
+    large = 1.0 - small
+    first_half = elapsed < rest
+    return blend(
+        start, end, torch.where(first_half, small, large), torch.where(first_half, large, small)
+    )
 
 
 def reached(milestones: Lookup[int] | Lookup[float], step: Tensor) -> Tensor:
