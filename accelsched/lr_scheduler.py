@@ -642,15 +642,25 @@ class LambdaLR(_FunctionsLR):
         optimizer: the optimizer whose param groups are driven.
         initial_learning_rate: the value that the functions multiply.
         param_group_tags: the groups to drive.
+        total_iters: keep the values up to this step in a table on the device, and hold the last:
+            for functions that no graph can have, as they use ``math``, NumPy, ``min`` or an ``if``.
     """
 
     initial_learning_rate = initial_val = Argument("initial")
+    total_iters = Argument("total_iters")
 
     def __init__(
-        self, optimizer: Optimizer, initial_learning_rate: float, param_group_tags: Tags = None
+        self,
+        optimizer: Optimizer,
+        initial_learning_rate: float,
+        param_group_tags: Tags = None,
+        total_iters: int | None = None,
     ) -> None:
         schedule = self._schedule(
-            Lambda, initial=initial_learning_rate, functions=self._functions()
+            Lambda,
+            initial=initial_learning_rate,
+            functions=self._functions(),
+            total_iters=total_iters,
         )
         super().__init__(optimizer, schedule, param_group_tags=param_group_tags)
 

@@ -231,8 +231,14 @@ def one_cycle(
 # The user's own functions.
 
 
-def lambda_(step: int, initial: float, functions: Sequence[Callable[[float], float]]) -> float:
-    return initial * prod(float(factor(float(step))) for factor in functions)
+def lambda_(
+    step: int,
+    initial: float,
+    functions: Sequence[Callable[[float], float]],
+    total_iters: int | None = None,
+) -> float:
+    at = step if total_iters is None else min(step, total_iters)
+    return initial * prod(float(factor(float(at))) for factor in functions)
 
 
 def tabulated(step: int, source: Callable[[int], float], total_iters: int, past_end: str) -> float:

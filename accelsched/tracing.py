@@ -24,7 +24,7 @@ from accelsched.errors import ArgumentError
 _TORCH = str(Path(torch.__file__).parent)
 _REMEDY = (
     "write it in torch operations, without `if`, `min`, `math`, NumPy or `.item()` on the step, or "
-    "make it a table: Tabulated(function, total_iters)"
+    "make it a table: Tabulated(function, total_iters), or total_iters of Lambda and LambdaLR"
 )
 
 

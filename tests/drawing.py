@@ -103,11 +103,23 @@ def _sequential(inner: st.SearchStrategy[Schedule]) -> st.SearchStrategy[Schedul
     )
 
 
+def _lambda(_: object) -> st.SearchStrategy[Schedule]:
+    # As for Tabulated: no large table.
+    ends = st.one_of(st.none(), st.integers(1, 300))
+    return st.builds(
+        schedules.Lambda, numbers, st.lists(functions, min_size=1, max_size=3).map(tuple), ends
+    )
+
+
 def _tabulated(_: object) -> st.SearchStrategy[Schedule]:
     # A table takes memory: the strategy for any whole number would ask for too much of it.
     source = st.one_of(one(schedules.CosineDecay), st.just(math.sqrt))
     ends = st.sampled_from(["hold", "cycle"])
-    return st.builds(schedules.Tabulated, source, st.integers(1, 300), ends)
+    free = st.builds(schedules.Tabulated, source, st.integers(1, 300), ends)
+    settled = st.integers(1, 300).map(lambda n: schedules.CosineDecay(0.1, 0.01, n))
+    return st.one_of(
+        free, settled.map(lambda s: schedules.Tabulated(s, s.total_iters + 3, "error"))
+    )
 
 
 def _inverse_time(_: object) -> st.SearchStrategy[Schedule]:
@@ -121,6 +133,7 @@ def _inverse_time(_: object) -> st.SearchStrategy[Schedule]:
 
 _FITTED: dict[str, Callable[[Any], st.SearchStrategy[Schedule]]] = {
     "InverseExponentialTimeDecay": _inverse_time,
+    "Lambda": _lambda,
     "PiecewiseConstant": _piecewise,
     "Sequential": _sequential,
     "Tabulated": _tabulated,

@@ -9,17 +9,13 @@ import warnings
 import pytest
 import torch
 from binding import EVERY
-from drawing import compositions, steps_of
-from hypothesis import HealthCheck, given, settings
 from training import Run, eager_result
-from ulps import float32_ulps
 
 from accelsched import Scheduler, SynchronizationWarning, reference, runtimes
 from accelsched.lr_scheduler import CosineDecayLR, LambdaLR, LinearLR, SequentialLR
 from accelsched.optimizers import _OPTIONS
 from accelsched.runtimes import Counters
 from accelsched.schedules import CosineAnnealing, CosineDecay, Lambda, Linear, Tabulated
-from accelsched.schedules.stacking import Evaluation, buckets
 
 STEPS, WARM_UP = 200, 5
 SCHEDULERS = pytest.mark.parametrize("make", EVERY.values(), ids=EVERY)
@@ -194,29 +190,6 @@ def test_every_learning_rate_along_the_way(runtime, make, lowering):
             assert group["lr"].item() == pytest.approx(want, rel=2**-23, abs=1e-12), count
         step()
         runtime.finish_step()
-
-
-@on("compile", "xla", "lazy")
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
-@given(schedule=compositions(depth=3))
-def test_drawn_schedules_in_the_graph(runtime, schedule):
-    """A new class is drawn as well, and so comes to every back end without an edit."""
-    torch._dynamo.reset()
-    device = runtime.device()
-    alike = buckets([schedule], [torch.float64])
-    evaluate = runtime.lowered(functools.partial(Evaluation, alike), device)
-    if runtime.name == "compile":
-        evaluate = torch.compile(evaluate, fullgraph=True, backend="aot_eager")
-    steps = steps_of(schedule)
-    steps = steps[:: max(1, len(steps) // 10)]
-    values = [evaluate(torch.tensor(step).to(device))[0] for step in steps]
-    for step, got in zip(steps, torch.stack(values).tolist(), strict=True):
-        want = reference.value(schedule, step)
-        if runtime.name == "lazy":
-            # There a sine is a cosine of x - pi/2, 2**-52 off, and it is squared.
-            assert abs(got - want) <= 2**-23 * want + 2**-48 * want**0.5 + 2**-100, step
-        else:
-            assert float32_ulps(got, want) <= 1, step
 
 
 @SCHEDULERS

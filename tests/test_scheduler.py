@@ -203,7 +203,7 @@ def test_groups_that_differ_in_numbers_are_evaluated_at_once(count):
     scheduler = Scheduler(opt, curves)
     with Sines() as sines:
         scheduler.step()
-    assert sines.count == 2  # the two halves of one cosine
+    assert sines.count == 1
     assert rates(opt) == pytest.approx([reference.value(c, 1) for c in curves], rel=2**-23)
 
 

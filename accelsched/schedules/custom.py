@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 from torch import Tensor
 
 from accelsched.errors import ArgumentError, require
 from accelsched.schedules import terms
-from accelsched.schedules.base import Lookup, Schedule, require_positive
+from accelsched.schedules.base import Schedule
 
-#: 2**22 steps: 32 MiB of float64 on the host and on the device.
+#: 32 MiB of float64 on the host, and as much or half of it on the device.
 MAX_TABLE_STEPS = 2**22
+Table = Annotated[Tensor, "lookup"]
 
 
 @dataclass(frozen=True)
@@ -22,18 +24,42 @@ class Lambda(Schedule):
     """``initial`` times the product of ``functions``, each a function of the step.
 
     A function gets the step as a float64 tensor (so ``0.95 ** step`` keeps its digits) and is to
-    be written in operators or torch functions. One that needs ``math``, ``min`` or an ``if`` can
-    run on the CPU only; make it ``Tabulated(function, total_iters)`` for any other device.
+    be written in operators or torch functions. One that needs ``math``, NumPy, ``min`` or an ``if``
+    runs on the host only, step by step; with ``total_iters`` its values are computed once, of
+    Python integers, and it runs anywhere, for 8 bytes a step on the host and on the device.
 
     Args:
         initial: the value that the functions multiply.
         functions: functions from the step to a factor.
+        total_iters: the last step that is computed for the table, at most ``MAX_TABLE_STEPS``; its
+            value is held from then on. No table if None.
+
+    Raises:
+        ArgumentError: also for a function whose value is not finite, with the step.
     """
 
     initial: float
     functions: tuple[Callable[..., Any], ...]
+    total_iters: int | None = None
+    factors: Table | None = field(init=False, repr=False, compare=False)
+
+    def check(self) -> None:
+        factors = None
+        if self.total_iters is not None:
+            require_table(self.total_iters)
+            factors = _table("functions", self._factor, self.total_iters + 1)
+        object.__setattr__(self, "factors", factors)
+
+    def _factor(self, step: int) -> float:
+        return math.prod(float(function(step)) for function in self.functions)
+
+    @property
+    def settles(self) -> int | None:
+        return self.total_iters
 
     def formula(self, step: Tensor) -> Tensor:
+        if self.factors is not None:
+            return terms.take(self.factors, terms.held(step, self.factors)) * self.initial
         value = terms.filled(step, self.initial)
         for function in self.functions:
             value = value * function(terms.real(step))
@@ -44,49 +70,69 @@ class Lambda(Schedule):
 class Tabulated(Schedule):
     """A curve computed once, in float64, and looked up by the step from then on.
 
-    Takes 8 bytes a step, on the host and on the device.
+    Takes 8 bytes a step on the host, and on the device as many as its real dtype has.
 
     Args:
-        source: a schedule, or any function from an int to a number.
-        total_iters: the last step that is computed, at least 1 and at most ``MAX_TABLE_STEPS``.
-        past_end: ``"hold"`` the last value, or ``"cycle"``: start again at step ``total_iters``.
+        source: a schedule, or any function from an int to a number: of Python, of NumPy, with
+            branches.
+        total_iters: the last step that is computed, from 1 to ``MAX_TABLE_STEPS``.
+        past_end: ``"hold"`` the last value; ``"cycle"``: start again at step ``total_iters``; or
+            ``"error"``: hold it, and refuse a source that does not hold it.
+
+    Raises:
+        ArgumentError: also for a value that is not finite, with the step; and, if asked for, for
+            a source that goes on past the end (a function is asked for its next value, and for
+            that at twice the steps).
     """
 
     source: Callable[..., Any]
     total_iters: int
-    past_end: Literal["hold", "cycle"] = "hold"
-    values: Lookup[float] = field(init=False, repr=False, compare=False)
+    past_end: Literal["hold", "cycle", "error"] = "hold"
+    values: Table = field(init=False, repr=False, compare=False)
 
     def check(self) -> None:
-        require_positive(self, "total_iters")
-        require(
-            self.total_iters <= MAX_TABLE_STEPS,
-            "total_iters",
-            self.total_iters,
-            f"a table holds at most {MAX_TABLE_STEPS} steps: write the function in torch "
-            "operations instead, for Lambda",
-        )
-        object.__setattr__(self, "values", self._curve())
+        require_table(self.total_iters)
+        if self.past_end == "error":
+            self._require_end()
+        steps = self.total_iters + (self.past_end != "cycle")
+        object.__setattr__(self, "values", _table("source", self.source, steps))
 
-    def _curve(self) -> tuple[float, ...]:
-        steps = self.total_iters + (self.past_end == "hold")
+    def _require_end(self) -> None:
+        last = self.total_iters
         if isinstance(self.source, Schedule):
-            curve = self.source.formula(torch.arange(steps))
+            ends = self.source.settles is not None and self.source.settles <= last
         else:
-            curve = torch.tensor([float(self.source(i)) for i in range(steps)], dtype=torch.float64)
-        wrong = (~curve.isfinite()).nonzero()
-        if len(wrong):
-            at = int(wrong[0])
-            raise ArgumentError("source", float(curve[at]), f"not a finite number, at step {at}")
-        return tuple(curve.tolist())
+            ends = self.source(last) == self.source(last + 1) == self.source(2 * last)
+        remedy = f'it goes on past step {last}: give more steps, or past_end="hold" or "cycle"'
+        require(ends, "source", self.source, remedy)
 
     @property
     def settles(self) -> int | None:
-        return self.total_iters if self.past_end == "hold" else None
+        return None if self.past_end == "cycle" else self.total_iters
 
     def formula(self, step: Tensor) -> Tensor:
-        if self.past_end == "cycle":
-            index = step % self.total_iters
-        else:
-            index = step.clamp(max=self.total_iters)
+        index = (
+            step % self.total_iters if self.past_end == "cycle" else terms.held(step, self.values)
+        )
         return terms.take(self.values, index)
+
+
+def require_table(total_iters: int) -> None:
+    """Refuse a table of no steps, or of more than ``MAX_TABLE_STEPS``."""
+    require(total_iters > 0, "total_iters", total_iters, "give a number above 0")
+    remedy = (
+        f"a table holds at most {MAX_TABLE_STEPS} steps: write the function in torch operations"
+    )
+    require(total_iters <= MAX_TABLE_STEPS, "total_iters", total_iters, remedy)
+
+
+def _table(name: str, source: Callable[..., Any], steps: int) -> Tensor:
+    if isinstance(source, Schedule):
+        curve = source.formula(torch.arange(steps))
+    else:
+        curve = torch.tensor([float(source(i)) for i in range(steps)], dtype=torch.float64)
+    wrong = (~curve.isfinite()).nonzero()
+    if len(wrong):
+        at = int(wrong[0])
+        raise ArgumentError(name, float(curve[at]), f"not a finite number, at step {at}")
+    return curve

@@ -58,7 +58,7 @@ def structure(schedule: Schedule) -> tuple[Any, ...]:
 
 def _structure(value: Any, kind: Kind) -> Any:
     if kind.is_lookup:
-        return len(value)
+        return None if value is None else len(value)
     if isinstance(value, tuple):
         return tuple(_structure(item, kind) for item in value)
     if isinstance(value, Schedule):
@@ -85,10 +85,16 @@ def _stack(column: list[Any], kind: Kind, device: torch.device) -> Any:
     first = column[0]
     if isinstance(first, Schedule):
         return stack(column, device)
-    same = all(value == first for value in column)
-    if kind.is_lookup:
+    same = all(_equal(value, first) for value in column)
+    if kind.is_lookup and first is not None:
         rows = [terms.row(value, device) for value in (column[:1] if same else column)]
         return runtimes.of(device).settled(rows[0] if same else torch.stack(rows))
     if isinstance(first, tuple):
         return tuple(_stack(list(items), kind, device) for items in zip(*column, strict=True))
     return first if same else runtimes.of(device).settled(terms.row(tuple(column), device))
+
+
+def _equal(one: Any, other: Any) -> bool:
+    if isinstance(one, Tensor) and isinstance(other, Tensor):
+        return one is other or torch.equal(one, other)
+    return bool(one == other)

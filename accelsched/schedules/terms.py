@@ -75,7 +75,7 @@ def reached(milestones: Lookup[int] | Lookup[float], step: Tensor) -> Tensor:
     return (step.unsqueeze(-1) >= _row(milestones, step)).sum(-1)
 
 
-def take(table: Lookup[int] | Lookup[float], index: Tensor) -> Tensor:
+def take(table: Lookup[int] | Lookup[float] | Tensor, index: Tensor) -> Tensor:
     """The entry of the table at each index, gathered on the device."""
     row = _row(table, index)
     if row.dim() == 1:
@@ -85,15 +85,22 @@ def take(table: Lookup[int] | Lookup[float], index: Tensor) -> Tensor:
     return rows.gather(-1, index.expand(shape).unsqueeze(-1)).squeeze(-1)
 
 
+def held(step: Tensor, table: Tensor) -> Tensor:
+    """The step, held at the last entry of a table."""
+    return step.clamp(max=table.shape[-1] - 1)
+
+
 def _row(values: Lookup[int] | Lookup[float] | Tensor, like: Tensor) -> Tensor:
     # A schedule bound to an optimizer has its rows on the device already (see stacking.py).
-    if isinstance(values, Tensor):
+    if isinstance(values, Tensor) and values.device == like.device:
         return values
     return row(values, like.device)
 
 
-def row(values: tuple[int, ...] | tuple[float, ...], device: torch.device) -> Tensor:
+def row(values: tuple[int, ...] | tuple[float, ...] | Tensor, device: torch.device) -> Tensor:
     """A row of numbers as a tensor: int64 for integers, else the device's real dtype."""
+    if isinstance(values, Tensor):
+        return values.to(device, runtimes.real_dtype(device))
     whole = all(isinstance(v, int) for v in values)
     dtype = torch.int64 if whole else runtimes.real_dtype(device)
     return torch.tensor(values, dtype=dtype, device=device)

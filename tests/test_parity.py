@@ -1,0 +1,125 @@
+"""Every schedule, by every lowering, on every back end, against the reference.
+
+The classes are drawn from the package, so a new one is tested without an edit here. In float32 a
+value is at most 1 ulp from the reference rounded: half an ulp of rounding, and all of one where the
+float64 results, which `parity.py` bounds, lie on two sides of a boundary.
+"""
+
+import functools
+
+import pytest
+import torch
+from drawing import CLASSES, compositions, one, steps_of
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+from parity import RELATIVE, agrees, leaves_of
+from ulps import float32_ulps
+
+from accelsched import ArgumentError, reference
+from accelsched.schedules import CosineDecay, Tabulated
+from accelsched.schedules.stacking import Evaluation, buckets
+from accelsched.schedules.tables import TableEvaluation
+
+QUIET = {"deadline": None, "suppress_health_check": list(HealthCheck)}
+# The reference is slow, and so is a back end that compiles for each schedule that is drawn.
+EXAMPLES = {"eager": 60, "numba": 12, "table": 12, "compile": 3, "xla": 8, "lazy": 8}
+ROADS = pytest.mark.parametrize(
+    ("runtime", "lowering"),
+    [
+        *((name, "graph") for name in ("eager", "compile", "xla", "lazy")),
+        *((name, "table") for name in ("eager", "compile", "xla", "lazy")),
+        ("eager", "numba"),
+    ],
+    indirect=["runtime"],
+)
+
+
+def by_graph(runtime, schedule, dtype):
+    """On the counter, step by step, as in training; in eager PyTorch all steps at once."""
+    if runtime.name == "eager":
+        return lambda steps: schedule(torch.tensor(steps)).to(dtype)
+    device = runtime.device()
+    evaluate = runtime.lowered(functools.partial(Evaluation, buckets([schedule], [dtype])), device)
+    return stepwise(runtime, evaluate, device)
+
+
+def by_table(runtime, schedule, dtype):
+    device = runtime.device()
+    return stepwise(runtime, TableEvaluation(buckets([schedule], [dtype]), device), device)
+
+
+def by_numba(runtime, schedule, dtype):
+    """One by one, and the first of them as a curve, which must be the same bits."""
+
+    def values(steps):
+        single = [schedule(step) for step in steps]
+        assert schedule.curve(steps[0], steps[0] + 1)[0] == single[0] or single[0] != single[0]
+        return torch.tensor(single, dtype=torch.float64).to(dtype)
+
+    return values
+
+
+def stepwise(runtime, evaluate, device):
+    if runtime.name == "compile":
+        torch._dynamo.reset()
+        evaluate = torch.compile(evaluate, fullgraph=True, backend="aot_eager")
+    return lambda steps: torch.stack([evaluate(torch.tensor(s).to(device))[0] for s in steps])
+
+
+BY = {"graph": by_graph, "table": by_table, "numba": by_numba}
+
+
+def check(runtime, lowering, schedule, dtype):
+    if lowering == "table" and (schedule.settles is None or schedule.settles > 2000):
+        try:
+            schedule = Tabulated(schedule, 300)
+        except ArgumentError:  # infinite somewhere
+            assume(False)
+    steps = steps_of(schedule)
+    if (runtime.name, lowering) != ("eager", "graph"):
+        steps = steps[:: max(1, len(steps) // 12)]
+    values = BY[lowering](runtime, schedule, dtype)(steps)
+    assert values.shape == (len(steps),)
+    assert values.dtype == dtype
+    for step, got in zip(steps, values.tolist(), strict=True):
+        want = reference.value(schedule, step)
+        if runtime.name == "lazy" and lowering == "graph":
+            # There a sine is a cosine of x - pi/2, 2**-52 off, and it is squared.
+            assert abs(got - want) <= 2**-23 * abs(want) + 2**-48 * abs(want) ** 0.5 + 2**-100, step
+            continue
+        assert float32_ulps(got, want) <= 1, (step, got, want)
+        if dtype == torch.float64:
+            assert agrees(got, want, leaves_of(schedule)), (step, got, want)
+
+
+def examples(runtime, lowering):
+    eager = runtime.name == "eager"
+    return EXAMPLES[(lowering if lowering != "graph" else "eager") if eager else runtime.name]
+
+
+@ROADS
+@pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
+def test_a_class_equals_its_reference(runtime, lowering, cls):
+    @settings(max_examples=examples(runtime, lowering), **QUIET)
+    @given(schedule=one(cls), dtype=st.sampled_from([torch.float64, torch.float32]))
+    def holds(schedule, dtype):
+        check(runtime, lowering, schedule, dtype)
+
+    holds()
+
+
+@ROADS
+def test_a_composition_equals_its_reference(runtime, lowering):
+    @settings(max_examples=3 * examples(runtime, lowering), **QUIET)
+    @given(schedule=compositions(depth=4), dtype=st.sampled_from([torch.float64, torch.float32]))
+    def holds(schedule, dtype):
+        check(runtime, lowering, schedule, dtype)
+
+    holds()
+
+
+def test_the_comparison_can_fail():
+    want = reference.value(CosineDecay(0.1, 0.0, 1000), 500)
+    assert agrees(want * (1 + RELATIVE / 2), want)
+    assert not agrees(want * (1 + 4 * RELATIVE), want)
+    assert float32_ulps(want * (1 + 4 * 2.0**-24), want) > 1
