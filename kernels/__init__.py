@@ -53,14 +53,15 @@ class Kernel:
     ) -> None:
         lowering = Lowering(record(function), TABLE)
         program = lowering.program
-        for view, places in zip(lowering.outputs, positions, strict=True):
-            if len(places) == 1 and not view.shape:
+        for output, places in enumerate(positions):
+            if len(places) == 1 and not lowering.outputs[output].shape:
                 # No loop over one, so that the loop over the rows is the inner one.
-                program.store(lowering.size(places[0]), view.at(()))
+                program.store(lowering.size(places[0]), lowering.output(output, ()))
                 continue
             lane = program.loop(lowering.size(len(places)))
             place = program.row_of(places, program.step.dtype).entry(lane)
-            program.store(place, view.at((lane,) if view.shape else ()))
+            index = (lane,) if lowering.outputs[output].shape else ()
+            program.store(place, lowering.output(output, index))
         self.width = sum(map(len, positions))
         self._code = compiled(program.source())
         self._reals, self._wholes = program.reals, program.wholes

@@ -91,7 +91,7 @@ class Lowering:
 
     def __init__(self, graph: GraphModule, table: Mapping[str, Rule]) -> None:
         self.program = Program()
-        self.outputs: list[View] = []
+        self._outputs: list[Node] = []
         self.zero = self.program.value("0", torch.int64)
         self._table = table
         self._views: dict[Node, View | list[View]] = {}
@@ -101,12 +101,26 @@ class Lowering:
             elif node.op == "get_attr":
                 self._views[node] = self._constant(node.meta["value"])
             elif node.op == "output":
-                self.outputs = [self.view(result) for result in node.args[0]]
+                self._outputs = list(node.args[0])
             elif node.target is operator.getitem:
                 several, place = node.args
                 self._views[node] = self._views[several][place]  # type: ignore[index]
             else:
                 self._views[node] = self._called(Call(node))
+
+    @property
+    def outputs(self) -> list[View]:
+        """The results of the graph."""
+        return [self.view(node) for node in self._outputs]
+
+    def output(self, place: int, index: Index) -> Scalar:
+        """What a result holds at an index."""
+        # What it is made of comes first, in order: a long chain would be a deep recursion.
+        needed, shape = _ancestors(self._outputs[place]), self.outputs[place].shape
+        for node, view in self._views.items():
+            if node in needed and isinstance(view, View) and view.shape == shape:
+                view.at(index)
+        return self.outputs[place].at(index)
 
     def view(self, node: Node) -> View:
         """The view of a node."""
@@ -189,3 +203,15 @@ class Lowering:
             f"{wrapped}\nif not 0 <= {{out}} < {{1}}:\n    status |= 2\n    {{out}} = 0",
             torch.int64, position, extent,
         )  # fmt: skip
+
+
+def _ancestors(node: Node) -> set[Node]:
+    """The nodes that a node is computed from."""
+    found: set[Node] = set()
+    waiting = [node]
+    while waiting:
+        for source in waiting.pop().all_input_nodes:
+            if source not in found:
+                found.add(source)
+                waiting.append(source)
+    return found
