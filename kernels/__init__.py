@@ -64,7 +64,7 @@ class Kernel:
             program.store(place, lowering.output(output, index))
         self.width = sum(map(len, positions))
         self._code = compiled(program.source())
-        self._reals, self._wholes = program.reals, program.wholes
+        self._reals, self._wholes = program.data()
         self._wholes[: len(HEADER)] = 0, 1, 1, self.width
         self._out = np.empty(self.width)
         self._frame = _frame(self._reals, self._out)

@@ -15,6 +15,7 @@ import functools
 import hashlib
 import inspect
 import os
+import re
 import sys
 import tempfile
 from importlib.metadata import version
@@ -23,6 +24,17 @@ from typing import Any
 
 from accelsched.kernels import helpers, scalars
 
+from accelsched.tracing import Untraceable
+
+#: Functions of C libraries that LLVM may call for what the sources say.
+_MATH = """sin cos sincos tan asin acos atan atan2 sinh cosh tanh asinh acosh atanh exp exp2 exp10
+expm1 log log1p log2 log10 sqrt pow ldexp erf erfc lgamma fmod floor ceil trunc rint round roundeven
+nearbyint fabs fmin fmax"""
+_C_FUNCTIONS = {
+    *_MATH.split(),
+    *(f"{name}f" for name in _MATH.split()),
+    *("memcpy", "memmove", "memset", "__divdi3", "__moddi3", "__divti3", "__modti3"),
+}
 _HELPERS = ("near_sine", "sine", "remainder", "floor_divide", "trunc_divide", "integer_power")
 _RESULT, _ARGUMENTS = ctypes.c_int64, (ctypes.c_void_p, ctypes.c_void_p)
 
@@ -36,9 +48,12 @@ class Code:
         call_unlocked: the same for long work, in which other threads go on.
     """
 
-    def __init__(self, machine_code: bytes) -> None:
+    def __init__(self, compiled: bytes) -> None:
         import llvmlite.binding as llvm
 
+        names, machine_code = compiled.split(b"\n", 1)
+        for name in names.decode().split():
+            _require_symbol(name)
         self._engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), _machine())
         self._engine.add_object_file(llvm.ObjectFileRef.from_data(machine_code))
         self._engine.finalize_object()
@@ -52,16 +67,16 @@ def compiled(source: str) -> Code:
     """The machine code of a source: of this process, from the disk, or made now."""
     folder = _folder()
     path = None if folder is None else folder / f"{_key(source)}.o"
-    machine_code = None if path is None else _read(path)
-    if machine_code is None:
-        machine_code = _translated(source)
+    content = None if path is None else _read(path)
+    if content is None:
+        content = _translated(source)
         if path is not None:
-            _write(path, machine_code)
-    return Code(machine_code)
+            _write(path, content)
+    return Code(content)
 
 
 def _translated(source: str) -> bytes:
-    """The source as an object file with one function, ``kernel``."""
+    """The source as an object file, and before it a line of the functions that it calls."""
     import math
 
     import llvmlite.binding as llvm
@@ -72,19 +87,70 @@ def _translated(source: str) -> bytes:
     names |= {name: getattr(numba, name) for name in scalars.DTYPES.values()}
     # Compiled together, as one of them calls another.
     exec(compile(inspect.getsource(helpers), helpers.__file__, "exec"), names)
-    names |= {name: numba.njit(names[name], error_model="numpy") for name in _HELPERS}
+    names |= {
+        name: numba.njit(names[name], error_model="numpy", inline="always") for name in _HELPERS
+    }
     exec(compile(source, "<accelsched.kernels>", "exec"), names)
     pointer: Any = numba.types.CPointer
     signature = numba.int64(pointer(numba.int64), pointer(pointer(numba.float64)))
     function = numba.cfunc(signature, error_model="numpy")(names["kernel"])
-    module = llvm.parse_assembly(function.inspect_llvm())
-    defined = [f for f in module.functions if not f.is_declaration]
-    for item in defined:
-        item.linkage = "internal"
-    (entry,) = (item for item in defined if item.name == function.native_name)
-    entry.linkage, entry.name = "external", "kernel"
+    module = llvm.parse_assembly(_with_plain_entry(function))
+    for item in module.functions:
+        if not item.is_declaration and item.name != "kernel":
+            item.linkage = "internal"
+    words = set(re.findall(r"[A-Za-z_][\w.]*", _machine().emit_assembly(module)))
+    declared = {f.name for f in module.functions if f.is_declaration}
+    called = words & (_C_FUNCTIONS | {name for name in declared if not name.startswith("llvm.")})
     machine_code: bytes = _machine().emit_object(module)
-    return machine_code
+    return " ".join(sorted(called)).encode() + b"\n" + machine_code
+
+
+def _with_plain_entry(function: Any) -> str:
+    """The LLVM code of a numba cfunc, its C entry replaced by one that asks for no exception.
+
+    None can be raised, but numba's entry handles them all the same, and for that it needs numba.
+    """
+    text = re.sub(
+        r'^define [^\n]*@"?cfunc\..*?^}\n', "", function.inspect_llvm(), flags=re.M | re.S
+    )
+    native = function.native_name.removeprefix("cfunc.")
+    return f"""{text}
+define i64 @kernel(ptr %wholes, ptr %frame) {{
+  %result = alloca i64
+  %error = alloca ptr
+  %raised = call i32 @"{native}"(ptr %result, ptr %error, ptr %wholes, ptr %frame)
+  %status = load i64, ptr %result
+  ret i64 %status
+}}
+"""
+
+
+def _require_symbol(name: str) -> None:
+    """Tell LLVM where a function is: it would call address 0 if it knew none.
+
+    Raises:
+        Untraceable: there is no such function on this platform.
+    """
+    import llvmlite.binding as llvm
+
+    if llvm.address_of_symbol(name) is not None:
+        return
+    for library in _c_libraries():
+        if hasattr(library, name):
+            address = ctypes.cast(getattr(library, name), ctypes.c_void_p).value
+            llvm.add_symbol(name, address)
+            return
+    raise Untraceable(f"the C library of this platform has no {name}()")
+
+
+@functools.cache
+def _c_libraries() -> list[ctypes.CDLL]:
+    names = [None, "libm.so.6", "libgcc_s.so.1", "ucrtbase", "libSystem.dylib"]
+    found = []
+    for name in names:
+        with contextlib.suppress(OSError, TypeError):
+            found.append(ctypes.CDLL(name))
+    return found
 
 
 def _machine() -> Any:
@@ -110,7 +176,8 @@ def _key(source: str) -> str:
 
     compilers = f"numba {version('numba')}, llvmlite {version('llvmlite')}"
     processor = f"{llvm.get_host_cpu_name()} {llvm.get_host_cpu_features().flatten()}"
-    parts = [compilers, llvm.get_default_triple(), processor, inspect.getsource(helpers), source]
+    ours = [Path(file).read_text() for file in (__file__, helpers.__file__)]
+    parts = [compilers, llvm.get_default_triple(), processor, *ours, source]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
@@ -139,22 +206,22 @@ def _user_cache() -> Path:
 
 
 def _read(path: Path) -> bytes | None:
-    """The code in a file; None if there is none, or not all of it."""
+    """The content of a file; None if there is none, or not all of it."""
     try:
-        content = path.read_bytes()
+        digest_and_content = path.read_bytes()
     except OSError:
         return None
-    digest, machine_code = content[:32], content[32:]
-    return machine_code if hashlib.sha256(machine_code).digest() == digest else None
+    digest, content = digest_and_content[:32], digest_and_content[32:]
+    return content if hashlib.sha256(content).digest() == digest else None
 
 
-def _write(path: Path, machine_code: bytes) -> None:
-    """The code in a file, which is there whole or not at all, whoever else writes it."""
+def _write(path: Path, content: bytes) -> None:
+    """The content in a file, which is there whole or not at all, whoever else writes it."""
     with contextlib.suppress(OSError):
         handle, name = tempfile.mkstemp(dir=path.parent)
         try:
             with os.fdopen(handle, "wb") as file:
-                file.write(hashlib.sha256(machine_code).digest() + machine_code)
+                file.write(hashlib.sha256(content).digest() + content)
             Path(name).replace(path)
         except OSError:
             Path(name).unlink(missing_ok=True)

@@ -68,8 +68,10 @@ class Program:
     """
 
     def __init__(self) -> None:
-        self._reals: list[Any] = []
-        self._wholes: list[Any] = [np.zeros(len(HEADER), np.int64)]
+        self._reals: list[float] = []
+        self._wholes: list[float] = [0] * len(HEADER)
+        #: Of each table the place of the number where it begins, whether it is of floats, and it.
+        self._tables: list[tuple[int, bool, Any]] = []
         self._scalars: dict[object, Scalar] = {}
         self.row = self._loop("row")
         self.step = self._make(
@@ -89,31 +91,29 @@ class Program:
 
     def number(self, value: float, dtype: torch.dtype) -> Scalar:
         """A number that the kernel reads from its arrays."""
-        array, first = self._kept([value], dtype)
-        return self.value(f"{array}[{first}]", dtype)
+        name, numbers = self._numbers(dtype)
+        numbers.append(value)
+        return self.value(f"{name}[{len(numbers) - 1}]", dtype)
 
     def row_of(self, values: Any, dtype: torch.dtype) -> Row:
         """Numbers that the kernel reads from its arrays by an index."""
-        array, first = self._kept(values, dtype)
-        return Row(self, array, self.number(first, torch.int64), dtype)
+        first = self.number(0, torch.int64)
+        self._tables.append((len(self._wholes) - 1, dtype.is_floating_point, values))
+        return Row(self, self._numbers(dtype)[0], first, dtype)
 
-    def _kept(self, values: Any, dtype: torch.dtype) -> tuple[str, int]:
-        """The array that holds numbers of a dtype, and where in it these numbers begin."""
+    def _numbers(self, dtype: torch.dtype) -> tuple[str, list[float]]:
         real = dtype.is_floating_point
-        parts = self._reals if real else self._wholes
-        first = sum(map(len, parts))
-        parts.append(np.asarray(values, np.float64 if real else np.int64))
-        return ("reals" if real else "wholes"), first
+        return ("reals", self._reals) if real else ("wholes", self._wholes)
 
-    @property
-    def reals(self) -> NDArray[np.float64]:
-        """The floats of the program."""
-        return np.concatenate([np.empty(0), *self._reals])
-
-    @property
-    def wholes(self) -> NDArray[np.int64]:
-        """The integers of the program, and before them the header."""
-        return np.concatenate(self._wholes)
+    def data(self) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """The numbers, whose places are in the source, and behind them the tables."""
+        wholes: list[Any] = [np.array(self._wholes, np.int64)]
+        reals: list[Any] = [np.array(self._reals, np.float64)]
+        for place, real, values in self._tables:
+            parts, dtype = (reals, np.float64) if real else (wholes, np.int64)
+            wholes[0][place] = sum(map(len, parts))
+            parts.append(np.asarray(values, dtype))
+        return np.concatenate(reals), np.concatenate(wholes)
 
     # Computations.
 

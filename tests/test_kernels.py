@@ -7,6 +7,7 @@ import random
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import mpmath
 import numpy as np
@@ -105,8 +106,8 @@ def test_a_step_that_fails_in_pytorch_fails(function, error):
 # What the source is.
 
 
-WORDS = """def kernel wholes frame status reals out start stride rows width for in range min first last
-far False row int64 float64 boolean if else or abs NEAR near_sine near sine return 512"""
+WORDS = """def kernel wholes frame status reals out start stride rows width for in range min
+first last far False row int64 float64 boolean if else or abs NEAR near_sine near sine return 512"""
 
 
 def test_the_numbers_are_no_part_of_the_source():
@@ -240,17 +241,17 @@ def test_many_threads_may_ask_one_schedule():
 # On disk.
 
 PROGRAM = """
-import sys, torch
+import math, sys, torch
 from accelsched.schedules import CosineDecay, Linear
 schedule = Linear(0.0, 0.1, 20).then(CosineDecay(0.1, 0.0, 80), at=20)
 print(schedule(50), "numba" in sys.modules)
 """
 
 
-def start(folder):
+def start(folder, program=PROGRAM):
     environment = {**os.environ, "ACCELSCHED_CACHE_DIR": str(folder)}
     return subprocess.Popen(
-        [sys.executable, "-c", PROGRAM], env=environment, stdout=subprocess.PIPE,
+        [sys.executable, "-c", program], env=environment, stdout=subprocess.PIPE,
         stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
 
@@ -268,6 +269,28 @@ VALUE = WARM_UP_COSINE(50)
 def test_a_second_process_needs_no_compiler(tmp_path):
     assert finished(start(tmp_path / "new")) == (VALUE, True)
     assert finished(start(tmp_path / "new")) == (VALUE, False)
+
+
+def test_every_function_of_c_is_found_without_the_compiler(tmp_path):
+    """LLVM calls address 0 for a function that it does not know, and numba tells it of its own."""
+    program = """
+import sys, torch
+sys.path.insert(0, {tests!r})
+from test_aten import BOUNDED, LOGS, SMOOTH, unit
+from accelsched.kernels import Kernel
+names = f"{{SMOOTH}} {{LOGS}} {{BOUNDED}}".split()
+dtypes = (torch.float64, torch.float32)
+functions = [(getattr(torch, name), dtype) for name in names for dtype in dtypes]
+def values(t):
+    powers = [0.3 ** unit(t), torch.fmod(unit(t), 0.3), torch.atan2(unit(t), unit(t + 1))]
+    return [*(f(unit(t, dtype)) for f, dtype in functions), *powers, 0.3 ** unit(t, dtypes[1])]
+kernel = Kernel(values, [[i] for i in range(len(functions) + 4)])
+print(sum(v == v for v in kernel.at(13)), "numba" in sys.modules)
+"""
+    program = program.format(tests=str(Path(__file__).parent))
+    cold = finished(start(tmp_path, program))
+    assert cold == (cold[0], True)
+    assert finished(start(tmp_path, program)) == (cold[0], False)
 
 
 def test_processes_that_compile_at_once_do_not_disturb_each_other(tmp_path):

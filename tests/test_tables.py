@@ -1,5 +1,8 @@
 """The table lowering: what it holds, what it refuses, what it costs a graph."""
 
+import math
+
+import numpy as np
 import pytest
 import torch
 from binding import optimizer
@@ -65,3 +68,29 @@ def test_a_table_of_steps_is_bounded():
         Tabulated(lambda step: 0.1, 2**22 + 1)
     with pytest.raises(ArgumentError, match="not a finite number, at step 3"):
         Tabulated(lambda step: 1.0 if step < 3 else float("inf"), 10)
+
+
+@pytest.mark.parametrize("source", [np.cos, np.tanh, math.exp, lambda t: 1.0 if t < 3 else 0.5])
+def test_a_table_takes_any_function(source):
+    table = Tabulated(source, 5)
+    steps = [0, 1, 4, 5, 6, 2**40]
+    assert [table(t) for t in steps] == [float(source(min(t, 5))) for t in steps]
+
+
+def test_what_is_past_the_end_of_a_table():
+    line = Linear(0.0, 1.0, 10)
+    assert [Tabulated(line, 4)(t) for t in (3, 4, 5, 9)] == [0.3, 0.4, 0.4, 0.4]
+    assert [Tabulated(line, 4, "cycle")(t) for t in (3, 4, 5, 9)] == [0.3, 0.0, 0.1, 0.1]
+    assert Tabulated(line, 10, "error")(99) == 1.0
+    assert Tabulated(lambda t: min(t, 4), 4, "error")(9) == 4.0
+    for source, end in ((line, 9), (CosineAnnealing(0.1, 4), 8), (lambda t: float(t), 4)):
+        with pytest.raises(ArgumentError, match="^source=.*goes on past step"):
+            Tabulated(source, end, "error")
+    with pytest.raises(ArgumentError, match="^past_end=.*give one of"):
+        Tabulated(line, 10, "stop")
+
+
+def test_a_table_takes_eight_bytes_a_step():
+    table = Tabulated(Linear(0.0, 1.0, 10), 1000)
+    assert table.values.dtype == torch.float64
+    assert table.values.untyped_storage().nbytes() == 8 * 1001
