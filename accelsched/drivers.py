@@ -127,9 +127,11 @@ class GraphDriver:
     def _default_lowering(self, alike: Sequence[Bucket]) -> str:
         """A table where each operation of a schedule is traced at each step, if one holds it.
 
-        On torch_xla's CPU client an operation takes some 10 us of the host, and a training step
-        of a small model 300 us or less: a warm-up and a cosine add 30 operations, a table 3
-        (benchmarks/step.py). Elsewhere the formula is compiled once and needs no memory.
+        On torch_xla's CPU client, where a small model's step takes some 230 us, a table adds 14
+        nodes and 70 us of the host's time for any schedule and any number of steps that it may
+        hold; a formula adds 38 nodes and 180 us for a cosine, 65 and 250 us with a warm-up, and on
+        from there. On PyTorch's lazy back end a formula takes twice as long (benchmarks/step.py).
+        Elsewhere the formula is compiled once and needs no memory.
         """
         size = tables.numbers(alike) if self._runtime.traces_every_step else None
         return "table" if size is not None and size <= tables.MAX_NUMBERS else "graph"

@@ -156,6 +156,22 @@ def test_the_default_lowering(runtime):
 
 
 @LAZY
+def test_a_table_is_as_many_operations_for_any_schedule(runtime):
+    def nodes(schedule, lowering):
+        optimizer = torch.optim.SGD([torch.zeros(1, device=runtime.device())], lr=0.1)
+        scheduler = Scheduler(optimizer, schedule, lowering=lowering)
+        runtime.finish_step()
+        runtime.wait()
+        scheduler.step()
+        return runtime.nodes([optimizer.param_groups[0]["lr"], scheduler.driver._counter])
+
+    simple = CosineDecay(0.1, 0.0, 1000)
+    nested = Linear(0.0, 0.1, 9).then(simple, at=9).then(Linear(0.1, 0.0, 7) * simple, at=99)
+    assert nodes(simple, "table") == nodes(nested, "table") < nodes(simple, "graph")
+    assert nodes(nested, "graph") > 2 * nodes(simple, "graph")
+
+
+@LAZY
 def test_ten_steps_in_one_graph(runtime):
     run = Run(runtime, "SGD", EVERY["SequentialLR"])
     run.train(20, steps_in_a_graph=10)

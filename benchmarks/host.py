@@ -1,0 +1,69 @@
+"""What a step of a scheduler costs in eager PyTorch on the CPU, beside torch.optim.lr_scheduler.
+
+python benchmarks/host.py
+"""
+
+import warnings
+
+import torch
+from rounds import ratio, seconds, spread
+from torch.optim import lr_scheduler as theirs
+
+from accelsched import Scheduler
+from accelsched.schedules import CosineAnnealing, Linear, OneCycle
+
+warnings.filterwarnings("ignore", "Detected call of")
+HORIZON, WARM_UP, ROUNDS = 10**7, 20, 15
+
+
+def optimizer(rates):
+    return torch.optim.SGD([{"params": [torch.zeros(1)], "lr": rate} for rate in rates])
+
+
+def pairs(groups):
+    """torch's scheduler and ours for the same curves, a peak of its own in each group."""
+    rates = [0.1 * (i + 1) / groups for i in range(groups)]
+
+    def ours(curve):
+        return Scheduler(optimizer(rates), [curve(rate) for rate in rates])
+
+    yield (
+        "CosineAnnealingLR",
+        theirs.CosineAnnealingLR(optimizer(rates), HORIZON),
+        ours(lambda rate: CosineAnnealing(rate, HORIZON)),
+    )
+    yield (
+        "OneCycleLR",
+        theirs.OneCycleLR(optimizer(rates), rates, total_steps=HORIZON, cycle_momentum=False),
+        ours(lambda rate: OneCycle(rate / 25, rate, HORIZON)),
+    )
+    sequence = optimizer(rates)
+    phases = [
+        theirs.LinearLR(sequence, 0.1, total_iters=WARM_UP),
+        theirs.CosineAnnealingLR(sequence, HORIZON),
+    ]
+    yield (
+        "SequentialLR",
+        theirs.SequentialLR(sequence, phases, [WARM_UP]),
+        ours(
+            lambda rate: Linear(0.1 * rate, rate, WARM_UP).then(
+                CosineAnnealing(rate, HORIZON), at=WARM_UP
+            )
+        ),
+    )
+
+
+def main():
+    print(f"torch {torch.__version__}: us per step, median (least to most) of {ROUNDS} rounds")
+    print(f"{'groups':>6}  {'scheduler':18}{'torch':>24}{'accelsched':>24}{'times as fast':>15}")
+    for groups in (1, 10, 100, 1000):
+        for name, torchs, ours in pairs(groups):
+            calls = max(10, 3000 // groups)
+            times = seconds({"torch": torchs.step, "ours": ours.step}, ROUNDS, calls)
+            faster = ratio(times["torch"], times["ours"])
+            cells = f"{spread(times['torch']):>24}{spread(times['ours']):>24}{faster:>15.1f}"
+            print(f"{groups:6}  {name:18}{cells}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,30 @@
+"""Contestants in turns, so that noise of the machine hits all alike."""
+
+import statistics
+import time
+from collections.abc import Callable
+
+
+def seconds(contestants: dict[str, Callable[[], object]], rounds: int, calls: int = 1):
+    """For each contestant, the seconds that a call took in each round."""
+    times: dict[str, list[float]] = {name: [] for name in contestants}
+    for function in contestants.values():
+        function()
+    for _ in range(rounds):
+        for name, function in contestants.items():
+            start = time.perf_counter()
+            for _ in range(calls):
+                function()
+            times[name].append((time.perf_counter() - start) / calls)
+    return times
+
+
+def ratio(slow: list[float], fast: list[float]) -> float:
+    """How many times as long one takes as the other: the median over the rounds."""
+    return statistics.median(a / b for a, b in zip(slow, fast, strict=True))
+
+
+def spread(times: list[float], unit: float = 1e-6) -> str:
+    """Median, and in brackets the least and the most."""
+    low, middle, high = (t / unit for t in (min(times), statistics.median(times), max(times)))
+    return f"{middle:.3g} ({low:.3g} to {high:.3g})"
