@@ -13,13 +13,13 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
 import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
 from accelsched.kernels.aten import TABLE
 from accelsched.kernels.jit import compiled
 from accelsched.kernels.lowering import Lowering
 from accelsched.kernels.scalars import HEADER
-from numpy.typing import NDArray
-from torch import Tensor
-
 from accelsched.tracing import record
 
 __all__ = ["Kernel"]

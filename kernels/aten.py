@@ -5,11 +5,15 @@ An operation on each element is a template; ``shapes.py`` has those that move or
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import torch
+from torch.fx import Node
+
 from accelsched.kernels import shapes
 from accelsched.kernels.lowering import Call, Lowering, Rule, View
 from accelsched.kernels.scalars import Scalar
-from torch.fx import Node
 
 
 def _common_dtype(call: Call) -> torch.dtype:
@@ -19,28 +23,29 @@ def _common_dtype(call: Call) -> torch.dtype:
     return torch.uint8 if dtype == torch.bool else dtype
 
 
+def _applied(
+    lowering: Lowering, call: Call, text: str, args: Sequence[Any], dtype: torch.dtype
+) -> View:
+    """A template of the elements of arguments, all in one dtype, cast to that of the result."""
+    views = [lowering.operand(arg, dtype) for arg in args]
+    return lowering.elementwise(
+        call, lambda *scalars: lowering.program.value(text, call.dtype, *scalars), views
+    )
+
+
 def _template(whole: str, real: str | None = None, *, operands: int | None = None) -> Rule:
     """A template in the dtype of the result; another one for floats, if there is one."""
 
     def rule(lowering: Lowering, call: Call) -> View:
-        dtype = call.dtype
-        text = real if real is not None and dtype.is_floating_point else whole
-        views = [lowering.operand(arg, dtype) for arg in call.args[:operands]]
-        return lowering.elementwise(
-            call, lambda *scalars: lowering.program.value(text, dtype, *scalars), views
-        )
+        text = real if real is not None and call.dtype.is_floating_point else whole
+        return _applied(lowering, call, text, call.args[:operands], call.dtype)
 
     return rule
 
 
 def _comparison(sign: str) -> Rule:
     def rule(lowering: Lowering, call: Call) -> View:
-        dtype = _common_dtype(call)
-        views = [lowering.operand(arg, dtype) for arg in call.args]
-        text = f"{{0}} {sign} {{1}}"
-        return lowering.elementwise(
-            call, lambda *scalars: lowering.program.value(text, torch.bool, *scalars), views
-        )
+        return _applied(lowering, call, f"{{0}} {sign} {{1}}", call.args, _common_dtype(call))
 
     return rule
 
@@ -50,20 +55,15 @@ def _predicate(text: str) -> Rule:
 
     def rule(lowering: Lowering, call: Call) -> View:
         dtype = lowering.view(call.args[0]).dtype
-        view = lowering.operand(call.args[0], dtype if dtype.is_floating_point else torch.float64)
-        return lowering.elementwise(
-            call, lambda scalar: lowering.program.value(text, torch.bool, scalar), [view]
-        )
+        dtype = dtype if dtype.is_floating_point else torch.float64
+        return _applied(lowering, call, text, call.args, dtype)
 
     return rule
 
 
 def _logical(text: str) -> Rule:
     def rule(lowering: Lowering, call: Call) -> View:
-        views = [lowering.operand(arg, torch.bool) for arg in call.args]
-        return lowering.elementwise(
-            call, lambda *scalars: lowering.program.value(text, torch.bool, *scalars), views
-        )
+        return _applied(lowering, call, text, call.args, torch.bool)
 
     return rule
 
@@ -102,31 +102,20 @@ def _with_alpha(plain: str, scaled: str) -> Rule:
     """An addition, of the second operand times ``alpha`` if that is given."""
 
     def rule(lowering: Lowering, call: Call) -> View:
-        dtype = call.dtype
         alpha = call.kwargs.get("alpha", call.args[2] if len(call.args) > 2 else 1)
-        views = [lowering.operand(arg, dtype) for arg in call.args[:2]]
-        if alpha != 1:
-            views.append(lowering.operand(alpha, dtype))
-        text = plain if alpha == 1 else scaled
-        return lowering.elementwise(
-            call, lambda *scalars: lowering.program.value(text, dtype, *scalars), views
-        )
+        if alpha == 1:
+            return _applied(lowering, call, plain, call.args[:2], call.dtype)
+        return _applied(lowering, call, scaled, [*call.args[:2], alpha], call.dtype)
 
     return rule
 
 
 def _product_added(sign: str) -> Rule:
     """``a + value * b * c``, or ``/ c``."""
-    text = f"{{0}} + {{3}} * {{1}} {sign} {{2}}"
 
     def rule(lowering: Lowering, call: Call) -> View:
-        dtype = call.dtype
-        operands = [*call.args[:3], call.kwargs.get("value", 1)]
-        return lowering.elementwise(
-            call,
-            lambda *scalars: lowering.program.value(text, dtype, *scalars),
-            [lowering.operand(arg, dtype) for arg in operands],
-        )
+        args = [*call.args[:3], call.kwargs.get("value", 1)]
+        return _applied(lowering, call, f"{{0}} + {{3}} * {{1}} {sign} {{2}}", args, call.dtype)
 
     return rule
 

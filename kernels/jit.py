@@ -23,7 +23,6 @@ from pathlib import Path
 from typing import Any
 
 from accelsched.kernels import helpers, scalars
-
 from accelsched.tracing import Untraceable
 
 #: Functions of C libraries that LLVM may call for what the sources say.
@@ -87,9 +86,7 @@ def _translated(source: str) -> bytes:
     names |= {name: getattr(numba, name) for name in scalars.DTYPES.values()}
     # Compiled together, as one of them calls another.
     exec(compile(inspect.getsource(helpers), helpers.__file__, "exec"), names)
-    names |= {
-        name: numba.njit(names[name], error_model="numpy", inline="always") for name in _HELPERS
-    }
+    names |= {name: numba.njit(names[name], error_model="numpy") for name in _HELPERS}
     exec(compile(source, "<accelsched.kernels>", "exec"), names)
     pointer: Any = numba.types.CPointer
     signature = numba.int64(pointer(numba.int64), pointer(pointer(numba.float64)))

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from accelsched.kernels.scalars import DTYPES, Program, Scalar
 from torch import Tensor
 from torch.fx import GraphModule, Node
 
+from accelsched.kernels.scalars import DTYPES, Program, Scalar
 from accelsched.tracing import Untraceable
 
 Index = tuple[Scalar, ...]

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+
 from accelsched.kernels.lowering import Call, Index, Lowering, Rule, View
 from accelsched.kernels.scalars import Scalar
 

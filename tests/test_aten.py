@@ -5,9 +5,9 @@ import math
 import numpy as np
 import pytest
 import torch
+
 from accelsched.kernels import Kernel
 from accelsched.kernels.aten import TABLE
-
 from accelsched.tracing import record
 
 aten = torch.ops.aten

@@ -4,12 +4,12 @@ import math
 
 import pytest
 import torch
-from accelsched.kernels import Kernel, jit
 from binding import EVERY, optimizer
 from ulps import float32_ulps
 
 from accelsched import Scheduler
 from accelsched.host import Eager
+from accelsched.kernels import Kernel, jit
 from accelsched.lr_scheduler import CosineDecayLR, LambdaLR
 from accelsched.schedules import Constant, CosineDecay, Linear, Step
 

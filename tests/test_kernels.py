@@ -13,13 +13,13 @@ import mpmath
 import numpy as np
 import pytest
 import torch
-from accelsched.kernels import Kernel, helpers, jit
-from accelsched.kernels.aten import TABLE
-from accelsched.kernels.lowering import Lowering
 from drawing import CLASSES, one
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from accelsched.kernels import Kernel, helpers, jit
+from accelsched.kernels.aten import TABLE
+from accelsched.kernels.lowering import Lowering
 from accelsched.schedules import CosineDecay, Lambda, Linear, Schedule, Step, Tabulated
 from accelsched.tracing import Untraceable, record
 
