@@ -39,7 +39,8 @@ class HostDriver:
     def _follow(self, evaluator: Kernel | Eager, count: int) -> None:
         self._evaluator = evaluator
         self.count = count
-        self.step = self._slots.writer(evaluator.advance)
+        slots = self._slots
+        self.step = evaluator.stepper(slots.optimizer, slots.key, slots.indices)
 
     def use(self, schedules: Sequence[Schedule]) -> None:
         """Evaluate other schedules from the next step on, one for each group."""

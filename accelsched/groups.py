@@ -7,7 +7,7 @@ ever, its cell, whichever scheduler writes it: compiled and captured graphs hold
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
@@ -47,29 +47,8 @@ class Slots:
 
     def write(self, values: Iterable[object]) -> None:
         """Put one value in each group."""
-        self.writer(lambda: list(values))()
-
-    def writer(self, values: Callable[[], list[Any]]) -> Callable[[], None]:
-        """A function that asks for values and puts one in each group; it runs at every step."""
-        optimizer, key, indices = self.optimizer, self.key, self.indices
-        (first, *others) = indices
-
-        def write_one() -> None:
-            optimizer.param_groups[first][key] = values()[0]
-
-        def write_first() -> None:
-            # Groups that were added later come behind, and are left alone: zip is not strict.
-            for group, value in zip(optimizer.param_groups, values()):  # noqa: B905
-                group[key] = value
-
-        def write_some() -> None:
-            groups = optimizer.param_groups
-            for index, value in zip(indices, values(), strict=True):
-                groups[index][key] = value
-
-        if not others:
-            return write_one
-        return write_first if indices == list(range(len(indices))) else write_some
+        for group, value in zip(self.groups(), values, strict=True):
+            group[self.key] = value
 
 
 def _selected(optimizer: Optimizer, tags: Tags) -> list[int]:

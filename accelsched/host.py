@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.optim import Optimizer
 
 from accelsched.kernels import Kernel
 from accelsched.tracing import Untraceable
@@ -37,6 +38,15 @@ class Eager:
     def last(self) -> list[float]:
         """The values that ``advance()`` gave last."""
         return list(self._last)
+
+    def stepper(self, optimizer: Optimizer, key: str, indices: Sequence[int]) -> Callable[[], None]:
+        """A function that does all of a step on the host: compute, and write to param groups."""
+
+        def step() -> None:
+            for index, value in zip(indices, self.advance(), strict=True):
+                optimizer.param_groups[index][key] = value
+
+        return step
 
     def at(self, step: int) -> list[float]:
         """The values at a step, by position."""

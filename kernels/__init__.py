@@ -15,7 +15,9 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.optim import Optimizer
 
+from accelsched.kernels import groups
 from accelsched.kernels.aten import TABLE
 from accelsched.kernels.jit import compiled
 from accelsched.kernels.lowering import Lowering
@@ -68,35 +70,58 @@ class Kernel:
         self._wholes[: len(HEADER)] = 0, 1, 1, self.width
         self._out = np.empty(self.width)
         self._frame = _frame(self._reals, self._out)
-        #: The values at :attr:`step`, by position, and on to the next one. Not for two threads.
-        self.advance = self._advance()
+        #: Compute the values at :attr:`step` into memory, and on to the next one; for one thread.
+        self.compute = self._computer()
 
     @property
     def step(self) -> int:
-        """The step whose values ``advance()`` gives next."""
+        """The step whose values are computed next."""
         return int(self._wholes[0])
 
     @step.setter
     def step(self, step: int) -> None:
         self._wholes[0] = step
 
-    def _advance(self) -> Callable[[], list[float]]:
+    def _computer(self) -> Callable[[], None]:
         # A closure, since looking things up in self would take as long as the kernel does.
-        call, values = self._code.call, self._out.tolist
+        call = self._code.call
         wholes, frame = self._wholes.ctypes.data, self._frame.ctypes.data
 
-        def advance() -> list[float]:
+        def compute() -> None:
             status = call(wholes, frame)
             if status:
                 raise _error(status, f"step {self.step}")
-            return values()
 
-        return advance
+        return compute
+
+    def advance(self) -> list[float]:
+        """The values at :attr:`step`, by position, and on to the next one. Raises as :meth:`at`."""
+        self.compute()
+        return self.last()
 
     def last(self) -> list[float]:
-        """The values that ``advance()`` gave last."""
+        """The values that were computed last."""
         values: list[float] = self._out.tolist()
         return values
+
+    def stepper(self, optimizer: Optimizer, key: str, indices: Sequence[int]) -> Callable[[], None]:
+        """A function that does all of a step on the host: compute, and write to param groups."""
+        compute, values, (first, *others) = self.compute, self._out, indices
+        if not others:
+            value = values.item
+
+            def step_one() -> None:
+                compute()
+                optimizer.param_groups[first][key] = value()
+
+            return step_one
+        write = groups.writer(values, optimizer, key, indices)
+
+        def step() -> None:
+            compute()
+            write()
+
+        return step
 
     def at(self, step: int) -> list[float]:
         """The values at a step, by position; any thread may ask.

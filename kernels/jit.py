@@ -34,6 +34,13 @@ _C_FUNCTIONS = {
     *(f"{name}f" for name in _MATH.split()),
     *("memcpy", "memmove", "memset", "__divdi3", "__moddi3", "__divti3", "__modti3"),
 }
+#: Functions of Python that ``groups.py`` calls: arguments and result.
+_PYTHON_FUNCTIONS = {
+    "PyList_GetItem": (("intp", "intp"), "intp"),
+    "PyFloat_FromDouble": (("float64",), "intp"),
+    "PyObject_SetItem": (("intp", "intp", "intp"), "int32"),
+    "Py_DecRef": (("intp",), "void"),
+}
 _HELPERS = ("near_sine", "sine", "remainder", "floor_divide", "trunc_divide", "integer_power")
 _RESULT, _ARGUMENTS = ctypes.c_int64, (ctypes.c_void_p, ctypes.c_void_p)
 
@@ -87,8 +94,12 @@ def _translated(source: str) -> bytes:
     # Compiled together, as one of them calls another.
     exec(compile(inspect.getsource(helpers), helpers.__file__, "exec"), names)
     names |= {name: numba.njit(names[name], error_model="numpy") for name in _HELPERS}
+    types = numba.types
+    for name, (arguments, result) in _PYTHON_FUNCTIONS.items():
+        signature = getattr(types, result)(*(getattr(types, a) for a in arguments))
+        names[name] = types.ExternalFunction(name, signature)
     exec(compile(source, "<accelsched.kernels>", "exec"), names)
-    pointer: Any = numba.types.CPointer
+    pointer: Any = types.CPointer
     signature = numba.int64(pointer(numba.int64), pointer(pointer(numba.float64)))
     function = numba.cfunc(signature, error_model="numpy")(names["kernel"])
     module = llvm.parse_assembly(_with_plain_entry(function))
@@ -143,7 +154,7 @@ def _require_symbol(name: str) -> None:
 @functools.cache
 def _c_libraries() -> list[ctypes.CDLL]:
     names = [None, "libm.so.6", "libgcc_s.so.1", "ucrtbase", "libSystem.dylib"]
-    found = []
+    found: list[ctypes.CDLL] = [ctypes.pythonapi]
     for name in names:
         with contextlib.suppress(OSError, TypeError):
             found.append(ctypes.CDLL(name))

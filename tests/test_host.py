@@ -1,6 +1,8 @@
 """The host path: floats in the groups, by machine code, beside the same schedules in tensors."""
 
+import gc
 import math
+import sys
 
 import pytest
 import torch
@@ -96,6 +98,71 @@ def test_a_group_that_is_added_later_is_left_alone():
     opt.add_param_group({"params": [torch.zeros(1)], "lr": 0.5})
     scheduler.step()
     assert [group["lr"] for group in opt.param_groups] == [0.1, 0.1, 0.5]
+
+
+def test_groups_that_a_loaded_state_replaced_are_written():
+    opt = optimizer({}, {}, {})
+    scheduler = Scheduler(opt, Linear(0.0, 1.0, 10))
+    before = opt.param_groups
+    opt.load_state_dict(opt.state_dict())
+    assert opt.param_groups is not before
+    scheduler.step()
+    assert [group["lr"] for group in opt.param_groups] == [0.1] * 3
+    opt.param_groups[1] = dict(opt.param_groups[1])
+    scheduler.step()
+    assert [group["lr"] for group in opt.param_groups] == [0.2] * 3
+
+
+def test_a_group_of_another_class_is_asked_itself():
+    class Logged(dict):
+        seen = ()
+
+        def __setitem__(self, key, value):
+            self.seen += ((key, value),)
+            super().__setitem__(key, value)
+
+    opt = optimizer({}, {})
+    scheduler = Scheduler(opt, Linear(0.0, 1.0, 10))
+    opt.param_groups[1] = Logged(opt.param_groups[1])
+    scheduler.step()
+    assert opt.param_groups[1].seen == (("lr", 0.1),)
+
+
+def test_a_group_that_is_gone_is_an_error_and_none_is_written_behind_it():
+    opt = optimizer({}, {}, {})
+    scheduler = Scheduler(opt, Linear(0.0, 1.0, 10))
+    del opt.param_groups[1]
+    with pytest.raises(IndexError):
+        scheduler.step()
+
+    class Full(dict):
+        def __setitem__(self, key, value):
+            raise RuntimeError("full")
+
+    opt = optimizer({}, {})
+    scheduler = Scheduler(opt, Linear(0.0, 1.0, 10))
+    opt.param_groups[1] = Full(opt.param_groups[1])
+    with pytest.raises(RuntimeError, match="full"):
+        scheduler.step()
+
+
+def test_steps_leave_nothing_behind():
+    """Neither floats, nor references to the groups, the key or None."""
+    opt = optimizer(*[{}] * 50)
+    scheduler = Scheduler(opt, [Linear(0.0, i + 1.0, 100) for i in range(50)])
+    for _ in range(5):
+        scheduler.step()
+    gc.collect()
+    watched = [opt.param_groups, opt.param_groups[7], scheduler.slots.key, None]
+    references = [sys.getrefcount(item) for item in watched]
+    blocks = sys.getallocatedblocks()
+    for _ in range(500):
+        scheduler.step()
+    gc.collect()
+    assert abs(sys.getallocatedblocks() - blocks) < 100  # 25,000 floats were made
+    for item, count in zip(watched, references, strict=True):
+        assert abs(sys.getrefcount(item) - count) < 100
+    assert all(sys.getrefcount(group["lr"]) <= 3 for group in opt.param_groups)
 
 
 def test_another_number_needs_no_other_code():
