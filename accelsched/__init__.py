@@ -1,6 +1,6 @@
 """Hyper-parameter schedules for PyTorch, computed on the device, inside the compiled graph."""
 
-from accelsched import lr_scheduler, schedules
+from accelsched import lr_scheduler, policy, schedules
 from accelsched.errors import ArgumentError, SynchronizationWarning
 from accelsched.scheduler import Scheduler
 from accelsched.schedules import Schedule
@@ -11,5 +11,6 @@ __all__ = [
     "Scheduler",
     "SynchronizationWarning",
     "lr_scheduler",
+    "policy",
     "schedules",
 ]

@@ -196,11 +196,16 @@ def driver_for(
     slots: Slots, schedules: Sequence[Schedule], count: int, lowering: str | None
 ) -> Driver:
     """The driver of a lowering; by default tensors where the value or the device asks for them."""
-    tensor = any(isinstance(group[slots.key], Tensor) for group in slots.groups())
-    on_device = tensor or runtimes.of(_device(slots.groups())).on_device
-    if lowering == "host" or (lowering is None and not on_device):
+    if is_host(slots, lowering):
         return HostDriver(slots, schedules, count)
     return GraphDriver(slots, schedules, count, lowering)
+
+
+def is_host(slots: Slots, lowering: str | None) -> bool:
+    """Whether the groups are to hold Python floats."""
+    tensor = any(isinstance(value, Tensor) for value in slots.values())
+    on_device = tensor or runtimes.of(_device(slots.groups())).on_device
+    return lowering == "host" or (lowering is None and not on_device)
 
 
 def _device(groups: Sequence[dict[str, Any]]) -> torch.device:

@@ -45,6 +45,10 @@ class Slots:
         """The param groups as they are now: loading an optimizer's state replaces them."""
         return [self.optimizer.param_groups[i] for i in self.indices]
 
+    def values(self) -> list[Any]:
+        """What the groups hold."""
+        return [group[self.key] for group in self.groups()]
+
     def write(self, values: Iterable[object]) -> None:
         """Put one value in each group."""
         for group, value in zip(self.groups(), values, strict=True):

@@ -3,7 +3,8 @@
 A training script changes its import and nothing else. Learning rates are absolute: the group's
 own ``lr`` is overwritten at construction. Every scheduler is a closed form of the step, so it
 resumes at any step without drift. Arguments stay readable and settable as attributes; a new
-value counts from the next step.
+value counts from the next step. With None for the optimizer a scheduler is bound later:
+``scheduler(optimizer)``.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any
 from torch.optim import Optimizer
 
 from accelsched.errors import ArgumentError, require
-from accelsched.groups import Tags
+from accelsched.groups import Slots, Tags
 from accelsched.scheduler import Composite, Scheduler, schedule_of
 from accelsched.schedules import (
     Chained,
@@ -99,7 +100,7 @@ class LRScheduler(Scheduler):
     @property
     def param_group_key(self) -> str:
         """The key of the param groups that is driven."""
-        return self.slots.key
+        return self.key
 
     @classmethod
     def _schedule(cls, schedule: type[Schedule], **fields: Any) -> Schedule:
@@ -131,7 +132,7 @@ class ConstantLR(LRScheduler):
 
     def __init__(
         self,
-        optimizer: Optimizer,
+        optimizer: Optimizer | None,
         learning_rate: float,
         total_iters: int | None = None,
         param_group_tags: Tags = None,
@@ -162,7 +163,7 @@ class PolynomialLR(LRScheduler):
 
     def __init__(
         self,
-        optimizer: Optimizer,
+        optimizer: Optimizer | None,
         initial_learning_rate: float,
         end_learning_rate: float,
         total_iters: int,
@@ -200,7 +201,7 @@ class LinearLR(LRScheduler):
 
     def __init__(
         self,
-        optimizer: Optimizer,
+        optimizer: Optimizer | None,
         initial_learning_rate: float,
         end_learning_rate: float,
         total_iters: int,
@@ -238,7 +239,7 @@ class ExponentialLR(LRScheduler):
 
     def __init__(
         self,
-        optimizer: Optimizer,
+        optimizer: Optimizer | None,
         initial_learning_rate: float,
         total_iters: int,
         decay_rate: float,
@@ -276,7 +277,7 @@ class InverseExponentialTimeDecayLR(LRScheduler):
 
     def __init__(
         self,
-        optimizer: Optimizer,
+        optimizer: Optimizer | None,
         initial_learning_rate: float,
         step_exponent: float,
         total_iters: int,
@@ -312,7 +313,7 @@ class InverseSquareRootDecayLR(LRScheduler):
 
     def __init__(
         self,
-        optimizer: Optimizer,
+        optimizer: Optimizer | None,
         initial_learning_rate: float = 1.0,
         scale: float = 1.0,
         warmup_steps: int = 1,
@@ -344,7 +345,7 @@ class CosineDecayLR(LRScheduler):
 
     def __init__(
         self,
-        optimizer: Optimizer,
+        optimizer: Optimizer | None,
         initial_learning_rate: float,
         end_learning_rate: float,
         total_iters: int,
@@ -374,7 +375,7 @@ class PiecewiseConstantLR(LRScheduler):
 
     def __init__(
         self,
-        optimizer: Optimizer,
+        optimizer: Optimizer | None,
         learning_rates: Sequence[float],
         milestones: Sequence[int],
         param_group_tags: Tags = None,
@@ -400,7 +401,7 @@ class MultiStepLR(LRScheduler):
 
     def __init__(
         self,
-        optimizer: Optimizer,
+        optimizer: Optimizer | None,
         initial_learning_rate: float,
         gamma: float,
         milestones: Sequence[int],
@@ -429,7 +430,7 @@ class StepLR(LRScheduler):
 
     def __init__(
         self,
-        optimizer: Optimizer,
+        optimizer: Optimizer | None,
         initial_learning_rate: float,
         step_size: int,
         gamma: float,
@@ -458,7 +459,7 @@ class CosineAnnealingLR(LRScheduler):
 
     def __init__(
         self,
-        optimizer: Optimizer,
+        optimizer: Optimizer | None,
         initial_learning_rate: float,
         T_max: int,
         eta_min: float = 0.0,
@@ -489,7 +490,7 @@ class CosineAnnealingWarmRestarts(LRScheduler):
 
     def __init__(
         self,
-        optimizer: Optimizer,
+        optimizer: Optimizer | None,
         initial_learning_rate: float,
         T_0: int,
         T_mult: int = 1,
@@ -533,7 +534,7 @@ class CyclicLR(LRScheduler):
 
     def __init__(
         self,
-        optimizer: Optimizer,
+        optimizer: Optimizer | None,
         base_lr: float,
         max_lr: float,
         step_size_up: int = 2000,
@@ -581,7 +582,7 @@ class OneCycleLR(LRScheduler):
 
     def __init__(
         self,
-        optimizer: Optimizer,
+        optimizer: Optimizer | None,
         initial_learning_rate: float,
         max_lr: float,
         total_steps: int = 1000,
@@ -651,7 +652,7 @@ class LambdaLR(_FunctionsLR):
 
     def __init__(
         self,
-        optimizer: Optimizer,
+        optimizer: Optimizer | None,
         initial_learning_rate: float,
         param_group_tags: Tags = None,
         total_iters: int | None = None,
@@ -687,7 +688,7 @@ class MultiplicativeLR(_FunctionsLR):
 
     def __init__(
         self,
-        optimizer: Optimizer,
+        optimizer: Optimizer | None,
         initial_learning_rate: float,
         coefficient: float,
         param_group_tags: Tags = None,
@@ -733,7 +734,7 @@ class SequentialLR(_Composite):
 
     def __init__(
         self,
-        optimizer: Optimizer,
+        optimizer: Optimizer | None,
         schedulers: Sequence[Scheduler],
         milestones: Sequence[int],
         last_epoch: int = -1,
@@ -813,13 +814,17 @@ class ScalePerParamLR(_Composite):
     child_name = "scheduler"
 
     def __init__(
-        self, optimizer: Optimizer, scheduler: Scheduler, param_group_tags: Tags = None
+        self, optimizer: Optimizer | None, scheduler: Scheduler, param_group_tags: Tags = None
     ) -> None:
-        groups = getattr(optimizer, "param_groups", [])
-        self._scalars: list[float] = [
+        self._scalars = [1.0]
+        super().__init__(optimizer, [scheduler], param_group_tags=param_group_tags)
+
+    def _schedules_for(self, slots: Slots) -> tuple[Schedule, ...]:
+        groups = slots.optimizer.param_groups
+        self._scalars = [
             group.get("adjust_learning_rate", group.get("adjust_val", 1.0)) for group in groups
         ]
-        super().__init__(optimizer, [scheduler], param_group_tags=param_group_tags)
+        return super()._schedules_for(slots)
 
     @property
     def adjustment_scalars(self) -> list[float]:
@@ -828,7 +833,7 @@ class ScalePerParamLR(_Composite):
 
     @adjustment_scalars.setter
     def adjustment_scalars(self, scalars: Sequence[float]) -> None:
-        count = len(self.optimizer.param_groups)
+        count = len(self._scalars)
         right = len(scalars) == count
         require(right, "adjustment_scalars", scalars, f"give one for each of {count} param groups")
         before, self._scalars = self._scalars, list(scalars)
@@ -850,6 +855,6 @@ class ScalePerParamLR(_Composite):
 
     def _take_over(self, schedules: Sequence[Schedule]) -> None:
         super()._take_over(schedules)
-        for index, schedule in zip(self.slots.indices, schedules, strict=True):
+        for index, schedule in zip(self.indices, schedules, strict=True):
             assert isinstance(schedule, Scaled)
             self._scalars[index] = schedule.factor

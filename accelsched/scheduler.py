@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from torch import Tensor
 from torch.optim import Optimizer
@@ -14,6 +14,18 @@ from accelsched import drivers, state
 from accelsched.errors import ArgumentError, require
 from accelsched.groups import Slots, Tags, ledger
 from accelsched.schedules import Schedule
+
+Self = TypeVar("Self", bound="Scheduler")
+
+
+class _Unbound:
+    """In the place of the slots and the driver, as long as there is no optimizer."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise RuntimeError(_UNBOUND)
+
+
+_UNBOUND = "this scheduler has no optimizer yet: bind it, scheduler(optimizer)"
 
 
 class Scheduler(TorchLRScheduler):
@@ -25,7 +37,8 @@ class Scheduler(TorchLRScheduler):
     held a float, it holds a float at each step.
 
     Args:
-        optimizer: any ``torch.optim.Optimizer``; its ``step`` is left as it is.
+        optimizer: any ``torch.optim.Optimizer``; its ``step`` is left as it is. None to bind the
+            scheduler later: ``scheduler(optimizer)``.
         schedule: one schedule for all driven groups, or a list with one for each of them.
         key: the hyper-parameter, any key of the param groups that holds one number.
         param_group_tags: which groups to drive: a tag, or a list of tags, of which the group's
@@ -40,7 +53,7 @@ class Scheduler(TorchLRScheduler):
 
     Raises:
         ArgumentError: a value that cannot be, named with the remedy.
-        TypeError: ``optimizer`` is none.
+        TypeError: ``optimizer`` is no optimizer.
 
     Warns:
         SynchronizationWarning: this optimizer, as it was built, will read the value on the host
@@ -49,7 +62,7 @@ class Scheduler(TorchLRScheduler):
 
     def __init__(
         self,
-        optimizer: Optimizer,
+        optimizer: Optimizer | None,
         schedule: Schedule | Sequence[Schedule],
         key: str = "lr",
         param_group_tags: Tags = None,
@@ -58,23 +71,82 @@ class Scheduler(TorchLRScheduler):
         lowering: str | None = None,
     ) -> None:
         # Not super().__init__: it patches optimizer.step and steps the scheduler.
-        slots = Slots(optimizer, key, param_group_tags)
         choices = (None, "graph", "table", "host")
         require(lowering in choices, "lowering", lowering, f"give one of {choices}")
         require(
             isinstance(last_epoch, int) and last_epoch >= -1,
             "last_epoch", last_epoch, "give a step, or -1 to start at step 0",
         )  # fmt: skip
-        self.optimizer = optimizer
+        self.key = key
         self.param_group_tags = param_group_tags
-        self.slots = slots
-        self.schedules = _one_each(schedule, len(slots.indices))
+        self.lowering = lowering
+        self._first_step = last_epoch + 1
+        self._shared = isinstance(schedule, Schedule)
+        self.schedules = _as_tuple(schedule)
         self.adopter: weakref.ref[Composite] | None = None
         #: Why this scheduler must not step, if it must not.
-        self.refusal: str | None = None
-        self.lowering = lowering
-        self.driver = drivers.driver_for(slots, self.schedules, last_epoch + 1, lowering)
+        self.refusal: str | None
+        self._unbind()
+        if optimizer is not None:
+            self._bind(optimizer)
+
+    # Binding.
+
+    def __call__(self: Self, optimizer: Optimizer) -> Self:
+        """The same as :meth:`set_optimizer`."""
+        return self.set_optimizer(optimizer)
+
+    def set_optimizer(self: Self, optimizer: Optimizer) -> Self:
+        """Bind this scheduler to an optimizer, and set the values of its first step.
+
+        Args:
+            optimizer: the optimizer to drive; if there was another before, that one is let go.
+
+        Returns:
+            This scheduler.
+
+        Raises:
+            ArgumentError: the optimizer does not fit; nothing was changed.
+        """
+        adopter = _alive(self.adopter)
+        if adopter is not None:
+            raise RuntimeError(f"{self} was given to {adopter}: bind that one")
+        self._bind(optimizer)
+        return self
+
+    def _bind(self, optimizer: Optimizer) -> None:
+        slots = Slots(optimizer, self.key, self.param_group_tags)
+        schedules = self._schedules_for(slots)
+        driver = self._driver_for(slots, schedules, self._first_step)
+        self._unbind()
+        self.optimizer, self.slots, self.schedules = optimizer, slots, schedules
+        self.driver, self.refusal = driver, None
         ledger(optimizer).enter(self)
+
+    def _schedules_for(self, slots: Slots) -> tuple[Schedule, ...]:
+        return _one_each(self.schedules[0] if self._shared else self.schedules, len(slots.indices))
+
+    def _driver_for(
+        self, slots: Slots, schedules: Sequence[Schedule], count: int
+    ) -> drivers.Driver:
+        return drivers.driver_for(slots, schedules, count, self.lowering)
+
+    def _unbind(self) -> None:
+        if self._bound:
+            ledger(self.optimizer).leave(self)
+        self.optimizer = None  # type: ignore[assignment]
+        self.slots = cast(Slots, _Unbound())
+        self.driver = cast(drivers.Driver, _Unbound())
+        self.refusal = _UNBOUND
+
+    @property
+    def _bound(self) -> bool:
+        return getattr(self, "optimizer", None) is not None
+
+    @property
+    def indices(self) -> list[int]:
+        """Which of the optimizer's param groups are driven; [0] as long as there is none."""
+        return self.slots.indices if self._bound else [0]
 
     # A step, and what it came to.
 
@@ -103,6 +175,9 @@ class Scheduler(TorchLRScheduler):
     def last_epoch(self, step: int) -> None:
         self._require_driving()
         require(isinstance(step, int) and step >= 0, "last_epoch", step, "give a step, from 0 on")
+        self._move(step)
+
+    def _move(self, step: int) -> None:
         self.driver.count = step
         self.driver.write()
 
@@ -137,26 +212,24 @@ class Scheduler(TorchLRScheduler):
             schedules: they see the same step counter; what was compiled compiles once more.
         """
         before = self.schedules
-        self.schedules = _one_each(schedules, len(self.slots.indices))
+        self.schedules = _one_each(schedules, len(before))
         adopter = _alive(self.adopter)
         try:
             if adopter is not None:
                 adopter.recompose()
-            else:
+            elif self._bound:
                 self.driver.use(self.schedules)
         except ArgumentError:
             self.schedules = before
             raise
+        self._shared = len(set(self.schedules)) == 1
 
     # State.
 
     def state_dict(self) -> dict[str, Any]:
         """The step and the numbers of the schedules, in plain values. Waits for the device."""
         return {
-            "version": state.VERSION,
-            "key": self.slots.key,
-            "step": self.driver.count,
-            "groups": list(self.slots.indices),
+            **state.header(self.key, self.driver.count, self.slots.indices),
             "schedules": [state.plain(schedule) for schedule in self.schedules],
         }
 
@@ -171,30 +244,31 @@ class Scheduler(TorchLRScheduler):
             ArgumentError: the state does not fit; nothing was changed.
         """
         self._require_driving()
-        step, schedules = state.fitting(
-            state_dict, self.slots.key, self.slots.indices, self.schedules
-        )
+        step, schedules = state.fitting(state_dict, self.key, self.slots.indices, self.schedules)
         self.driver.use(schedules)
         self._take_over(schedules)
-        self.driver.count = step
-        self.driver.write()
+        self._move(step)
 
     def _take_over(self, schedules: Sequence[Schedule]) -> None:
         self.schedules = tuple(schedules)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"attributes": self._attributes(), "step": self.driver.count}
+        step = self.driver.count if self._bound else None
+        return {"attributes": self._attributes(), "step": step}
 
     def __setstate__(self, saved: dict[str, Any]) -> None:
         self._restore(saved["attributes"])
         self.adopter = self.refusal = None
+        if saved["step"] is None:
+            self._unbind()
+            return
         # New cells: a copy of an optimizer must not share the values of the original.
-        self.driver = drivers.driver_for(self.slots, self.schedules, saved["step"], self.lowering)
+        self.driver = self._driver_for(self.slots, self.schedules, saved["step"])
         ledger(self.optimizer).enter(self)
 
     def _attributes(self) -> dict[str, Any]:
         """What a copy takes over as it is."""
-        rebuilt = {"driver", "adopter", "refusal"}
+        rebuilt = {"driver", "adopter", "refusal", *([] if self._bound else ["slots"])}
         return {name: value for name, value in vars(self).items() if name not in rebuilt}
 
     def _restore(self, attributes: dict[str, Any]) -> None:
@@ -203,9 +277,11 @@ class Scheduler(TorchLRScheduler):
     def __repr__(self) -> str:
         alike = len(set(self.schedules)) == 1
         schedule = self.schedules[0] if alike else list(self.schedules)
+        if not self._bound:
+            return f"{type(self).__name__}(None, {schedule}, key={self.key!r})"
         return (
             f"{type(self).__name__}({type(self.optimizer).__name__}, {schedule}, "
-            f"key={self.slots.key!r}, groups={self.slots.indices}, {self.driver.lowering})"
+            f"key={self.key!r}, groups={self.slots.indices}, {self.driver.lowering})"
         )
 
 
@@ -213,7 +289,8 @@ class Composite(Scheduler):
     """A scheduler made of others, its children, which it drives in their place.
 
     Args:
-        optimizer: the optimizer that the children were built with.
+        optimizer: the optimizer that the children were built with; it is bound to those that have
+            none yet. None to bind all of them later.
         children: at least one; each drives at least the groups that this one drives.
         key: the hyper-parameter, that of the children.
         param_group_tags: as for :class:`Scheduler`.
@@ -222,7 +299,7 @@ class Composite(Scheduler):
 
     def __init__(
         self,
-        optimizer: Optimizer,
+        optimizer: Optimizer | None,
         children: Sequence[Scheduler],
         key: str = "lr",
         param_group_tags: Tags = None,
@@ -230,12 +307,34 @@ class Composite(Scheduler):
         last_epoch: int = -1,
     ) -> None:
         self.children = list(children)
-        slots = Slots(optimizer, key, param_group_tags)
         for position, child in enumerate(self.children):
-            _require_child(self.child_name.format(position), child, slots)
-        schedules = [self.composed(index) for index in slots.indices]
+            _require_child(self.child_name.format(position), child, key)
+            unbound = optimizer is not None or not child._bound
+            require(unbound, "optimizer", optimizer, f"give the one that {child} is bound to")
+        schedules = [] if optimizer is not None else [self.composed(0)]
         super().__init__(optimizer, schedules, key, param_group_tags, last_epoch=last_epoch)
         self._adopt()
+
+    def _bind(self, optimizer: Optimizer) -> None:
+        slots = Slots(optimizer, self.key, self.param_group_tags)
+        before = [dict(group) for group in optimizer.param_groups]
+        mine = [c for c in self.children if not c._bound or _alive(c.adopter) is self]
+        try:
+            for child in mine:
+                child._bind(optimizer)
+            for position, child in enumerate(self.children):
+                _require_driven(self.child_name.format(position), child, slots)
+            super()._bind(optimizer)
+        except Exception:
+            for child in mine:
+                child._unbind()
+            for group, values in zip(optimizer.param_groups, before, strict=True):
+                group.update(values)
+            raise
+        self._adopt()
+
+    def _schedules_for(self, slots: Slots) -> tuple[Schedule, ...]:
+        return tuple(self.composed(index) for index in slots.indices)
 
     #: What a child is called in the signature of the class.
     child_name = "schedulers[{}]"
@@ -250,19 +349,20 @@ class Composite(Scheduler):
 
     def recompose(self) -> None:
         """Follow the children's schedules as they are now."""
-        self.reschedule([self.composed(index) for index in self.slots.indices])
+        self.reschedule([self.composed(index) for index in self.indices])
 
     def _adopt(self) -> None:
         for child in self.children:
             child.adopter = weakref.ref(self)
-            ledger(self.optimizer).leave(child)
+            if child._bound:
+                ledger(child.optimizer).leave(child)
             child.refusal = f"{child} was given to {self}, which drives its values: step that one"
 
     def _take_over(self, schedules: Sequence[Schedule]) -> None:
         super()._take_over(schedules)
         parts = zip(*map(self.distribute, schedules), strict=True)
         for child, mine in zip(self.children, parts, strict=True):
-            by_group = dict(zip(child.slots.indices, child.schedules, strict=True))
+            by_group = dict(zip(child.indices, child.schedules, strict=True))
             by_group.update(zip(self.slots.indices, mine, strict=True))
             child._take_over([by_group[index] for index in child.slots.indices])
 
@@ -275,7 +375,7 @@ class Composite(Scheduler):
 
     def _restore(self, attributes: dict[str, Any]) -> None:
         super()._restore(attributes)
-        self.schedules = tuple(self.composed(index) for index in self.slots.indices)
+        self.schedules = tuple(self.composed(index) for index in self.indices)
 
     def __setstate__(self, saved: dict[str, Any]) -> None:
         super().__setstate__(saved)
@@ -288,13 +388,18 @@ def _alive(adopter: weakref.ref[Composite] | None) -> Composite | None:
 
 def schedule_of(child: Scheduler, index: int) -> Schedule:
     """A child's schedule for one of the optimizer's groups."""
-    return child.schedules[child.slots.indices.index(index)]
+    return child.schedules[child.indices.index(index)]
+
+
+def _as_tuple(schedule: Schedule | Sequence[Schedule]) -> tuple[Schedule, ...]:
+    schedules = (schedule,) if isinstance(schedule, Schedule) else tuple(schedule)
+    for item in schedules:
+        require(isinstance(item, Schedule), "schedule", item, "give a Schedule")
+    return schedules
 
 
 def _one_each(schedule: Schedule | Sequence[Schedule], count: int) -> tuple[Schedule, ...]:
-    schedules = (schedule,) * count if isinstance(schedule, Schedule) else tuple(schedule)
-    for item in schedules:
-        require(isinstance(item, Schedule), "schedule", item, "give a Schedule")
+    schedules = (schedule,) * count if isinstance(schedule, Schedule) else _as_tuple(schedule)
     require(
         len(schedules) == count,
         "schedule",
@@ -304,11 +409,18 @@ def _one_each(schedule: Schedule | Sequence[Schedule], count: int) -> tuple[Sche
     return schedules
 
 
-def _require_child(name: str, child: object, slots: Slots) -> None:
+def _require_child(name: str, child: object, key: str) -> None:
     if not isinstance(child, Scheduler):
         raise ArgumentError(name, child, "give a scheduler of accelsched")
+    require(child.key == key, name, child, f"it does not drive {key!r}")
+    pure = bool(child.schedules)
+    require(pure, name, child, "its values depend on those before them: it cannot be composed")
+    adopter = _alive(child.adopter)
+    require(adopter is None, name, child, f"it was given to {adopter} already")
+
+
+def _require_driven(name: str, child: Scheduler, slots: Slots) -> None:
     require(child.optimizer is slots.optimizer, name, child, "it is bound to another optimizer")
-    require(child.slots.key == slots.key, name, child, f"it does not drive {slots.key!r}")
     missing = sorted(set(slots.indices) - set(child.slots.indices))
     require(
         not missing,
@@ -316,5 +428,3 @@ def _require_child(name: str, child: object, slots: Slots) -> None:
         child,
         f"it does not drive param groups {missing}: give it the same param_group_tags",
     )
-    adopter = _alive(child.adopter)
-    require(adopter is None, name, child, f"it was given to {adopter} already")

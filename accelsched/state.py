@@ -48,7 +48,22 @@ def fitting(
     Raises:
         ArgumentError: it does not fit; the message says what differs.
     """
-    expected = {"version", "key", "step", "groups", "schedules"}
+    step = fitting_header(saved, {"schedules"}, key, groups)
+    _same("number of schedules", len(saved["schedules"]), len(schedules))
+    pairs = zip(schedules, saved["schedules"], strict=True)
+    return step, [_updated(mine, theirs, "schedule") for mine, theirs in pairs]
+
+
+def header(key: str, step: int, groups: Sequence[int]) -> dict[str, Any]:
+    """What every state begins with."""
+    return {"version": VERSION, "key": key, "step": step, "groups": list(groups)}
+
+
+def fitting_header(
+    saved: Mapping[str, Any], others: set[str], key: str, groups: Sequence[int]
+) -> int:
+    """The step of a state that has the right header, and these entries beside it."""
+    expected = {*header(key, 0, groups), *others}
     require(
         isinstance(saved, Mapping) and expected <= set(saved),
         "state_dict",
@@ -58,12 +73,10 @@ def fitting(
     _same("version", saved["version"], VERSION)
     _same("key", saved["key"], key)
     _same("groups", list(saved["groups"]), list(groups))
-    _same("number of schedules", len(saved["schedules"]), len(schedules))
-    step = saved["step"]
+    step: int = saved["step"]
     whole = isinstance(step, int) and not isinstance(step, bool) and step >= 0
     require(whole, "state_dict['step']", step, "give a step, from 0 on")
-    pairs = zip(schedules, saved["schedules"], strict=True)
-    return step, [_updated(mine, theirs, "schedule") for mine, theirs in pairs]
+    return step
 
 
 def _same(what: str, theirs: object, mine: object) -> None:

@@ -374,7 +374,7 @@ def test_nothing_keeps_a_scheduler_or_an_optimizer_alive():
 # Bad input.
 
 
-@pytest.mark.parametrize("bad", [None, "sgd", torch.nn.Linear(1, 1)])
+@pytest.mark.parametrize("bad", [0.1, "sgd", torch.nn.Linear(1, 1)])
 def test_an_optimizer_is_asked_for(bad):
     with pytest.raises(TypeError, match="optimizer="):
         LinearLR(bad, 0.0, 1.0, 10)

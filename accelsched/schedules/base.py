@@ -204,23 +204,25 @@ def _optional(kind: Kind) -> Kind:
     )
 
 
-def _real(name: str, value: Any) -> float:
+def real(name: str, value: Any) -> float:
+    """The value of an argument that is a finite number."""
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise ArgumentError(name, value, "give a number")
     require(math.isfinite(value), name, value, "give a finite number")
     return float(value)
 
 
-def _integer(name: str, value: Any) -> int:
+def integer(name: str, value: Any) -> int:
+    """The value of an argument that counts steps."""
     # YAML and JSON read 1e5 as a float, so a float that is a whole number is taken for one.
-    real = _real(name, value)
-    require(real == int(real), name, value, "give a whole number of steps")
+    number = real(name, value)
+    require(number == int(number), name, value, "give a whole number of steps")
     require(abs(int(value)) < 2**62, name, value, "give a number that int64 can count with")
     return int(value)
 
 
 def _count(name: str, value: Any) -> int:
-    count = _integer(name, value)
+    count = integer(name, value)
     require(count >= 0, name, value, "steps are counted from 0")
     return count
 
@@ -251,8 +253,8 @@ def _function(name: str, value: Any) -> Any:
 
 _ANYTHING = Kind(lambda _, value: value)
 _KINDS: dict[Any, Kind] = {
-    float: Kind(_real, is_number=True),
-    int: Kind(_integer, is_number=True),
+    float: Kind(real, is_number=True),
+    int: Kind(integer, is_number=True),
     bool: Kind(_boolean),
     Schedule: Kind(_schedule),
     Callable[..., Any]: Kind(_function),

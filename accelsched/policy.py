@@ -1,0 +1,264 @@
+"""The learning rate policies of thunder.policy, by the same names, computed on the device.
+
+A policy is built without an optimizer and bound later: ``policy(optimizer)`` returns the policy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from accelsched import schedules, state, updates
+from accelsched.errors import ArgumentError, require
+from accelsched.groups import Slots
+from accelsched.lr_scheduler import LRScheduler
+from accelsched.schedules import Constant, PiecewiseConstant
+from accelsched.schedules.base import integer, real
+from accelsched.schedules.functions import from_function
+from accelsched.updates import Update
+
+__all__ = ["MappingPolicy", "Multiply", "Policy", "Schedule", "Switch"]
+
+
+class Policy(LRScheduler):
+    """Any schedule of the learning rate, built without an optimizer.
+
+    Args:
+        schedule: one for all param groups, or a list with one for each.
+        lowering: as for :class:`accelsched.Scheduler`.
+    """
+
+    def __init__(
+        self,
+        schedule: schedules.Schedule | Sequence[schedules.Schedule],
+        *,
+        lowering: str | None = None,
+    ) -> None:
+        super().__init__(None, schedule, lowering=lowering)
+
+
+class MappingPolicy(Policy):
+    """The base of the policies below: a mapping from the step, and the value that it starts from.
+
+    Args:
+        mapping: one for all param groups, or a list with one for each.
+        lr_init: the learning rate before the mapping acts at step 0: a number for all param
+            groups, or a list with one for each. That of the group is overwritten.
+        lowering: as for :class:`accelsched.Scheduler`.
+
+    Raises:
+        ArgumentError: a mapping or a number cannot be used, or (when it is bound) there is
+            another number of them than of param groups.
+    """
+
+    def __init__(
+        self,
+        mapping: Any,
+        lr_init: float | Sequence[float] = 1e-3,
+        *,
+        lowering: str | None = None,
+    ) -> None:
+        self.mapping = mapping
+        self.lr_init = lr_init
+        self._rules = _converted(self._rule, "mapping", mapping)
+        self._starts = _converted(real, "lr_init", lr_init)
+        super().__init__(self._as_schedules(), lowering=lowering)
+
+    def _rule(self, name: str, mapping: Any) -> Any:
+        """What the policy makes of one mapping."""
+        raise NotImplementedError
+
+    def _as_schedules(self) -> Any:
+        """The rules, where they are pure functions of the step."""
+        return self._rules
+
+    def _schedules_for(self, slots: Slots) -> tuple[schedules.Schedule, ...]:
+        count = len(slots.indices)
+        _each("lr_init", self._starts, count)
+        return tuple(_each("mapping", self._rules, count))
+
+    @property
+    def current_mapping(self) -> list[Any] | None:
+        """The mapping of each param group; None as long as there is no optimizer."""
+        return _each("mapping", self.mapping, len(self.indices)) if self._bound else None
+
+    @property
+    def current_lr_init(self) -> list[float] | None:
+        """The first value of each param group; None as long as there is no optimizer."""
+        return _each("lr_init", self.lr_init, len(self.indices)) if self._bound else None
+
+    def __repr__(self) -> str:
+        mapping = self.current_mapping if self._bound else self.mapping
+        lr_init = self.current_lr_init if self._bound else self.lr_init
+        return f"{type(self).__name__}({mapping=}, {lr_init=})"
+
+
+class Schedule(MappingPolicy):
+    """The values of a function of the step: ``Schedule(lambda step: 0.1 * 0.95 ** step)``.
+
+    Args:
+        mapping: a function from the step to the learning rate, or a schedule; or a list with one
+            for each param group. What cannot be traced is tabulated, see
+            :func:`accelsched.schedules.functions.from_function`.
+        lr_init: taken for compatibility; the function gives the value at step 0 as well.
+        total_iters: the steps to tabulate if need be.
+        lowering: as for :class:`accelsched.Scheduler`.
+    """
+
+    def __init__(
+        self,
+        mapping: Callable[[int], Any] | Sequence[Callable[[int], Any]],
+        lr_init: float | Sequence[float] = 1e-3,
+        *,
+        total_iters: int | None = None,
+        lowering: str | None = None,
+    ) -> None:
+        self._total_iters = total_iters
+        super().__init__(mapping, lr_init, lowering=lowering)
+
+    def _rule(self, name: str, mapping: Any) -> schedules.Schedule:
+        if isinstance(mapping, Mapping):
+            raise ArgumentError(name, mapping, "give a function, or give this to Switch")
+        return from_function(mapping, self._total_iters, name)
+
+
+class _Updating(MappingPolicy):
+    """A policy whose next value depends on the one that the group has; its state holds these."""
+
+    driver: updates.Driver  # type: ignore[assignment]
+
+    def _rule(self, name: str, mapping: Any) -> dict[int, float]:
+        if not isinstance(mapping, Mapping):
+            raise ArgumentError(name, mapping, "give a dict from steps to numbers")
+        at = {integer(name, step): real(f"{name}[{step}]", mapping[step]) for step in mapping}
+        require(all(step >= 0 for step in at), name, mapping, "steps are counted from 0")
+        return dict(sorted(at.items()))
+
+    def _update(self, at: dict[int, float]) -> Update:
+        """What each step does, for numbers by step."""
+        raise NotImplementedError
+
+    def _as_schedules(self) -> Any:
+        return []
+
+    def _schedules_for(self, slots: Slots) -> tuple[schedules.Schedule, ...]:
+        super()._schedules_for(slots)
+        return ()
+
+    def _driver_for(self, slots: Slots, schedules: Any, count: int) -> Any:
+        rules = self._updates(len(slots.indices))
+        values = self._values_at(count, len(slots.indices))
+        return updates.driver_for(slots, rules, count, values, self.lowering)
+
+    def _updates(self, count: int) -> list[Update]:
+        return [self._update(at) for at in _each("mapping", self._rules, count)]
+
+    def _values_at(self, step: int, count: int) -> list[float]:
+        """The values that nobody has changed from outside."""
+        values = list(_each("lr_init", self._starts, count))
+        for i, at in enumerate(_each("mapping", self._rules, count)):
+            update = self._update(at)
+            for reached in at:
+                if reached <= step:
+                    values[i] = update(values[i], reached)
+        return values
+
+    def _move(self, step: int) -> None:
+        self.driver.put(step, self._values_at(step, len(self.indices)))
+
+    def reschedule(self, schedules: Any) -> None:
+        """Refused: the values follow from a mapping, not from schedules."""
+        raise ArgumentError("schedules", schedules, "it follows its mapping: build another one")
+
+    def state_dict(self) -> dict[str, Any]:
+        """The step, the values and the mappings, in plain values. Waits for the device."""
+        rules = _each("mapping", self._rules, len(self.indices))
+        return {
+            **state.header(self.key, self.driver.count, self.slots.indices),
+            "values": [float(value) for value in self.driver.last()],
+            "mappings": [[[step, number] for step, number in at.items()] for at in rules],
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Continue from a state: its step, its mappings, and the values that the groups had.
+
+        Raises:
+            ArgumentError: the state does not fit; nothing was changed.
+        """
+        self._require_driving()
+        expected = {"values", "mappings"}
+        step = state.fitting_header(state_dict, expected, self.key, self.slots.indices)
+        count = len(self.indices)
+        values = _each("values", _converted(real, "values", state_dict["values"]), count)
+        given = [dict(pairs) for pairs in state_dict["mappings"]]
+        rules = _each("mappings", _converted(self._rule, "mappings", given), count)
+        self.driver.use([self._update(at) for at in rules])
+        self._rules = rules
+        self.mapping = [dict(at) for at in rules]
+        self.driver.put(step, values)
+
+    def __getstate__(self) -> dict[str, Any]:
+        values = [float(value) for value in self.driver.last()] if self._bound else []
+        return {**super().__getstate__(), "values": values}
+
+    def __setstate__(self, saved: dict[str, Any]) -> None:
+        super().__setstate__(saved)
+        if self._bound:
+            self.driver.put(saved["step"], saved["values"])
+
+
+class Multiply(_Updating):
+    """The learning rate times a factor at each of some steps: ``Multiply({1: 0.1, 4: 0.3})``.
+
+    It multiplies what the group has, so a change from outside survives.
+
+    Args:
+        mapping: from steps to factors, or a list with one such dict for each param group.
+        lr_init: as for :class:`MappingPolicy`.
+        lowering: as for :class:`accelsched.Scheduler`.
+    """
+
+    def _update(self, at: dict[int, float]) -> Update:
+        return Update(_only_at(at, otherwise=1.0), Constant(0.0))
+
+
+class Switch(_Updating):
+    """The given learning rate from each of some steps on: ``Switch({10: 0.001, 20: 0.0001})``.
+
+    In between it holds what the group has, so a change from outside lasts until the next step
+    of the mapping.
+
+    Args:
+        mapping: from steps to learning rates, or a list with one such dict for each param group.
+        lr_init: as for :class:`MappingPolicy`.
+        lowering: as for :class:`accelsched.Scheduler`.
+    """
+
+    def _update(self, at: dict[int, float]) -> Update:
+        cleared = _only_at(dict.fromkeys(at, 0.0), otherwise=1.0)
+        return Update(cleared, _only_at(at, otherwise=0.0))
+
+
+def _only_at(at: dict[int, float], otherwise: float) -> schedules.Schedule:
+    """The given numbers at their steps, and the same number at every other step."""
+    values, milestones = [otherwise], []
+    for step, number in at.items():
+        values += [number, otherwise]
+        milestones += [step, step + 1]
+    return PiecewiseConstant(values, milestones)  # type: ignore[arg-type]
+
+
+def _converted(convert: Callable[[str, Any], Any], name: str, given: Any) -> Any:
+    """What was given, converted; of a list each item."""
+    if isinstance(given, (list, tuple)):
+        return [convert(f"{name}[{i}]", item) for i, item in enumerate(given)]
+    return convert(name, given)
+
+
+def _each(name: str, given: Any, count: int) -> list[Any]:
+    """One for each of the param groups."""
+    if not isinstance(given, (list, tuple)):
+        return [given] * count
+    remedy = f"{len(given)} were given for {count} param groups: give one for all, or {count}"
+    require(len(given) == count, name, given, remedy)
+    return list(given)

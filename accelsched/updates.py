@@ -1,0 +1,144 @@
+"""Values that depend on those before them: a step multiplies what the group has, and adds to it.
+
+The multiplier and what is added are pure schedules, so every lowering of these serves here too;
+the value in the group is the state, and a change from outside is stepped on from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from accelsched import drivers
+from accelsched.drivers import GraphDriver
+from accelsched.groups import Slots
+from accelsched.schedules import Schedule
+
+
+@dataclass(frozen=True)
+class Update:
+    """What a step makes of a value: ``value * factor(step) + summand(step)``."""
+
+    factor: Schedule
+    summand: Schedule
+
+    def __call__(self, value: float, step: int) -> float:
+        return value * self.factor(step) + self.summand(step)
+
+
+class HostUpdates:
+    """Updates of Python floats; the value in the group is the only one there is."""
+
+    lowering = "host"
+
+    def __init__(
+        self, slots: Slots, updates: Sequence[Update], count: int, values: Sequence[float]
+    ) -> None:
+        self._slots = slots
+        self._updates = updates
+        self.put(count, values)
+
+    def use(self, updates: Sequence[Update]) -> None:
+        """Follow other updates from the next step on, one for each group."""
+        self._updates = updates
+
+    def put(self, count: int, values: Sequence[float]) -> None:
+        """Be at a step, with these values."""
+        self.count = count
+        self._slots.write(values)
+
+    def step(self) -> None:
+        count = self.count + 1
+        now = zip(self._updates, self.last(), strict=True)
+        self.put(count, [update(value, count) for update, value in now])
+
+    def install(self) -> None:
+        """Nothing is held apart from the groups."""
+
+    def last(self) -> list[float]:
+        return [float(value) for value in self._slots.values()]
+
+    current = last
+
+
+class GraphUpdates(GraphDriver):
+    """Updates in place of values that live on the device."""
+
+    def __init__(
+        self,
+        slots: Slots,
+        updates: Sequence[Update],
+        count: int,
+        values: Sequence[float],
+        lowering: str | None = None,
+    ) -> None:
+        super().__init__(slots, updates, count, lowering)  # type: ignore[arg-type]
+        self.put(count, values)
+
+    def _lowered(self, updates: Sequence[Any]) -> tuple[Any, Any]:
+        factors, factor = super()._lowered([update.factor for update in updates])
+        summands, summand = super()._lowered([update.summand for update in updates])
+        return (factors, summands), lambda counter: (factor(counter), summand(counter))
+
+    def use(self, updates: Sequence[Any]) -> None:
+        """Follow other updates from the next step on, one for each group."""
+        self._follow(*self._lowered(updates))
+
+    def _follow(self, alike: Any, evaluate: Any) -> None:
+        self._evaluate = evaluate
+        operations: tuple[Any, Any] = (torch.mul, torch.add)
+        self._parts = [
+            (operation, [[self._cells[i] for i in bucket.positions] for bucket in part])
+            for operation, part in zip(operations, alike, strict=True)
+        ]
+
+    def put(self, count: int, values: Sequence[float]) -> None:
+        """Be at a step, with these values."""
+        self.count = count
+        with torch.no_grad():
+            for cell, value in zip(self._cells, values, strict=True):
+                torch.add(self._state(value, cell.dtype, cell.device), 0, out=cell)
+
+    def step(self) -> None:
+        if not torch.compiler.is_compiling():
+            self.install()
+        super().step()
+
+    def _write(self) -> None:
+        evaluated = self._evaluate(self._counter)
+        for (operation, cells_of), values in zip(self._parts, evaluated, strict=True):
+            for cells, value in zip(cells_of, values, strict=True):
+                for index, cell in enumerate(cells):
+                    one = value.select(0, index) if value.dim() else value
+                    operation(cell, one.to(cell.device), out=cell)
+
+    def install(self) -> None:
+        """Put the cells in the groups; a value that was assigned there goes on from them."""
+        for cell, value in zip(self._cells, self._slots.values(), strict=True):
+            if value is not cell:
+                with torch.no_grad():
+                    torch.add(torch.as_tensor(value).to(cell), 0, out=cell)
+        super().install()
+
+    def current(self) -> list[Tensor]:
+        return self.last()
+
+
+Driver = HostUpdates | GraphUpdates
+
+
+def driver_for(
+    slots: Slots,
+    updates: Sequence[Update],
+    count: int,
+    values: Sequence[float],
+    lowering: str | None,
+) -> Driver:
+    """The driver of a lowering, with these values at this step."""
+    if drivers.is_host(slots, lowering):
+        return HostUpdates(slots, updates, count, values)
+    return GraphUpdates(slots, updates, count, values, lowering)
