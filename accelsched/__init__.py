@@ -1,15 +1,19 @@
 """Hyper-parameter schedules for PyTorch, computed on the device, inside the compiled graph."""
 
 from accelsched import lr_scheduler, policy, schedules
+from accelsched.convert import from_torch
 from accelsched.errors import ArgumentError, SynchronizationWarning
 from accelsched.scheduler import Scheduler
+from accelsched.scheduler_list import SchedulerList
 from accelsched.schedules import Schedule
 
 __all__ = [
     "ArgumentError",
     "Schedule",
     "Scheduler",
+    "SchedulerList",
     "SynchronizationWarning",
+    "from_torch",
     "lr_scheduler",
     "policy",
     "schedules",

@@ -40,7 +40,11 @@ class HostDriver:
         self._evaluator = evaluator
         self.count = count
         slots = self._slots
-        self.step = evaluator.stepper(slots.optimizer, slots.key, slots.indices)
+        stepper = evaluator.stepper(slots.optimizer, slots.key, slots.indices)
+        self.step = self._step_tuples if slots.is_element else stepper
+
+    def _step_tuples(self) -> None:
+        self._slots.write(self._evaluator.advance())
 
     def use(self, schedules: Sequence[Schedule]) -> None:
         """Evaluate other schedules from the next step on, one for each group."""
@@ -104,7 +108,9 @@ class GraphDriver:
         cells = ledger(optimizer).cells
         if (index, key) not in cells:
             group = optimizer.param_groups[index]
-            cell = self._state(float("nan"), _dtype(group, key), _device([group]))
+            cell = self._state(
+                float("nan"), _dtype(group, self._slots.value(group)), _device([group])
+            )
             if optimizers.needs_grad(optimizer, index, key, self._runtime):
                 # A Parameter, since other tensors that require a gradient cannot be loaded there.
                 cell = torch.nn.Parameter(cell)
@@ -116,7 +122,7 @@ class GraphDriver:
         self._follow(*self._lowered(schedules))
 
     def _lowered(self, schedules: Sequence[Schedule]) -> tuple[list[Bucket], runtimes.Evaluate]:
-        dtypes = [_dtype(group, self._slots.key) for group in self._slots.groups()]
+        dtypes = [_dtype(group, self._slots.value(group)) for group in self._slots.groups()]
         alike = buckets(schedules, dtypes)
         self.lowering = self._asked or self._default_lowering(alike)
         with torch.no_grad():
@@ -214,10 +220,9 @@ def _device(groups: Sequence[dict[str, Any]]) -> torch.device:
     return next((p.device for p in parameters), torch.device("cpu"))
 
 
-def _dtype(group: dict[str, Any], key: str) -> torch.dtype:
+def _dtype(group: dict[str, Any], value: object) -> torch.dtype:
     """That of the value if it is a tensor, else float64 for float64 parameters, or float32."""
-    if isinstance(group[key], Tensor):
-        dtype: torch.dtype = group[key].dtype
-        return dtype
+    if isinstance(value, Tensor):
+        return value.dtype
     wide = any(p.dtype == torch.float64 for p in group["params"])
     return torch.float64 if wide else torch.float32

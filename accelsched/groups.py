@@ -6,6 +6,7 @@ ever, its cell, whichever scheduler writes it: compiled and captured graphs hold
 
 from __future__ import annotations
 
+import re
 import weakref
 from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING, Any
@@ -19,10 +20,12 @@ if TYPE_CHECKING:
     from accelsched.scheduler import Scheduler
 
 Tags = str | Collection[str | None] | None
+#: One number of a tuple, as beta1 is in ``betas[0]``.
+_ELEMENT = re.compile(r"(\w+)\[(\d)\]")
 
 
 class Slots:
-    """One key of some of an optimizer's param groups."""
+    """One key of some of an optimizer's param groups, or one number of a tuple: ``betas[0]``."""
 
     def __init__(self, optimizer: Optimizer, key: str, tags: Tags) -> None:
         if not isinstance(optimizer, Optimizer):
@@ -31,10 +34,17 @@ class Slots:
             )
         self.optimizer = optimizer
         self.key = key
+        element = _ELEMENT.fullmatch(key)
+        self._name: str = element[1] if element else key
+        self._position = int(element[2]) if element else None
         self.indices = _selected(optimizer, tags)
         for group in self.groups():
-            require(key in group, "key", key, f"the param group has only {sorted(group)}")
-            value = group[key]
+            require(self._name in group, "key", key, f"the param group has only {sorted(group)}")
+            if self._position is not None:
+                held = group[self._name]
+                fits = isinstance(held, (tuple, list)) and self._position < len(held)
+                require(fits, "key", key, f"{self._name!r} holds {held!r}")
+            value = self.value(group)
             number = not isinstance(value, bool) and isinstance(value, (int, float))
             if not number and not (isinstance(value, Tensor) and value.numel() == 1):
                 raise ArgumentError(
@@ -45,14 +55,28 @@ class Slots:
         """The param groups as they are now: loading an optimizer's state replaces them."""
         return [self.optimizer.param_groups[i] for i in self.indices]
 
+    @property
+    def is_element(self) -> bool:
+        """Whether this is one number of a tuple."""
+        return self._position is not None
+
     def values(self) -> list[Any]:
         """What the groups hold."""
-        return [group[self.key] for group in self.groups()]
+        return [self.value(group) for group in self.groups()]
+
+    def value(self, group: dict[str, Any]) -> Any:
+        """What a group holds."""
+        held = group[self._name]
+        return held if self._position is None else held[self._position]
 
     def write(self, values: Iterable[object]) -> None:
         """Put one value in each group."""
         for group, value in zip(self.groups(), values, strict=True):
-            group[self.key] = value
+            if self._position is None:
+                group[self._name] = value
+            else:
+                pairs = enumerate(group[self._name])
+                group[self._name] = tuple(value if i == self._position else v for i, v in pairs)
 
 
 def _selected(optimizer: Optimizer, tags: Tags) -> list[int]:

@@ -45,7 +45,8 @@ def from_function(
     if _is_traceable(function):
         return Lambda(1.0, (function,))
     table = Tabulated(function, DEFAULT_STEPS if total_iters is None else total_iters)
-    if total_iters is None and len(set(table.values[DEFAULT_STEPS // 2 :])) > 1:
+    late = table.values[DEFAULT_STEPS // 2 :]
+    if total_iters is None and bool((late != late[0]).any()):
         warnings.warn(
             f"{argument}={function!r} cannot be traced, so its first {DEFAULT_STEPS} steps were "
             "tabulated, and past them the last value holds: give total_iters if you need more",
@@ -53,6 +54,27 @@ def from_function(
             stacklevel=2,
         )
     return table
+
+
+def never_reads_the_step(function: Callable[[Any], Any]) -> bool:
+    """Whether a function gives its value without any use of the step."""
+    try:
+        return not isinstance(function(_Untouchable()), (Tensor, _Untouchable))
+    except Exception:
+        return False
+
+
+class _Untouchable:
+    """A step that supports no operation."""
+
+    __slots__ = ()
+    __hash__ = None  # type: ignore[assignment]
+
+    def __eq__(self, other: object) -> bool:
+        raise TypeError
+
+    def __bool__(self) -> bool:
+        raise TypeError
 
 
 def _is_traceable(function: Callable[[Any], Any]) -> bool:
