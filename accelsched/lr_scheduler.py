@@ -15,6 +15,7 @@ from typing import Any
 
 from torch.optim import Optimizer
 
+from accelsched import state
 from accelsched.errors import ArgumentError, require
 from accelsched.groups import Slots, Tags
 from accelsched.scheduler import Composite, Scheduler, schedule_of
@@ -102,6 +103,12 @@ class LRScheduler(Scheduler):
         """The key of the param groups that is driven."""
         return self.key
 
+    def _require_alike(self, saved: dict[str, Any]) -> None:
+        for name in _attribute_names(type(self)):
+            theirs = saved.get(name, saved.get(f"_{name}"))
+            if theirs is not None:
+                state.require_alike(theirs, getattr(self, name), name)
+
     @classmethod
     def _schedule(cls, schedule: type[Schedule], **fields: Any) -> Schedule:
         """The schedule of these fields; an error names the argument that the field comes from."""
@@ -116,6 +123,12 @@ def _argument_names(cls: type) -> dict[str, str]:
     attributes = [value for base in cls.__mro__ for value in vars(base).values()]
     arguments = [value for value in attributes if isinstance(value, Argument)]
     return {"schedules": "schedulers", **{a.field: a.name for a in arguments}}
+
+
+def _attribute_names(cls: type) -> list[str]:
+    """The names by which the arguments of a class can be read."""
+    members = [item for base in cls.__mro__ for item in vars(base).items()]
+    return [name for name, value in members if isinstance(value, Argument)]
 
 
 class ConstantLR(LRScheduler):
@@ -720,6 +733,9 @@ class _Composite(Composite, LRScheduler):
         """The schedulers that this one was made of."""
         return list(self.children)
 
+    def _require_alike(self, saved: dict[str, Any]) -> None:
+        Composite._require_alike(self, saved)
+
 
 class SequentialLR(_Composite):
     """One scheduler after the other; each counts its own steps from 0 at its milestone.
@@ -744,6 +760,10 @@ class SequentialLR(_Composite):
         super().__init__(
             optimizer, schedulers, param_group_tags=param_group_tags, last_epoch=last_epoch
         )
+
+    def _require_alike(self, saved: dict[str, Any]) -> None:
+        super()._require_alike(saved)
+        state.require_alike(saved["_milestones"], self.milestones, "milestones")
 
     @property
     def milestones(self) -> list[int]:

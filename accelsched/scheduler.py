@@ -238,12 +238,19 @@ class Scheduler(TorchLRScheduler):
 
         Args:
             state_dict: from :meth:`state_dict` of a scheduler built alike. The numbers of its
-                schedules are taken over; functions are not in it and stay.
+                schedules are taken over; functions are not in it and stay. Or the state of a
+                scheduler of torch or of Cerebras: its step is taken over, and the numbers that
+                have the same names must be the same.
 
         Raises:
             ArgumentError: the state does not fit; nothing was changed.
         """
         self._require_driving()
+        if state.is_foreign(state_dict):
+            step = state.foreign_step(state_dict)
+            self._require_alike(state_dict)
+            self._move(step)
+            return
         step, schedules = state.fitting(state_dict, self.key, self.slots.indices, self.schedules)
         self.driver.use(schedules)
         self._take_over(schedules)
@@ -251,6 +258,9 @@ class Scheduler(TorchLRScheduler):
 
     def _take_over(self, schedules: Sequence[Schedule]) -> None:
         self.schedules = tuple(schedules)
+
+    def _require_alike(self, saved: dict[str, Any]) -> None:
+        """Refuse a state of torch or Cerebras whose numbers are not those of this scheduler."""
 
     def __getstate__(self) -> dict[str, Any]:
         step = self.driver.count if self._bound else None
@@ -335,6 +345,14 @@ class Composite(Scheduler):
 
     def _schedules_for(self, slots: Slots) -> tuple[Schedule, ...]:
         return tuple(self.composed(index) for index in slots.indices)
+
+    def _require_alike(self, saved: dict[str, Any]) -> None:
+        one = [saved["_scheduler"]] if "_scheduler" in saved else []
+        states = saved.get("_schedulers", one)
+        count = len(self.children)
+        state.require_alike(len(states), count, "number of schedulers")
+        for child, theirs in zip(self.children, states, strict=True):
+            child._require_alike(theirs)
 
     #: What a child is called in the signature of the class.
     child_name = "schedulers[{}]"

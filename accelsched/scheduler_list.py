@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler as TorchLRScheduler
 
+from accelsched import state
 from accelsched.errors import ArgumentError, require
 from accelsched.scheduler import Scheduler
 
@@ -80,12 +81,13 @@ class SchedulerList(TorchLRScheduler):
         return {"schedulers": [scheduler.state_dict() for scheduler in self.schedulers]}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Continue from a state.
+        """Continue from a state, or from that of torch's one scheduler for all of it.
 
         Raises:
             ArgumentError: it does not fit; nothing was changed.
         """
-        states = state_dict.get("schedulers")
+        foreign = state.is_foreign(state_dict)
+        states = [state_dict] * len(self.schedulers) if foreign else state_dict.get("schedulers")
         fits = isinstance(states, list) and len(states) == len(self.schedulers)
         require(fits, "state_dict", state_dict, f"give the states of {len(self.schedulers)}")
         before = self.state_dict()["schedulers"]
@@ -96,8 +98,8 @@ class SchedulerList(TorchLRScheduler):
             raise
 
     def _load(self, states: Any) -> None:
-        for scheduler, state in zip(self.schedulers, states, strict=True):
-            scheduler.load_state_dict(state)
+        for scheduler, saved in zip(self.schedulers, states, strict=True):
+            scheduler.load_state_dict(saved)
 
     def __repr__(self) -> str:
         return f"SchedulerList({self.schedulers})"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -77,6 +78,41 @@ def fitting_header(
     whole = isinstance(step, int) and not isinstance(step, bool) and step >= 0
     require(whole, "state_dict['step']", step, "give a step, from 0 on")
     return step
+
+
+# States of the schedulers of torch and of Cerebras.
+
+
+def is_foreign(saved: Any) -> bool:
+    """Whether this is what a scheduler of torch or of Cerebras saved."""
+    foreign = isinstance(saved, Mapping) and "version" not in saved
+    return foreign and ("last_epoch" in saved or "_schedulers" in saved)
+
+
+def foreign_step(saved: Mapping[str, Any]) -> int:
+    """The step of such a state.
+
+    Raises:
+        ArgumentError: it is none, or the children of torch's ChainedScheduler, which has none of
+            its own, differ in theirs.
+    """
+    if "last_epoch" not in saved:
+        steps = {foreign_step(child) for child in saved["_schedulers"]}
+        remedy = "its schedulers are at different steps: set last_epoch"
+        require(len(steps) == 1, "state_dict", sorted(steps), remedy)
+        return steps.pop()
+    step = saved["last_epoch"]
+    whole = not isinstance(step, bool) and int(step) == step and step >= 0
+    require(whole, "state_dict['last_epoch']", step, "give a step, from 0 on")
+    return int(step)
+
+
+def require_alike(theirs: Any, mine: Any, where: str) -> None:
+    """Refuse a number of such a state that is not the one that a scheduler was built with."""
+    if isinstance(theirs, Counter):
+        theirs = sorted(theirs.elements())
+    alike = list(theirs) == list(mine) if isinstance(theirs, (list, tuple)) else theirs == mine
+    require(alike, f"state_dict: {where}", theirs, f"this scheduler has {mine!r}: build it alike")
 
 
 def _same(what: str, theirs: object, mine: object) -> None:

@@ -178,7 +178,7 @@ def test_a_state_that_does_not_fit_changes_nothing(change, message, kind):
     assert rates(scheduler) == pytest.approx([0.3])
 
 
-@pytest.mark.parametrize("other", [{}, {"last_epoch": 3, "_step_count": 4}, None, [1]])
+@pytest.mark.parametrize("other", [{}, {"step": 3, "_step_count": 4}, None, [1]])
 def test_what_is_no_state_of_ours(other):
     with pytest.raises(ArgumentError, match="not the state of a scheduler of accelsched"):
         LinearLR(optimizer(), 0.0, 1.0, 10).load_state_dict(other)

@@ -163,6 +163,31 @@ def test_values_step_by_step(make, power, kind):
         assert abs(their_rate - my_rate) <= allowed, (step, index)
 
 
+@pytest.mark.parametrize(("make", "power"), ALIKE.values(), ids=ALIKE)
+def test_a_state_of_theirs_is_continued_from(make, power):
+    other = make(theirs, optimizer())
+    for _ in range(40):
+        other.step()
+    mine = make(ours, optimizer())
+    mine.load_state_dict(other.state_dict())
+    assert mine.last_epoch == 40
+    curves = dict(zip(mine.slots.indices, mine.schedules, strict=True))
+    peak = max(reference.value(s, t) for s in curves.values() for t in range(STEPS))
+    for index, schedule in curves.items():
+
+        def curve(t, schedule=schedule):
+            return reference.value(schedule, t)
+
+        allowed = tolerance(curve, 40, peak, power)
+        assert abs(rates(other.optimizer)[index] - rates(mine.optimizer)[index]) <= allowed
+
+
+def test_a_state_of_theirs_with_other_numbers_is_refused():
+    saved = theirs.CosineDecayLR(optimizer(), 0.1, 0.0, 50).state_dict()
+    with pytest.raises(ArgumentError, match="total_iters=50: this scheduler has 60: build it"):
+        ours.CosineDecayLR(optimizer(), 0.1, 0.0, 60).load_state_dict(saved)
+
+
 def test_lambda_with_one_function():
     class Mine(ours.LambdaLR):
         def set_value_lambda(self):
