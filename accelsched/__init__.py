@@ -6,6 +6,7 @@ from accelsched.errors import ArgumentError, SynchronizationWarning
 from accelsched.scheduler import Scheduler
 from accelsched.scheduler_list import SchedulerList
 from accelsched.schedules import Schedule
+from accelsched.spec import from_spec, to_spec
 
 __all__ = [
     "ArgumentError",
@@ -13,8 +14,10 @@ __all__ = [
     "Scheduler",
     "SchedulerList",
     "SynchronizationWarning",
+    "from_spec",
     "from_torch",
     "lr_scheduler",
     "policy",
     "schedules",
+    "to_spec",
 ]

@@ -1,6 +1,6 @@
-"""The command `accelsched`; its `demo` trains a small model and shows what scheduling costs.
+"""The command `accelsched`: `demo` shows what scheduling costs, `curve` what a schedule does.
 
-What only the demo needs is imported when it runs, so that --help works without it.
+What only they need is imported when they run, so that --help works without it.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
-from accelsched import demo, runtimes
+from accelsched import curve, demo, runtimes
+from accelsched.errors import ArgumentError
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -24,6 +25,29 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit status: 0, or 1 if what was asked for cannot run here.
     """
     options = _parser().parse_args(argv)
+    status: int = options.run(options)
+    return status
+
+
+def _curve(options: argparse.Namespace) -> int:
+    output, formats = options.output, (".csv", ".png", ".svg")
+    obstacle = None if output is None else _unwritable(output)
+    if output is not None and output.suffix not in formats:
+        obstacle = f"--output {output}: give a name that ends in {', '.join(formats)}"
+    elif output is not None and output.suffix != ".csv" and find_spec("matplotlib") is None:
+        obstacle = "needs matplotlib: pip install accelsched[plot]"
+    if obstacle is None:
+        try:
+            curves = curve.read(options.spec)
+            curve.write(curves, options.steps or curve.steps_of(curves), output)
+        except ArgumentError as error:
+            obstacle = str(error)
+    if obstacle:
+        print(f"accelsched curve: {obstacle}", file=sys.stderr)
+    return 1 if obstacle else 0
+
+
+def _demo(options: argparse.Namespace) -> int:
     runtime = options.runtime or "xla"
     unavailable = runtimes.NAMED[runtime].available()
     if unavailable and options.runtime is None:
@@ -59,18 +83,36 @@ def _parser() -> argparse.ArgumentParser:
     details = """Train a small convolutional network on handwritten digits, once with each way to
         schedule the learning rate, side by side. Print a table of accuracy, speed, compiles,
         transfers and executions, and draw the learning rate that was read in training."""
-    option = commands.add_parser("demo", help=summary, description=details).add_argument
+    command = commands.add_parser("demo", help=summary, description=details)
+    command.set_defaults(run=_demo)
+    option = command.add_argument
     where = "what runs the training (default: xla, or compile where torch-xla is not installed)"
     which = "the default is AdamW, or SGD on the lazy runtime"
-    curve = "the curve of the learning rate (default: %(default)s)"
+    recipe = "the curve of the learning rate (default: %(default)s)"
     count = f"how long to train, at least {demo.MIN_STEPS} (default: %(default)s)"
     picture = "the picture to write (default: %(default)s)"
     option("--runtime", choices=runtimes.NAMED, help=where)
-    option("--schedule", choices=demo.SCHEDULES, default="warmup-cosine", help=curve)
+    option("--schedule", choices=demo.SCHEDULES, default="warmup-cosine", help=recipe)
     option("--optimizer", choices=demo.OPTIMIZERS, help=which)
     option("--steps", type=_steps, default=600, help=count)
     option("--output", type=Path, default=Path("accelsched-demo.png"), help=picture)
+    summary = "print, write or draw the curves of schedules"
+    details = """Print the values of one or several schedules side by side, or write those of each
+        step to a CSV file, or draw them."""
+    command = commands.add_parser("curve", help=summary, description=details)
+    command.set_defaults(run=_curve)
+    option = command.add_argument
+    what = "a JSON or YAML file, or an expression: 'Linear(0, 0.1, 100).then(Constant(1), at=100)'"
+    option("spec", nargs="+", metavar="SPEC", help=what)
+    option("--steps", type=_positive, help="the last step (default: shortly past the last change)")
+    option("--output", type=Path, help="a file to write: .csv, .png or .svg")
     return parser
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text}: give a number from 1 on")
+    return int(text)
 
 
 def _steps(text: str) -> int:

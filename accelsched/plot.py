@@ -1,10 +1,13 @@
-"""A picture of a learning rate: the reference curve, and the values that the optimizer had."""
+"""Pictures of schedules: curves, and the values that an optimizer had in training."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from accelsched import reference
 from accelsched.schedules import Schedule
@@ -62,3 +65,25 @@ def plot(
         loc="lower right", bbox_to_anchor=(1, 1.01), frameon=False, fontsize=12.5, labelcolor=_INK
     )
     figure.savefig(output, format="png")
+
+
+def plot_curves(curves: Mapping[str, NDArray[np.float64]], output: Path) -> None:
+    """Draw curves, each of them with a value for each step.
+
+    Args:
+        curves: by label.
+        output: the file to write, in the format that its name says.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(10, 5.6), dpi=200, layout="constrained")
+    axes = figure.add_subplot()
+    for label, values in curves.items():
+        axes.plot(values, linewidth=2, label=label)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color(_GRAY)
+    axes.tick_params(labelsize=12, color=_GRAY, labelcolor=_INK)
+    axes.set_xlabel("step", fontsize=13.5, color=_INK)
+    axes.set_ylabel("value", fontsize=13.5, color=_INK)
+    axes.legend(loc="lower right", bbox_to_anchor=(1, 1.01), frameon=False, labelcolor=_INK)
+    figure.savefig(output)

@@ -163,6 +163,15 @@ class _Updating(MappingPolicy):
                     values[i] = update(values[i], reached)
         return values
 
+    def undisturbed(self) -> schedules.Schedule:
+        """The curve of the first param group, if nobody changes it from outside."""
+        rules = self._rules if isinstance(self._rules, list) else [self._rules]
+        given = (self._rules, self._starts)
+        count = max(len(each) if isinstance(each, list) else 1 for each in given)
+        milestones = [step for step in rules[0] if step > 0]
+        values = [self._values_at(step, count)[0] for step in (0, *milestones)]
+        return PiecewiseConstant(values, milestones)  # type: ignore[arg-type]
+
     def _move(self, step: int) -> None:
         self.driver.put(step, self._values_at(step, len(self.indices)))
 
