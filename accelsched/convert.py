@@ -59,8 +59,9 @@ def from_torch(
 
     Args:
         scheduler: a torch scheduler with its optimizer.
-        total_iters: the last step that is needed of what has to be tabulated; of functions
-            ``schedules.functions.DEFAULT_STEPS`` if not given.
+        total_iters: the last step that is needed of what has to be tabulated; if not given, of
+            functions ``schedules.functions.DEFAULT_STEPS``, or, of the schedules of transformers
+            with a number of training steps, at least twice as many.
         lowering: as for :class:`accelsched.Scheduler`.
 
     Returns:
@@ -146,7 +147,13 @@ def _formula(
     if cls is torch_schedulers.ChainedScheduler:
         return _chained(scheduler, index, base, now, total)
     if cls in _FUNCTIONS:
-        return _FUNCTIONS[cls](scheduler.lr_lambdas[index], base, total)
+        function = scheduler.lr_lambdas[index]
+        # Param groups mostly share one function, and a table of it is made once.
+        made = getattr(scheduler.optimizer, "made", {})
+        if (cls, id(function)) not in made:
+            made[cls, id(function)] = _FUNCTIONS[cls](function, total)
+        shared: Schedule = base * made[cls, id(function)]
+        return shared
     schedule: Schedule = _FORMULAS[cls](scheduler, index, base)
     return schedule
 
@@ -273,24 +280,25 @@ _FORMULAS: dict[Any, Callable[[Any, int, float], Schedule]] = {
 # Functions of the user's own.
 
 
-def _lambda(function: Callable[[int], Any], base: float, total: int | None) -> Schedule:
+def _lambda(function: Callable[[int], Any], total: int | None) -> Schedule:
     if total is None and isinstance(function, functools.partial):
         # A schedule of transformers, which says how many steps it is for.
         planned = function.keywords.get("num_training_steps")
-        total = DEFAULT_STEPS if isinstance(planned, int) and planned < DEFAULT_STEPS else None
-    return base * from_function(function, total, "lr_lambda")
+        if isinstance(planned, int) and planned < DEFAULT_STEPS // 2:
+            total = max(2 * planned, 2**16)
+    return from_function(function, total, "lr_lambda")
 
 
-def _multiplicative(function: Callable[[int], Any], base: float, total: int | None) -> Schedule:
+def _multiplicative(function: Callable[[int], Any], total: int | None) -> Schedule:
     if never_reads_the_step(function):
-        return Multiplicative(base, float(function(1)))
+        return Multiplicative(1.0, float(function(1)))
     steps = range(1, (DEFAULT_STEPS if total is None else total) + 1)
     factors = itertools.accumulate((float(function(step)) for step in steps), lambda a, b: a * b)
     values = [1.0, *(factors if total else itertools.takewhile(math.isfinite, factors))]
-    return base * Tabulated(values.__getitem__, len(values) - 1)
+    return Tabulated(values.__getitem__, len(values) - 1)
 
 
-_FUNCTIONS: dict[Any, Callable[[Any, float, int | None], Schedule]] = {
+_FUNCTIONS: dict[Any, Callable[[Any, int | None], Schedule]] = {
     torch_schedulers.LambdaLR: _lambda,
     torch_schedulers.MultiplicativeLR: _multiplicative,
 }
@@ -423,6 +431,7 @@ def _double(scheduler: Any) -> Any:
         param_groups=groups,
         defaults=optimizer.defaults,
         step=None,
+        made={},
         # How far torch may have come off by rounding alone, step by step: in float32 or float64.
         drift=1e-4 if tensors else 1e-9,
     )

@@ -270,7 +270,7 @@ def test_a_functions_factors_are_evaluated_on_the_device():
     made = from_torch(theirs.LambdaLR(optimizer(), lambda step: 0.95**step))
     assert made.schedules[0].settles is None
     constant = from_torch(theirs.MultiplicativeLR(optimizer(), lambda _: 0.97))
-    assert constant.schedules == (Multiplicative(0.001, 0.97),)
+    assert constant.schedules == (Scaled(Multiplicative(1.0, 0.97), 0.001),)
     growing = from_torch(theirs.MultiplicativeLR(optimizer(), lambda step: 1.5 + 0 * step))
     assert growing.schedules[0].settles < 2000  # where float64 ends
 
@@ -535,6 +535,11 @@ def test_a_run_of_transformers_is_converted_in_one_line():
     made = from_torch(theirs.LambdaLR(optimizer(), plan))
     made.last_epoch = 1500
     assert values(made) == [0.001 * plan(1500)]
+    called = []
+    old = theirs.LambdaLR(adam(), lambda step: called.append(step) or min(1.0, step / 9))
+    called.clear()
+    from_torch(old, total_iters=5000)
+    assert len(called) < 2 * 5000  # of two groups that share it
 
 
 def test_chains_are_not_the_chains_of_cerebras():
