@@ -12,6 +12,7 @@ from torch import Tensor
 from accelsched.errors import require
 from accelsched.schedules.base import Schedule
 from accelsched.schedules.custom import Lambda, Tabulated
+from accelsched.tracing import record
 
 #: How many steps of a function are tabulated if nobody says how many are needed.
 DEFAULT_STEPS = 2**20
@@ -80,8 +81,8 @@ class _Untouchable:
 def _is_traceable(function: Callable[[Any], Any]) -> bool:
     steps = torch.tensor(_PROBES, dtype=torch.float64)
     try:
-        # A tensor without data: whoever reads a number of it, or makes an array of it, fails.
-        function(steps.to("meta"))
+        record(lambda step: [Lambda(1.0, (function,)).formula(step)])
+        # It may still tell a tensor from a number.
         traced = function(steps)
         called = torch.tensor([float(function(step)) for step in _PROBES], dtype=torch.float64)
     except Exception:
