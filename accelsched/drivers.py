@@ -92,15 +92,18 @@ class GraphDriver:
         self._runtime = runtimes.of(self._device)
         self._counter = self._state(count, torch.int64, self._device)
         # All that can fail comes before the optimizer is touched.
-        alike, evaluate = self._lowered(schedules)
+        self._bind(*self._lowered(schedules))
+
+    def _bind(self, alike: list[Bucket], evaluate: runtimes.Evaluate) -> None:
         evaluate(self._counter)
+        slots = self._slots
         self._cells = [self._cell(index) for index in slots.indices]
         self._follow(alike, evaluate)
         self.write()
         self.install()
 
     def _state(self, number: float, dtype: torch.dtype, device: torch.device) -> Tensor:
-        return self._runtime.settled(torch.tensor(number, dtype=dtype, device=device))
+        return self._runtime.settled(torch.tensor(number, dtype=dtype, device="cpu"), device)
 
     def _cell(self, index: int) -> Tensor:
         """The tensor of a group's value, for ever; made if there is none yet."""
@@ -129,18 +132,25 @@ class GraphDriver:
             if self.lowering == "table":
                 tables.require_tables(alike)
                 return alike, tables.TableEvaluation(alike, self._device)
+            if self._runtime.real_dtype == torch.float32:
+                # Numbers of several groups in one tensor would be rounded, some to be raised to
+                # the step; a Python number is rounded after its logarithm was taken.
+                alike = buckets(schedules, dtypes, stacked=False)
             return alike, self._runtime.lowered(partial(Evaluation, alike), self._device)
 
     def _default_lowering(self, alike: Sequence[Bucket]) -> str:
-        """A table where each operation of a schedule is traced at each step, if one holds it.
+        """A table, if one holds it, where every operation is traced anew, or none is in float64.
 
         On torch_xla's CPU client, where a small model's step takes some 230 us, a table adds 14
         nodes and 70 us of the host's time for any schedule and any number of steps that it may
         hold; a formula adds 38 nodes and 180 us for a cosine, 65 and 250 us with a warm-up, and on
         from there. On PyTorch's lazy back end a formula takes twice as long (benchmarks/step.py).
-        Elsewhere the formula is compiled once and needs no memory.
+        Without float64 a table still holds the float64 curve, rounded once. Elsewhere the formula
+        is compiled once and needs no memory.
         """
-        size = tables.numbers(alike) if self._runtime.traces_every_step else None
+        runtime = self._runtime
+        tabulates = runtime.traces_every_step or runtime.real_dtype == torch.float32
+        size = tables.numbers(alike) if tabulates else None
         return "table" if size is not None and size <= tables.MAX_NUMBERS else "graph"
 
     def _follow(self, alike: list[Bucket], evaluate: runtimes.Evaluate) -> None:
@@ -171,7 +181,7 @@ class GraphDriver:
         with torch.no_grad():
             values = self._evaluate(self._counter)
         unbound = [list(value.unbind()) if value.dim() else value for value in values]
-        return _by_position(self._buckets, unbound)
+        return by_position(self._buckets, unbound)
 
     def last(self) -> list[Tensor]:
         return [cell.detach().clone() for cell in self._cells]
@@ -186,7 +196,7 @@ class GraphDriver:
             torch.add(self._state(count, torch.int64, self._device), 0, out=self._counter)
 
 
-def _by_position(buckets: Sequence[Bucket], values: Sequence[Any]) -> list[Any]:
+def by_position(buckets: Sequence[Bucket], values: Sequence[Any]) -> list[Any]:
     """One value a group, from one a bucket that all its groups share, or a list of theirs."""
     by_position: dict[int, Any] = {}
     for bucket, value in zip(buckets, values, strict=True):
@@ -202,6 +212,10 @@ def driver_for(
     slots: Slots, schedules: Sequence[Schedule], count: int, lowering: str | None
 ) -> Driver:
     """The driver of a lowering; by default tensors where the value or the device asks for them."""
+    if runtimes.of(_device(slots.groups())).traces_once:
+        from accelsched.registered import RegisteredDriver  # which builds on this module
+
+        return RegisteredDriver(slots, schedules, count, lowering)
     if is_host(slots, lowering):
         return HostDriver(slots, schedules, count)
     return GraphDriver(slots, schedules, count, lowering)

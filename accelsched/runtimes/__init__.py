@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from accelsched.runtimes import cerebras
 from accelsched.runtimes.base import Counters, Evaluate, Runtime
 from accelsched.runtimes.cpu import Cpu
 from accelsched.runtimes.dynamo import Dynamo
@@ -19,6 +20,7 @@ class _Mps(Runtime):
 
 
 _ANY = Runtime()
+_CEREBRAS = cerebras.Cerebras()
 _BY_DEVICE: dict[str, Runtime] = {"cpu": Cpu(), "xla": Xla(), "lazy": Lazy(), "mps": _Mps()}
 
 #: The runtimes that the demo and the tests can drive, by the name a user gives.
@@ -30,6 +32,8 @@ NAMED: dict[str, Runtime] = {
 
 def of(device: torch.device) -> Runtime:
     """The runtime of a device."""
+    if device.type == "lazy" and cerebras.in_use():
+        return _CEREBRAS
     return _BY_DEVICE.get(device.type, _ANY)
 
 

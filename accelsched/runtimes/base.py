@@ -49,6 +49,8 @@ class Runtime:
     reads_cost_an_execution = False
     #: Whether every step is traced anew, so that each operation of a schedule costs the host time.
     traces_every_step = False
+    #: Whether only the first step of a run is traced, and then repeated without any Python.
+    traces_once = False
     #: Whether PyTorch lets an optimizer there be built with capturable=True.
     accepts_capturable = True
     #: Which of its :class:`Counters` it keeps; the others stay 0.
@@ -56,9 +58,9 @@ class Runtime:
     #: The dtype that steps are converted to.
     real_dtype = torch.float64
 
-    def settled(self, state: Tensor) -> Tensor:
-        """The tensor as one that a graph may carry as state from execution to execution."""
-        return state
+    def settled(self, state: Tensor, device: torch.device) -> Tensor:
+        """A tensor of the CPU on the device, as state that graphs carry from step to step."""
+        return state.to(device)
 
     def lowered(
         self, evaluation: Callable[[torch.device], Evaluate], device: torch.device

@@ -14,7 +14,7 @@ class Cpu(Runtime):
     name = "eager"
     on_device = False
 
-    def settled(self, state: Tensor) -> Tensor:
+    def settled(self, state: Tensor, device: torch.device) -> Tensor:
         # torch.compile (2.4 to 2.13) takes a plain 0-dim float64 tensor on the CPU for a Python
         # number, and in-place writes to it are dropped without a word. A Parameter is not plain.
         if state.dtype == torch.float64 and state.dim() == 0:

@@ -29,8 +29,8 @@ class Lazy(Runtime):
     counts = ALL_COUNTS
     accepts_capturable = False
 
-    def settled(self, state: Tensor) -> Tensor:
-        return state.clone()
+    def settled(self, state: Tensor, device: torch.device) -> Tensor:
+        return state.to(device).clone()
 
     def lowered(
         self, evaluation: Callable[[torch.device], Evaluate], device: torch.device

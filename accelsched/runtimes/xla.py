@@ -21,10 +21,10 @@ class Xla(Runtime):
     traces_every_step = True
     counts = ALL_COUNTS
 
-    def settled(self, state: Tensor) -> Tensor:
+    def settled(self, state: Tensor, device: torch.device) -> Tensor:
         # A fresh 0-dim tensor shares its buffer with every equal constant of a graph, and
         # backend="openxla" then takes the state itself for that constant.
-        return state.clone()
+        return state.to(device).clone()
 
     def lowered(
         self, evaluation: Callable[[torch.device], Evaluate], device: torch.device

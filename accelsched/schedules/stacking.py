@@ -27,11 +27,20 @@ class Bucket:
     positions: tuple[int, ...]
 
 
-def buckets(schedules: Sequence[Schedule], dtypes: Sequence[torch.dtype]) -> list[Bucket]:
-    """The schedules of all groups, in as few buckets as their structures allow."""
+def buckets(
+    schedules: Sequence[Schedule], dtypes: Sequence[torch.dtype], *, stacked: bool = True
+) -> list[Bucket]:
+    """The schedules of all groups, in as few buckets as their structures allow.
+
+    Args:
+        schedules: one for each group.
+        dtypes: those of the values.
+        stacked: whether schedules that differ in numbers only may share a bucket.
+    """
     alike: dict[Any, list[int]] = {}
     for position, (schedule, dtype) in enumerate(zip(schedules, dtypes, strict=True)):
-        alike.setdefault((structure(schedule), dtype), []).append(position)
+        kind = structure(schedule) if stacked else schedule
+        alike.setdefault((kind, dtype), []).append(position)
     return [
         Bucket(tuple(schedules[i] for i in positions), dtype, tuple(positions))
         for (_, dtype), positions in alike.items()
@@ -46,6 +55,10 @@ class Evaluation:
 
     def __call__(self, counter: Tensor) -> list[Tensor]:
         return [schedule.formula(counter).to(dtype) for schedule, dtype in self._stacked]
+
+    def tensors(self) -> list[Tensor]:
+        """All that it holds on the device."""
+        return [tensor for schedule, _ in self._stacked for tensor in _tensors(schedule)]
 
 
 def structure(schedule: Schedule) -> tuple[Any, ...]:
@@ -85,16 +98,25 @@ def _stack(column: list[Any], kind: Kind, device: torch.device) -> Any:
     first = column[0]
     if isinstance(first, Schedule):
         return stack(column, device)
+    settled = runtimes.of(device).settled
     same = all(_equal(value, first) for value in column)
     if kind.is_lookup and first is not None:
         rows = [terms.row(value, device) for value in (column[:1] if same else column)]
-        return runtimes.of(device).settled(rows[0] if same else torch.stack(rows))
+        return settled(rows[0] if same else torch.stack(rows), device)
     if isinstance(first, tuple):
         return tuple(_stack(list(items), kind, device) for items in zip(*column, strict=True))
-    return first if same else runtimes.of(device).settled(terms.row(tuple(column), device))
+    return first if same else settled(terms.row(tuple(column), device), device)
 
 
 def _equal(one: Any, other: Any) -> bool:
     if isinstance(one, Tensor) and isinstance(other, Tensor):
         return one is other or torch.equal(one, other)
     return bool(one == other)
+
+
+def _tensors(value: Any) -> list[Tensor]:
+    if isinstance(value, Tensor):
+        return [value]
+    if isinstance(value, Schedule):
+        value = tuple(getattr(value, field.name) for field in kinds(type(value)))
+    return [t for item in value for t in _tensors(item)] if isinstance(value, tuple) else []

@@ -49,7 +49,7 @@ class TableEvaluation:
 
     def __init__(self, buckets: Sequence[Bucket], device: torch.device) -> None:
         runtime = runtimes.of(device)
-        self._tables = [runtime.settled(_table(bucket).to(device)) for bucket in buckets]
+        self._tables = [runtime.settled(_table(bucket), device) for bucket in buckets]
 
     def __call__(self, counter: Tensor) -> list[Tensor]:
         values = []
@@ -59,10 +59,15 @@ class TableEvaluation:
             values.append(row if row.dim() == 0 else row.squeeze(0))
         return values
 
+    def tensors(self) -> list[Tensor]:
+        """All that it holds on the device."""
+        return list(self._tables)
+
 
 def _table(bucket: Bucket) -> Tensor:
     """The values at all steps until the last schedule settles: shape [steps] or [steps, G]."""
-    steps = torch.arange(max(schedule.settles or 0 for schedule in bucket.schedules) + 1)
+    last = max(schedule.settles or 0 for schedule in bucket.schedules)
+    steps = torch.arange(last + 1, device="cpu")
     if len(set(bucket.schedules)) == 1:
         return bucket.schedules[0].formula(steps).to(bucket.dtype)
     curves = [schedule.formula(steps) for schedule in bucket.schedules]

@@ -1,0 +1,218 @@
+"""Steps of every class, lowered by the real front end of cerebras_pytorch and then read.
+
+That a step lowers says nothing: a counter that the backend does not carry, a learning rate from the
+host and a scheduler of torch all lower, to a constant. So the texts are read, and evaluated.
+"""
+
+import math
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+
+import numpy as np
+import pytest
+
+pytest.importorskip(
+    "cerebras.pytorch", reason="cerebras-pytorch is installed by `make test-cerebras` only"
+)
+
+import wafer
+import wafer_cases as cases
+from binding import EVERY, optimizer
+from cirh import Step
+from float32 import UNIT
+
+from accelsched import ArgumentError, reference
+from accelsched.schedules import Linear, Multiplicative
+
+COUNTER = "state.schedulers.0.accelsched.0.0"
+WEIGHTS = "state.model.w.{}"
+STEPS = (*range(205), 10**4, 10**6)
+
+
+@pytest.fixture(scope="module")
+def front_end():
+    """Calls a function of wafer_cases in a process whose backend is the wafer-scale one."""
+    pool = ProcessPoolExecutor(1, get_context("spawn"), wafer.start)
+    with pool:
+        yield lambda case, *arguments: pool.submit(case, *arguments).result()
+
+
+def inputs(lowered, run=0, **changed):
+    """The inputs of a step: weights of 0, data of 1, and the state that the run starts with."""
+    weights = {WEIGHTS.format(i): np.zeros(2, np.float32) for i in range(3)}
+    ones = {"input_0": np.ones((4, 2), np.float32)}
+    return {**weights, **ones, **lowered.initial[run], **changed}
+
+
+def rate(outputs, group=0):
+    """The learning rate that a step of SGD used: the gradient of each weight is 1."""
+    first, second = outputs[WEIGHTS.format(group)]
+    assert first == second
+    return -float(first)
+
+
+def allowed(want, peak, lowering, step=0):
+    """How far float32 may carry a value.
+
+    A table is rounded once, by half a unit in the last place, and 1 % of that is left for float64.
+    A formula is a chain of some eight roundings, each 2**-24 of its result, and what goes through
+    exp or pow multiplies those by the logarithm of what comes out.
+    """
+    if lowering == "table":
+        return 1.01 * UNIT * want
+    # What float32 cannot hold: below 2**-126 its numbers are 2**-149 apart.
+    return 8 * UNIT * (1 + abs(math.log(max(want, 1e-300) / peak))) * want + 2.0**-149 * (1 + step)
+
+
+def compare(lowered, schedule, exponent=False, group=0):
+    """Evaluate the step at many counters; `exponent`: a float32 base is raised to the step."""
+    step = Step(lowered.cirh[0])
+    peak = max(reference.value(schedule, t) for t in STEPS)
+    for t in STEPS:
+        outputs = step.run(inputs(lowered, **{COUNTER: np.int64(t)}))
+        want = reference.value(schedule, t)
+        margin = allowed(want, peak, lowered.lowering) + (exponent and UNIT * t * want)
+        assert abs(rate(outputs, group) - want) <= margin, t
+        assert outputs[COUNTER] == t + 1
+    return step
+
+
+def schedule_of(name):
+    return EVERY[name](optimizer()).schedules[0]
+
+
+@pytest.mark.parametrize("lowering", [None, "graph"])
+@pytest.mark.parametrize("name", EVERY)
+def test_every_class(front_end, name, lowering):
+    lowered = front_end(cases.of_class, name, lowering)
+    step = compare(lowered, schedule_of(name), exponent=name == "LambdaLR")
+    # Carried as state: an input of the step that is an output of it, from its value on.
+    assert COUNTER in step.carried
+    assert [float(initial[COUNTER]) for initial in lowered.initial] == [1, 1000]
+    # The update of the weights is made of it, unless the formula is a constant.
+    constant = name == "ConstantLR" and lowering == "graph"
+    assert (COUNTER in step.depends(WEIGHTS.format(0))) is not constant
+    # The same step at 1 and at 1000, for the backend too: the second is in its cache.
+    assert lowered.cirh[0] == lowered.cirh[1]
+    assert lowered.compiles == 1
+    settles = schedule_of(name).settles is not None
+    assert lowered.lowering == (lowering or ("table" if settles else "graph"))
+
+
+def test_a_table_is_a_few_operations(front_end):
+    step = Step(front_end(cases.of_class, "SequentialLR", None).cirh[0])
+    shaped = {"BroadcastInDim", "Const", "Reshape"}
+    assert step.operations("output_values_0_0") - shaped == {"Add", "Clamp", "Gather"}
+
+
+def test_a_thousand_steps_that_are_all_traced_are_one_graph(front_end):
+    """The backend traces the first step only; told to trace all of them, it compiles one."""
+    assert front_end(cases.traced_often, "CosineDecayLR", 1000).compiles == 1
+
+
+def test_what_the_step_gives_back_is_the_next_rate(front_end):
+    lowered = front_end(cases.of_class, "SequentialLR", None)
+    step, schedule = Step(lowered.cirh[0]), schedule_of("SequentialLR")
+    for t in (0, 19, 20, 100):
+        reported = step.run(inputs(lowered, **{COUNTER: np.int64(t)}))["output_values_0_0"]
+        assert reported == np.float32(reference.value(schedule, t + 1))
+
+
+OPTIMIZERS = ["Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "ASGD", "Lamb", "Lion", "NAdam",
+              "RAdam", "RMSprop", "Rprop", "SGD"]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_every_optimizer(front_end, name):
+    lowered = front_end(cases.with_optimizer, name)
+    step = Step(lowered.cirh[0])
+    assert COUNTER in step.carried
+    driven = {state for state in step.carried if COUNTER in step.depends(state)} - {COUNTER}
+    # ASGD's rate is for its next step; Rprop never reads it after its first.
+    expected = {"ASGD": {"state.optimizer.state.0.eta"}, "Rprop": set()}
+    assert driven == expected.get(name, {WEIGHTS.format(0)})
+    assert lowered.cirh[0] == lowered.cirh[1]
+    assert lowered.compiles == 1
+
+
+def test_dynamic_loss_scaling_does_not_count_a_step_that_it_skips(front_end):
+    lowered = front_end(cases.with_loss_scaling)
+    step = Step(lowered.cirh[0])
+    scaler = {name: np.ones((), np.float32) for name in step.inputs.values()}
+    for value, counted in ((1.0, 8), (math.inf, 7)):
+        data = np.full((4, 2), value, np.float32)
+        given = {**scaler, **inputs(lowered, **{COUNTER: np.int64(7), "input_0": data})}
+        assert step.run(given)[COUNTER] == counted
+
+
+@pytest.mark.parametrize(
+    ("lowering", "schedules"),
+    [
+        ("graph", [Multiplicative(0.1, base) for base in (0.99999, 0.9, 0.5)]),
+        ("table", [Linear(0.0, end, 50) for end in (0.99999, 0.9, 0.5)]),
+    ],
+)
+def test_groups_that_differ(front_end, lowering, schedules):
+    lowered = front_end(cases.per_group, lowering)
+    for group, schedule in enumerate(schedules):
+        compare(lowered, schedule, group=group)
+
+
+def test_several_schedulers_share_an_optimizer(front_end):
+    lowered = front_end(cases.several)
+    step = Step(lowered.cirh[0])
+    counters = [f"state.schedulers.0.accelsched.{i}.0" for i in range(3)]
+    assert set(counters) <= step.carried
+    for group, its in enumerate([{counters[0]}, {counters[1]}, set()]):
+        used = step.depends(WEIGHTS.format(group)) & set(counters)
+        assert used == its | {counters[2]}
+
+
+def test_the_comparison_notices_a_constant(front_end):
+    """What torch's own scheduler becomes there, without an error."""
+    step = Step(front_end(cases.of_torch).cirh[0])
+    assert not any("scheduler" in name for name in step.inputs.values())
+    outputs = step.run({WEIGHTS.format(0): np.zeros(2), "input_0": np.ones((4, 2), np.float32)})
+    assert rate(outputs) == 0.5
+
+
+# State.
+
+
+def test_a_checkpoint_of_cstorch(front_end):
+    lowered, saved = front_end(cases.checkpointed)
+    assert saved["step"] == 7
+    assert [float(initial[COUNTER]) for initial in lowered.initial] == [0, 7]
+    # The table was made anew after a run, when cstorch casts arithmetic of the host to float32.
+    step, schedule = Step(lowered.cirh[1]), schedule_of("PolynomialLR")
+    for t in range(61):
+        outputs = step.run(inputs(lowered, run=1, **{COUNTER: np.int64(t)}))
+        want = reference.value(schedule, t)
+        assert abs(rate(outputs) - want) <= allowed(want, 1.0, "table")
+    assert lowered.compiles == 1
+
+
+def test_without_a_run_values_are_floats(front_end):
+    schedule = Linear(0.0, 0.1, 10)
+    for t, found in enumerate(front_end(cases.unlowered, "steps")):
+        # As they will be there: rounded to float32.
+        assert found == (t, *[float(np.float32(reference.value(schedule, t)))] * 3)
+
+
+@pytest.mark.parametrize("case", [cases.read_while_traced, cases.composed_while_traced])
+def test_what_a_traced_step_cannot_do_says_so(front_end, case):
+    with pytest.raises(RuntimeError, match="a step is being traced"):
+        front_end(case)
+
+
+@pytest.mark.parametrize(
+    ("case", "message"),
+    [
+        ("optimizer", "optimizer='SGD'.*cerebras.pytorch.optim"),
+        ("lowering", "lowering='host'"),
+        ("function", "Tabulated"),
+    ],
+)
+def test_what_cannot_be_is_refused(front_end, case, message):
+    with pytest.raises(ArgumentError, match=message):
+        front_end(cases.unlowered, case)

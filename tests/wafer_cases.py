@@ -1,0 +1,149 @@
+"""What the tests of the front end have done in its process; see wafer.py."""
+
+import functools
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from binding import EVERY
+from wafer import Lowered, lower
+
+from accelsched import Scheduler
+from accelsched.lr_scheduler import CosineDecayLR, LinearLR, PolynomialLR, SequentialLR
+from accelsched.schedules import Constant, Lambda, Linear, Multiplicative
+
+
+def move(step: int, scheduler: Any) -> None:
+    scheduler.last_epoch = step
+
+
+TO_1000 = functools.partial(move, 1000)
+
+
+def bound(name: str, lowering: str | None, start: int, optimizer: Any) -> Any:
+    """A scheduler of a class, or its schedule bound anew with a lowering."""
+    scheduler = EVERY[name](optimizer)
+    if lowering is not None:
+        scheduler = Scheduler(optimizer, scheduler.schedules, lowering=lowering)
+    scheduler.last_epoch = start
+    return scheduler
+
+
+def of_class(name: str, lowering: str | None) -> Lowered:
+    """A step of a class, at step 1 and at step 1000."""
+    return lower(functools.partial(bound, name, lowering, 1), between=(TO_1000,))
+
+
+def traced_often(name: str, steps: int) -> Lowered:
+    return lower(functools.partial(bound, name, None, 0), steps=steps)
+
+
+def with_optimizer(optimizer: str) -> Lowered:
+    make = functools.partial(bound, "SequentialLR", None, 1)
+    return lower(make, between=(TO_1000,), optimizer=optimizer)
+
+
+def with_loss_scaling() -> Lowered:
+    return lower(EVERY["SequentialLR"], loss_scaling=True)
+
+
+GROUPS = ({"tags": ["a"]}, {"tags": ["b"], "adjust_learning_rate": 0.5}, {})
+
+
+def per_group(lowering: str) -> Lowered:
+    """Schedules that differ in numbers, some of which are raised to the step."""
+    schedules = [Multiplicative(0.1, rate) for rate in (0.99999, 0.9, 0.5)]
+    if lowering == "table":
+        schedules = [Linear(0.0, rate, 50) for rate in (0.99999, 0.9, 0.5)]
+    return lower(lambda o: Scheduler(o, schedules, lowering=lowering), groups=GROUPS)
+
+
+def several() -> Lowered:
+    """Two for the learning rates of tagged groups, one for another key, and an untagged group."""
+    return lower(
+        lambda o: [
+            CosineDecayLR(o, 0.1, 0.0, 100, param_group_tags="a"),
+            LinearLR(o, 0.0, 0.1, 50, param_group_tags="b"),
+            Scheduler(o, Linear(0.5, 0.25, 10), key="weight_decay"),
+        ],
+        groups=GROUPS,
+    )
+
+
+def of_torch() -> Lowered:
+    """What a scheduler of torch.optim becomes: the tests have to notice."""
+    return lower(lambda o: torch.optim.lr_scheduler.CosineAnnealingLR(o, 100))
+
+
+def checkpointed() -> tuple[Lowered, dict[str, Any]]:
+    """Saved by cstorch, loaded by another scheduler with other numbers, after a first run."""
+    import cerebras.pytorch as cstorch
+
+    file = Path(tempfile.mkdtemp()) / "checkpoint.mdl"
+
+    def save(scheduler: Any) -> None:
+        scheduler.last_epoch = 7
+        cstorch.save({"scheduler": scheduler.state_dict()}, str(file))
+
+    def load(scheduler: Any) -> None:
+        scheduler.load_state_dict(cstorch.load(str(file))["scheduler"])
+
+    lower(EVERY["PolynomialLR"], between=(save,))
+    other = lower(lambda o: PolynomialLR(o, 0.9, 0.1, 60, power=3.0), between=(load,))
+    return other, cstorch.load(str(file))["scheduler"]
+
+
+def read_while_traced() -> Lowered:
+    def make(optimizer: Any) -> Any:
+        scheduler = EVERY["CosineDecayLR"](optimizer)
+        step = scheduler.step
+
+        def reading() -> None:
+            step()
+            print(scheduler.last_epoch)
+
+        scheduler.step = reading
+        return scheduler
+
+    return lower(make)
+
+
+def composed_while_traced() -> Lowered:
+    def make(optimizer: Any) -> Any:
+        scheduler = EVERY["CosineDecayLR"](optimizer)
+        step = scheduler.step
+
+        def changing() -> None:
+            step()
+            scheduler.total_iters = 5
+
+        scheduler.step = changing
+        return scheduler
+
+    return lower(make)
+
+
+def warm_up(step: Any) -> Any:
+    return min(step / 10, 1.0)
+
+
+def unlowered(case: str) -> Any:
+    """Schedulers that are refused, or stepped without a run: no step is lowered."""
+    import cerebras.pytorch as cstorch
+
+    model = torch.nn.Linear(2, 1)
+    cstorch.compile(model, cstorch.backend())
+    kind = torch.optim.SGD if case == "optimizer" else cstorch.optim.SGD
+    optimizer = kind(model.parameters(), lr=0.1)
+    if case == "lowering":
+        return Scheduler(optimizer, Constant(0.1), lowering="host")
+    if case == "function":
+        return Scheduler(optimizer, Lambda(0.1, (warm_up,)))
+    scheduler = SequentialLR(optimizer, [LinearLR(optimizer, 0.0, 0.1, 10)], [])
+    found = []
+    for _ in range(12):
+        group = optimizer.param_groups[0]["lr"]
+        found.append((scheduler.last_epoch, group, scheduler.get()[0], scheduler.get_last_lr()[0]))
+        scheduler.step()
+    return found
