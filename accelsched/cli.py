@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from accelsched import curve, demo, runtimes
+from accelsched.check import add_command
 from accelsched.errors import ArgumentError
 
 
@@ -79,6 +80,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Hyper-parameter schedules for PyTorch, computed on the device.",
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    add_command(commands)
     summary = "train a small model, and compare with torch.optim.lr_scheduler"
     details = """Train a small convolutional network on handwritten digits, once with each way to
         schedule the learning rate, side by side. Print a table of accuracy, speed, compiles,

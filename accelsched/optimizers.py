@@ -1,8 +1,4 @@
-"""Which of PyTorch's optimizers read a scheduled tensor on the host, and the option that cures it.
-
-Measured on torch_xla 2.9 and on PyTorch's lazy back end, one optimizer and option at a time; the
-tests measure each row again, by the back end's counters.
-"""
+"""Which of PyTorch's optimizers read a scheduled tensor on the host, and what stops it."""
 
 from __future__ import annotations
 
@@ -13,25 +9,10 @@ import warnings
 
 from torch.optim import Optimizer
 
+from accelsched import rules
 from accelsched.errors import SynchronizationWarning
+from accelsched.on_device import entered
 from accelsched.runtimes import Runtime
-
-#: For a tensor learning rate on a lazy back end: the options with which nothing is read.
-_OPTIONS: dict[str, dict[str, bool] | None] = {
-    "SGD": {},
-    "Adam": {"capturable": True},
-    "AdamW": {"capturable": True},
-    "Adamax": {"capturable": True},
-    "NAdam": {"capturable": True},
-    "RAdam": {"capturable": True},
-    "ASGD": {"capturable": True},
-    "Rprop": {"capturable": True},
-    "Adagrad": {"foreach": True},
-    "RMSprop": {"capturable": True, "foreach": True},
-    "Adadelta": None,
-    "Adafactor": None,
-    "Muon": None,
-}
 
 
 def needs_grad(optimizer: Optimizer, index: int, key: str, runtime: Runtime) -> bool:
@@ -40,7 +21,7 @@ def needs_grad(optimizer: Optimizer, index: int, key: str, runtime: Runtime) -> 
     SGD multiplies by a learning rate that requires a gradient, on the device, and reads any
     other. No gradient is ever computed for it: a step runs without autograd.
     """
-    name = _known(optimizer)
+    name = rules.name_of(optimizer)
     if name is None or not runtime.reads_cost_an_execution:
         return False
     group = optimizer.param_groups[index]
@@ -71,25 +52,40 @@ def _sgd_asks_for_grad() -> bool:
     return "lr.requires_grad" in inspect.getsource(sys.modules["torch.optim.sgd"])
 
 
-def _known(optimizer: Optimizer) -> str | None:
-    """The class of torch.optim that this optimizer is, or inherits from."""
-    for cls in type(optimizer).__mro__:
-        pytorchs = f"{cls.__module__}.".startswith("torch.optim.")
-        if pytorchs and cls.__name__ in _OPTIONS:
-            return cls.__name__
-    return None
-
-
 def _remedy(name: str, group: dict[str, object], key: str, runtime: Runtime) -> str | None:
+    """What stops the reads of a scheduled value, in words; None if there are none."""
     if key != "lr":
         return f"PyTorch has no option for a scheduled {key!r} there"
-    options = _OPTIONS[name]
+    known = rules.table(runtime.name).get(name)
+    if known is None:
+        return None
+    way = rules.way_of(group)
     if name == "SGD" and not _sgd_asks_for_grad():
-        return "the SGD of a newer PyTorch does not read it"
-    if options is None or ("capturable" in options and not runtime.accepts_capturable):
-        return "it has no option that helps there; SGD does not read it"
-    if group.get("foreach") and "foreach" not in options:
-        # SGD reads the value then, and those that are capturable refuse these devices.
-        return "build it without foreach=True"
-    missing = [f"{option}=True" for option in options if not group.get(option)]
-    return f"build it with {', '.join(missing)}" if missing else None
+        return None if entered() else rules.change(way, "on_device")
+    going = "on_device" if way == "" and entered() else way
+    if going in known and known[going].stays_on_device:
+        return None
+    best = rules.best(runtime.name, name)
+    return "it has no option that helps there" if best is None else rules.change(way, best)
+
+
+def remedy(optimizer: Optimizer, key: str, runtime: str) -> str | None:
+    """What lets the steps of this optimizer stay on the device; None if they do already.
+
+    Args:
+        optimizer: any; nothing is known of one that is not of torch.optim.
+        key: the value that is scheduled.
+        runtime: the name of a runtime that rules are known for.
+    """
+    name, way = rules.name_of(optimizer), rules.way_of(optimizer.param_groups[0])
+    known = rules.table(runtime).get(name or "", {})
+    if not known:
+        return None
+    if key != "lr":
+        return f"PyTorch has no option for a scheduled {key!r} there"
+    best = rules.best(runtime, name or "")
+    if best is None:
+        return "it has no option that helps there"
+    stays = way in known and known[way].stays_on_device
+    saves = stays and known[way].cost(1).to_device > known[best].cost(1).to_device
+    return rules.change(way, best) if saves or not stays else None

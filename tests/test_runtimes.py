@@ -11,9 +11,9 @@ import torch
 from binding import EVERY
 from training import Run, eager_result
 
+import accelsched
 from accelsched import Scheduler, SynchronizationWarning, reference, runtimes
 from accelsched.lr_scheduler import CosineDecayLR, LambdaLR, LinearLR, SequentialLR
-from accelsched.optimizers import _OPTIONS
 from accelsched.runtimes import Counters
 from accelsched.schedules import CosineAnnealing, CosineDecay, Lambda, Linear, Tabulated
 
@@ -401,53 +401,12 @@ def with_options(name, device, options):
     return getattr(torch.optim, name)(parameters, lr=0.01, **options)
 
 
-AVAILABLE = [name for name in _OPTIONS if hasattr(torch.optim, name)]
-
-
-@on("xla")
-@pytest.mark.parametrize("name", AVAILABLE)
-def test_the_option_that_is_named_cures_the_optimizer(runtime, name):
-    options = _OPTIONS[name]
-    if options is None:
-        optimizer = with_options(name, runtime.device(), {})
-        with pytest.warns(SynchronizationWarning, match="no option"):
-            CosineDecayLR(optimizer, 0.01, 0.0, 100)
-        return
-    if options:
-        missing = ", ".join(f"{option}=True" for option in options)
-        with pytest.warns(
-            SynchronizationWarning, match=f"{name} reads 'lr'.*build it with {missing}"
-        ):
-            CosineDecayLR(with_options(name, runtime.device(), {}), 0.01, 0.0, 100)
-    optimizer = with_options(name, runtime.device(), options)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        scheduler = CosineDecayLR(optimizer, 0.01, 0.0, 100)
-
-    def step():
-        for parameter in optimizer.param_groups[0]["params"]:
-            parameter.grad = parameter.detach() * 0.1
-        optimizer.step()
-        scheduler.step()
-        runtime.finish_step()
-
-    for _ in range(WARM_UP):
-        step()
-    runtime.wait()
-    before = runtime.counters()
-    for _ in range(30):
-        step()
-    runtime.wait()
-    assert runtime.counters() - before == Counters(executions=30)
-
-
 @pytest.mark.parametrize(
     ("runtime", "name", "options"),
     [
         ("lazy", "SGD", {}),
         ("xla", "SGD", {}),
         ("xla", "AdamW", {"capturable": True}),
-        ("xla", "Rprop", {"capturable": True}),
     ],
     indirect=["runtime"],
 )
@@ -461,7 +420,10 @@ def test_an_optimizer_that_must_not_use_foreach_is_told_so(runtime, name, option
 @on("lazy")
 def test_capturable_is_not_recommended_where_pytorch_refuses_it(runtime):
     optimizer = with_options("AdamW", runtime.device(), {})
-    with pytest.warns(SynchronizationWarning, match="no option that helps there"):
+    with pytest.warns(SynchronizationWarning, match="step it within accelsched.on_device"):
+        CosineDecayLR(optimizer, 0.01, 0.0, 100)
+    with warnings.catch_warnings(), accelsched.on_device():
+        warnings.simplefilter("error")
         CosineDecayLR(optimizer, 0.01, 0.0, 100)
 
 

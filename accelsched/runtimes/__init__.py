@@ -19,9 +19,19 @@ class _Mps(Runtime):
     real_dtype = torch.float32
 
 
+class _Cuda(Runtime):
+    name = "cuda"
+
+
 _ANY = Runtime()
 _CEREBRAS = cerebras.Cerebras()
-_BY_DEVICE: dict[str, Runtime] = {"cpu": Cpu(), "xla": Xla(), "lazy": Lazy(), "mps": _Mps()}
+_BY_DEVICE: dict[str, Runtime] = {
+    "cpu": Cpu(),
+    "xla": Xla(),
+    "lazy": Lazy(),
+    "mps": _Mps(),
+    "cuda": _Cuda(),
+}
 
 #: The runtimes that the demo and the tests can drive, by the name a user gives.
 NAMED: dict[str, Runtime] = {

@@ -1,0 +1,71 @@
+"""Arithmetic of an optimizer's step with a tensor where PyTorch takes a number.
+
+``add_(delta, alpha=-lr)`` wants a number of the host: it reads a tensor, which on a lazy back end
+ends the graph. The same arithmetic with the tensor as an operand stays on the device.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from torch import Tensor
+from torch.overrides import TorchFunctionMode, _get_current_function_mode_stack
+
+
+class on_device(TorchFunctionMode):
+    """Within it, the steps of PyTorch's optimizers compute with a tensor learning rate as it is.
+
+    For optimizers that have no option for that; :func:`accelsched.check` says which. The results
+    are the same, but for the order of two roundings, and so is all else that is called within.
+
+    >>> with accelsched.on_device():
+    ...     optimizer.step()
+
+    A scheduler that is built within it takes the steps to be within it, and does not warn.
+    """
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        return _REPLACEMENTS.get(func, func)(*args, **kwargs)
+
+
+def entered() -> bool:
+    """Whether the caller is within :class:`on_device`."""
+    modes: list[TorchFunctionMode] = _get_current_function_mode_stack()  # type: ignore[no-untyped-call]
+    return any(isinstance(mode, on_device) for mode in modes)
+
+
+def _add_(target: Tensor, other: Any, *, alpha: Any = 1) -> Tensor:
+    if isinstance(alpha, Tensor):
+        return target.add_(other * alpha)
+    return target.add_(other, alpha=alpha)
+
+
+def _addcdiv_(target: Tensor, one: Tensor, other: Tensor, *, value: Any = 1) -> Tensor:
+    if isinstance(value, Tensor):
+        return target.add_(one * value / other)
+    return target.addcdiv_(one, other, value=value)
+
+
+def _addcmul_(target: Tensor, one: Tensor, other: Tensor, *, value: Any = 1) -> Tensor:
+    if isinstance(value, Tensor):
+        return target.add_(one * value * other)
+    return target.addcmul_(one, other, value=value)
+
+
+def _lerp_(target: Tensor, end: Tensor, weight: Any) -> Tensor:
+    # PyTorch's lazy back end has the host do it; PyTorch's own form for a weight below 1/2.
+    if isinstance(weight, float) and weight < 0.5:
+        return target.add_((end - target) * weight)
+    return target.lerp_(end, weight)
+
+
+_REPLACEMENTS: dict[Any, Callable[..., Any]] = {
+    Tensor.add_: _add_,
+    Tensor.addcdiv_: _addcdiv_,
+    Tensor.addcmul_: _addcmul_,
+    Tensor.lerp_: _lerp_,
+}

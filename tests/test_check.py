@@ -1,0 +1,249 @@
+"""What `check` says, held against steps that are run; every rule is measured again."""
+
+import contextlib
+import subprocess
+import sys
+import warnings
+
+import pytest
+import torch
+
+import accelsched
+from accelsched import ArgumentError, check, measuring, on_device, rules
+from accelsched.cli import main
+from accelsched.lr_scheduler import CosineDecayLR
+from accelsched.runtimes import NAMED, Counters
+
+
+def on(*names):
+    return pytest.mark.parametrize("runtime", names, indirect=True)
+
+
+LAZY = on("xla", "lazy")
+CLASSES = pytest.mark.parametrize("name", measuring.CLASSES)
+PARAMETERS = 3
+
+
+def built(name, runtime, way="", lr=0.01, count=2):
+    options = {option: True for option in way.split() if option != "on_device"}
+    values = [torch.ones(4, 4, dtype=torch.float64) * (i + 1) for i in range(count)]
+    parameters = [torch.nn.Parameter(value.to(runtime.device())) for value in values]
+    return getattr(torch.optim, name)(parameters, lr=lr, **options)
+
+
+def within(way):
+    return on_device() if "on_device" in way else contextlib.nullcontext()
+
+
+# The rules.
+
+
+def agree(rule, measured):
+    """Reads, executions and fallbacks to the last; others as none or some, as they are cached.
+
+    What is read comes back as a number, of which a graph is compiled anew or not, as it falls.
+    """
+    if rule is None or measured is None:
+        assert rule is measured is None
+        return
+    expected = rule.cost(PARAMETERS)
+    for count in ("executions", "from_device", "fallbacks"):
+        assert getattr(measured, count) == getattr(expected, count), count
+    for count in () if expected.from_device else ("compiles", "to_device"):
+        assert not getattr(measured, count) or getattr(expected, count), count
+
+
+@LAZY
+@CLASSES
+@pytest.mark.parametrize("way", rules.WAYS)
+def test_every_rule_is_measured_again(runtime, name, way):
+    rule = rules.table(runtime.name).get(name, {}).get(way)
+    agree(rule, measuring.of_class(runtime, name, way, PARAMETERS))
+
+
+@on("compile")
+@CLASSES
+def test_no_optimizer_is_compiled_again(runtime, name):
+    rule = rules.table(runtime.name)[name][""]
+    agree(rule, measuring.of_class(runtime, name, "", PARAMETERS))
+    assert rule.cost(PARAMETERS) == Counters()
+
+
+@on("compile")
+def test_the_measurement_counts_compiles(runtime):
+    """A step of one more parameter is another graph."""
+    optimizer = built("SGD", runtime, lr=torch.tensor(0.01))
+
+    @torch._dynamo.disable
+    def grow():
+        parameter = torch.nn.Parameter(torch.ones(2))
+        parameter.grad = torch.ones(2)
+        optimizer.param_groups[0]["params"].append(parameter)
+        return contextlib.nullcontext()
+
+    assert measuring.of_steps(runtime, optimizer, within=grow).compiles >= 1
+
+
+@LAZY
+@CLASSES
+def test_what_is_named_cures(runtime, name):
+    """The change that `check` names, made: it names no other, and a scheduler does not warn."""
+    best = rules.best(runtime.name, name)
+    remedy = check(built(name, runtime)).remedy
+    if best is None:
+        assert remedy == "it has no option that helps there"
+        return
+    assert remedy == (rules.change("", best) or None)
+    optimizer = built(name, runtime, best)
+    with warnings.catch_warnings(), within(best):
+        warnings.simplefilter("error")
+        scheduler = CosineDecayLR(optimizer, 0.01, 0.0, 100)
+    if best != "on_device":
+        assert check(optimizer).remedy is None
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            parameter.grad = parameter.detach() * 0.5
+    for _ in range(3):
+        with within(best):
+            optimizer.step()
+        scheduler.step()
+        runtime.finish_step()
+
+
+def test_for_cuda_a_step_that_can_be_captured_reads_nothing():
+    for name, ways in rules.table("cuda").items():
+        assert rules.best("cuda", name) is not None or name in ("Adafactor", "Muon")
+        if "capturable" in ways:
+            assert ways["capturable"].cost(9) == Counters()
+    adam = rules.table("cuda")["Adam"][""]
+    assert adam.cost(9) == Counters(from_device=9)
+
+
+# Within on_device.
+
+
+CURED = ["Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "NAdam", "RAdam", "RMSprop", "SGD"]
+
+
+@on("eager", "xla", "lazy")
+@pytest.mark.parametrize("name", CURED)
+def test_on_device_leaves_the_results_unchanged(runtime, name):
+    """Against PyTorch on the CPU with floats, all in float64."""
+    cured = built(name, runtime, lr=torch.tensor(0.01, dtype=torch.float64))
+    plain = built(name, NAMED["eager"])
+    with on_device():
+        schedulers = [CosineDecayLR(o, 0.01, 0.001, 30) for o in (cured, plain)]
+    for _ in range(20):
+        for optimizer, context in ((cured, on_device()), (plain, contextlib.nullcontext())):
+            for parameter in optimizer.param_groups[0]["params"]:
+                parameter.grad = parameter.detach() * 0.5
+            with context:
+                optimizer.step()
+        for scheduler in schedulers:
+            scheduler.step()
+        runtime.finish_step()
+    pairs = zip(cured.param_groups[0]["params"], plain.param_groups[0]["params"], strict=True)
+    for mine, theirs in pairs:
+        # 20 steps of some 16 roundings, each of 2**-53 of a number below 2.
+        assert torch.allclose(mine.detach().cpu(), theirs.detach(), rtol=0, atol=20 * 32 * 2.0**-53)
+
+
+def test_what_is_no_optimizer_is_left_as_it_is_within():
+    with on_device():
+        one = torch.ones(3, requires_grad=True)
+        (one * 2).add_(one, alpha=3).sum().backward()
+        assert one.grad.tolist() == [5, 5, 5]
+        assert torch.ones(2).lerp_(torch.zeros(2), 0.75).tolist() == [0.25, 0.25]
+    with pytest.raises(ValueError, match="mine"), on_device():
+        raise ValueError("mine")
+
+
+# What it says.
+
+
+@LAZY
+def test_measuring_agrees_and_changes_nothing(runtime):
+    optimizer = built("Adagrad", runtime, count=3)
+    before = optimizer.param_groups[0]["lr"]
+    found = check(optimizer, measure=True)
+    assert found.measured.executions == found.expected.executions == 4
+    assert found.measured.from_device == found.expected.from_device == 3
+    assert optimizer.param_groups[0]["lr"] is before
+    assert not optimizer.state[optimizer.param_groups[0]["params"][0]].get("step", 0)
+    assert "executions 4" in str(found)
+    assert "build it with foreach=True" in str(found)
+
+
+def test_on_the_cpu():
+    floats = check(torch.optim.SGD([torch.zeros(1)], lr=0.1))
+    assert (floats.runtime, floats.remedy, floats.expected) == ("eager", None, Counters())
+    compiled = check(torch.optim.SGD([torch.zeros(1)], lr=torch.tensor(0.1)), measure=True)
+    assert (compiled.runtime, compiled.remedy) == ("compile", None)
+    assert compiled.measured == compiled.expected == Counters()
+    told = check(torch.optim.SGD([torch.zeros(1)], lr=0.1), runtime="compile")
+    assert told.remedy == "build it with lr=torch.tensor(...)"
+
+
+def test_for_a_device_that_is_not_here():
+    optimizer = torch.optim.AdamW([torch.zeros(1)], lr=torch.tensor(0.1))
+    found = check(optimizer, runtime="cuda")
+    assert found.remedy == "build it with capturable=True"
+    assert found.expected == Counters(from_device=1)
+    assert "by rule, not measured" in str(found)
+    assert check(torch.optim.AdamW([torch.zeros(1)], fused=True), runtime="cuda").remedy is None
+
+
+def test_an_optimizer_of_ones_own_has_no_rule():
+    class Mine(torch.optim.Optimizer):
+        def step(self):
+            pass
+
+    found = check(Mine([torch.zeros(1)], {"lr": 0.1}), runtime="xla")
+    assert found.expected is None
+    assert "no rule is known" in str(found)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"key": "rate"}, "key='rate': the param groups have"),
+        ({"runtime": "tpu"}, "runtime='tpu': give one of"),
+        ({"runtime": "cuda", "measure": True}, "measure=True: cuda is not counted"),
+        ({"measure": True}, "measure=True: eager is not counted"),
+    ],
+)
+def test_bad_arguments(options, message):
+    with pytest.raises(ArgumentError, match=message):
+        check(torch.optim.SGD([torch.zeros(1)], lr=0.1), **options)
+
+
+# The command.
+
+
+def test_the_command(tmp_path):
+    (tmp_path / "training.py").write_text(
+        "import torch\n"
+        "def make():\n"
+        "    return torch.optim.RMSprop([torch.zeros(1)], lr=torch.tensor(0.1))\n"
+    )
+    code = "import sys; from accelsched.cli import main; sys.exit(main(sys.argv[1:]))"
+    command = [sys.executable, "-c", code, "check"]
+    found = subprocess.run(
+        [*command, "training:make", "--runtime", "xla"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert found.returncode == 0, found.stderr
+    assert "RMSprop() on xla, lr scheduled, 1 parameter tensors" in found.stdout
+    assert "build it with capturable=True, foreach=True" in found.stdout
+
+
+def test_the_command_refuses(capsys):
+    assert main(["check", "nowhere:nothing"]) == 1
+    assert "PATH='nowhere:nothing': give package.module:name" in capsys.readouterr().err
+
+
+def test_the_rules_ship_with_the_package():
+    assert set(rules.table("xla")) >= {"SGD", "AdamW"}
+    assert accelsched.check is check
