@@ -2,6 +2,7 @@
 
 from accelsched import lr_scheduler, policy, schedules
 from accelsched.check import check
+from accelsched.compiling import update
 from accelsched.convert import from_torch
 from accelsched.errors import ArgumentError, SynchronizationWarning
 from accelsched.on_device import on_device
@@ -24,4 +25,5 @@ __all__ = [
     "policy",
     "schedules",
     "to_spec",
+    "update",
 ]
