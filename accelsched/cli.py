@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from accelsched import curve, demo, runtimes
-from accelsched.check import add_command
+from accelsched.checking import add_command
 from accelsched.errors import ArgumentError
 
 

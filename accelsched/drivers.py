@@ -7,17 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from accelsched import optimizers, runtimes
 from accelsched.groups import Slots, ledger
-from accelsched.host import Eager, evaluator
-from accelsched.kernels import Kernel
 from accelsched.schedules import Schedule, tables
 from accelsched.schedules.stacking import Bucket, Evaluation, buckets
+
+if TYPE_CHECKING:
+    from accelsched.host import Eager
+    from accelsched.kernels import Kernel
 
 
 class HostDriver:
@@ -32,6 +34,8 @@ class HostDriver:
 
     @staticmethod
     def _lowered(schedules: Sequence[Schedule]) -> Kernel | Eager:
+        from accelsched.host import evaluator  # and with it the compiler, which no device needs
+
         alike = buckets(schedules, [torch.float64] * len(schedules))
         positions = [bucket.positions for bucket in alike]
         return evaluator(Evaluation(alike, torch.device("cpu")), positions)

@@ -65,7 +65,9 @@ def record(
     try:
         with torch.no_grad():
             # Not step 0, where a formula may divide by the step.
-            step = recorder.recorded(torch.tensor(1), recorder.graph.placeholder("step"))
+            step = recorder.recorded(
+                torch.tensor(1, device="cpu"), recorder.graph.placeholder("step")
+            )
             outputs = function(step)
     except Untraceable:
         raise
