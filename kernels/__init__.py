@@ -7,6 +7,7 @@ only to compile what is not on disk.
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,8 +18,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.optim import Optimizer
 
-from accelsched.kernels import groups
 from accelsched.kernels.aten import TABLE
+from accelsched.kernels.groups import Writer
 from accelsched.kernels.jit import compiled
 from accelsched.kernels.lowering import Lowering
 from accelsched.kernels.scalars import HEADER
@@ -70,8 +71,9 @@ class Kernel:
         self._wholes[: len(HEADER)] = 0, 1, 1, self.width
         self._out = np.empty(self.width)
         self._frame = _frame(self._reals, self._out)
-        #: Compute the values at :attr:`step` into memory, and on to the next one; for one thread.
-        self.compute = self._computer()
+        addresses = self._wholes.ctypes.data, self._frame.ctypes.data
+        # Bound here, since a step takes no longer than to look a few things up.
+        self._run = functools.partial(self._code.call, *addresses)
 
     @property
     def step(self) -> int:
@@ -82,21 +84,11 @@ class Kernel:
     def step(self, step: int) -> None:
         self._wholes[0] = step
 
-    def _computer(self) -> Callable[[], None]:
-        # A closure, since looking things up in self would take as long as the kernel does.
-        call = self._code.call
-        wholes, frame = self._wholes.ctypes.data, self._frame.ctypes.data
-
-        def compute() -> None:
-            status = call(wholes, frame)
-            if status:
-                raise _error(status, f"step {self.step}")
-
-        return compute
-
     def advance(self) -> list[float]:
         """The values at :attr:`step`, by position, and on to the next one. Raises as :meth:`at`."""
-        self.compute()
+        status = self._run()
+        if status:
+            raise _error(status, f"step {self.step}")
         return self.last()
 
     def last(self) -> list[float]:
@@ -106,20 +98,28 @@ class Kernel:
 
     def stepper(self, optimizer: Optimizer, key: str, indices: Sequence[int]) -> Callable[[], None]:
         """A function that does all of a step on the host: compute, and write to param groups."""
-        compute, values, (first, *others) = self.compute, self._out, indices
+        run, value, (first, *others) = self._run, self._out.item, indices
+
+        def step_one() -> None:
+            status = run()
+            if status:
+                raise _error(status, f"step {self.step}")
+            optimizer.param_groups[first][key] = value()
+
         if not others:
-            value = values.item
-
-            def step_one() -> None:
-                compute()
-                optimizer.param_groups[first][key] = value()
-
             return step_one
-        write = groups.writer(values, optimizer, key, indices)
+        writer = Writer(self._out, key, indices)
+        put = writer.put
 
         def step() -> None:
-            compute()
-            write()
+            status = run()
+            if status:
+                raise _error(status, f"step {self.step}")
+            groups = optimizer.param_groups
+            # Loading a state replaces them.
+            if groups is not writer.groups:
+                writer.take(groups)
+            put()
 
         return step
 

@@ -6,11 +6,11 @@ the two calls of Python's C interface take, which do the work.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from torch.optim import Optimizer
 
 from accelsched.kernels.jit import compiled
 
@@ -33,33 +33,30 @@ def kernel(wholes, frame):
 """
 
 
-def writer(
-    values: NDArray[np.float64], optimizer: Optimizer, key: str, indices: Sequence[int]
-) -> Callable[[], None]:
-    """A function that puts each value, as a float, in the param group of its index.
+class Writer:
+    """Puts values, as floats, in the param groups of their indices.
 
     Args:
-        values: float64, shape [len(indices)]; read at each call.
-        optimizer: asked for its groups at each call, as loading a state replaces them.
-        key: what the groups hold the values by.
+        values: float64, shape [len(indices)]; read at each call of :attr:`put`.
+        key: what the groups hold them by.
         indices: of the groups.
+
+    Attributes:
+        groups: the list of groups that is written to; see :meth:`take`.
+        put: writes. The interpreter's lock is held in it, and an error that was set is raised.
     """
-    # The interpreter's lock is held in the call, and an error that was set in it is raised after.
-    call = compiled(_SOURCE).call
-    wholes = np.array([0, id(key), len(indices), *indices], dtype=np.int64)
-    frame = np.array([values.ctypes.data], dtype=np.intp)
-    addresses = wholes.ctypes.data, frame.ctypes.data
-    known: list[dict[str, object]] | None = None
 
-    def write() -> None:
-        nonlocal known
-        groups = optimizer.param_groups
-        if groups is not known:
-            if not isinstance(groups, list):
-                raise TypeError(f"optimizer.param_groups is no list: {groups!r}")
-            known, wholes[0] = groups, id(groups)
-        call(*addresses)
+    def __init__(self, values: NDArray[np.float64], key: str, indices: Sequence[int]) -> None:
+        self.groups: list[dict[str, object]] | None = None
+        # What is known by its address only must live as long as this.
+        self._key, self._values = key, values
+        self._wholes = np.array([0, id(key), len(indices), *indices], dtype=np.int64)
+        self._frame = np.array([values.ctypes.data], dtype=np.intp)
+        addresses = self._wholes.ctypes.data, self._frame.ctypes.data
+        self.put: Callable[[], int] = functools.partial(compiled(_SOURCE).call, *addresses)
 
-    # What is known by its address only must live as long as the function.
-    write.keeps = key, values, wholes, frame  # type: ignore[attr-defined]
-    return write
+    def take(self, groups: list[dict[str, object]]) -> None:
+        """Write to these groups from now on."""
+        if not isinstance(groups, list):
+            raise TypeError(f"optimizer.param_groups is no list: {groups!r}")
+        self.groups, self._wholes[0] = groups, id(groups)
