@@ -10,7 +10,7 @@ from accelsched.scheduler import Scheduler
 from accelsched.schedules import Schedule
 
 if TYPE_CHECKING:
-    from accelsched import policy
+    from accelsched import policy, weight_decay_scheduler
     from accelsched.checking import check
     from accelsched.compiling import update
     from accelsched.convert import from_torch
@@ -32,6 +32,7 @@ __all__ = [
     "schedules",
     "to_spec",
     "update",
+    "weight_decay_scheduler",
 ]
 
 #: What is imported when it is used first, and where it is.
@@ -43,6 +44,7 @@ _LATER = {
     "policy": "policy",
     "to_spec": "spec",
     "update": "compiling",
+    "weight_decay_scheduler": "weight_decay_scheduler",
 }
 
 

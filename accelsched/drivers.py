@@ -14,6 +14,7 @@ from torch import Tensor
 
 from accelsched import optimizers, runtimes
 from accelsched.groups import Slots, ledger
+from accelsched.on_device import mark
 from accelsched.schedules import Schedule, tables
 from accelsched.schedules.stacking import Bucket, Evaluation, buckets
 
@@ -121,6 +122,8 @@ class GraphDriver:
             if optimizers.needs_grad(optimizer, index, key, self._runtime):
                 # A Parameter, since other tensors that require a gradient cannot be loaded there.
                 cell = torch.nn.Parameter(cell)
+            if key != "lr":
+                mark(cell)
             cells[index, key] = cell
         return cells[index, key]
 

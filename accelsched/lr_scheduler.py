@@ -72,10 +72,14 @@ class Argument:
 
     def __init__(self, field: str) -> None:
         self.field = field
-        self.name = ""
+        self.names: list[str] = []
 
     def __set_name__(self, owner: type, name: str) -> None:
-        self.name = self.name or name
+        self.names.append(name)
+
+    def name_in(self, cls: type[LRScheduler]) -> str:
+        """What the constructor of a class calls it."""
+        return self.names[-1 if cls.any_value else 0]
 
     def __get__(self, scheduler: Scheduler | None, owner: type) -> Any:
         if scheduler is None:
@@ -88,7 +92,7 @@ class Argument:
         try:
             changed = [dataclasses.replace(s, **change) for s in scheduler.schedules]
         except ArgumentError as error:
-            raise error.renamed({self.field: self.name}) from None
+            raise error.renamed(_argument_names(type(scheduler))) from None
         scheduler.reschedule(changed)
 
 
@@ -97,6 +101,10 @@ class LRScheduler(Scheduler):
 
     Takes what :class:`accelsched.Scheduler` takes.
     """
+
+    #: Whether the constructor names its arguments for any value (``initial_val``), the last of the
+    #: names that they have, and not for a learning rate (``initial_learning_rate``), the first.
+    any_value = False
 
     @property
     def param_group_key(self) -> str:
@@ -118,11 +126,11 @@ class LRScheduler(Scheduler):
             raise error.renamed(_argument_names(cls)) from None
 
 
-def _argument_names(cls: type) -> dict[str, str]:
+def _argument_names(cls: Any) -> dict[str, str]:
     """For the fields of a class's schedule, the arguments that they come from."""
     attributes = [value for base in cls.__mro__ for value in vars(base).values()]
     arguments = [value for value in attributes if isinstance(value, Argument)]
-    return {"schedules": "schedulers", **{a.field: a.name for a in arguments}}
+    return {"schedules": "schedulers", **{a.field: a.name_in(cls) for a in arguments}}
 
 
 def _attribute_names(cls: type) -> list[str]:

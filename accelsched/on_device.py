@@ -14,10 +14,11 @@ from torch.overrides import TorchFunctionMode, _get_current_function_mode_stack
 
 
 class on_device(TorchFunctionMode):
-    """Within it, the steps of PyTorch's optimizers compute with a tensor learning rate as it is.
+    """Within it, the steps of PyTorch's optimizers compute with scheduled tensors as they are.
 
     For optimizers that have no option for that; :func:`accelsched.check` says which. The results
     are the same, but for the order of two roundings, and so is all else that is called within.
+    Whether a scheduled weight decay or momentum is 0 is not asked: it is applied, at 0 as well.
 
     >>> with accelsched.on_device():
     ...     optimizer.step()
@@ -29,7 +30,21 @@ class on_device(TorchFunctionMode):
         self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
+        if func in (Tensor.ne, Tensor.gt) and _is_zero(args[1]) and hasattr(args[0], _SCHEDULED):
+            return True
         return _REPLACEMENTS.get(func, func)(*args, **kwargs)
+
+
+_SCHEDULED = "_accelsched_scheduled"
+
+
+def mark(value: Tensor) -> None:
+    """Have ``value != 0`` and ``value > 0`` be true within :class:`on_device`: they are reads."""
+    setattr(value, _SCHEDULED, True)
+
+
+def _is_zero(number: object) -> bool:
+    return isinstance(number, (int, float)) and number == 0
 
 
 def entered() -> bool:
@@ -42,6 +57,12 @@ def _add_(target: Tensor, other: Any, *, alpha: Any = 1) -> Tensor:
     if isinstance(alpha, Tensor):
         return target.add_(other * alpha)
     return target.add_(other, alpha=alpha)
+
+
+def _add(target: Tensor, other: Any, *, alpha: Any = 1) -> Tensor:
+    if isinstance(alpha, Tensor):
+        return target + other * alpha
+    return target.add(other, alpha=alpha)
 
 
 def _addcdiv_(target: Tensor, one: Tensor, other: Tensor, *, value: Any = 1) -> Tensor:
@@ -64,6 +85,7 @@ def _lerp_(target: Tensor, end: Tensor, weight: Any) -> Tensor:
 
 
 _REPLACEMENTS: dict[Any, Callable[..., Any]] = {
+    Tensor.add: _add,
     Tensor.add_: _add_,
     Tensor.addcdiv_: _addcdiv_,
     Tensor.addcmul_: _addcmul_,

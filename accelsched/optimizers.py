@@ -54,12 +54,13 @@ def _sgd_asks_for_grad() -> bool:
 
 def _remedy(name: str, group: dict[str, object], key: str, runtime: Runtime) -> str | None:
     """What stops the reads of a scheduled value, in words; None if there are none."""
-    if key != "lr":
-        return f"PyTorch has no option for a scheduled {key!r} there"
     known = rules.table(runtime.name).get(name)
     if known is None:
         return None
     way = rules.way_of(group)
+    if key != "lr":
+        going = f"{way} on_device".strip() if entered() else way
+        return _remedy_of_key(runtime.name, name, key, going)
     if name == "SGD" and not _sgd_asks_for_grad():
         return None if entered() else rules.change(way, "on_device")
     going = "on_device" if way == "" and entered() else way
@@ -67,6 +68,15 @@ def _remedy(name: str, group: dict[str, object], key: str, runtime: Runtime) -> 
         return None
     best = rules.best(runtime.name, name)
     return "it has no option that helps there" if best is None else rules.change(way, best)
+
+
+def _remedy_of_key(runtime: str, name: str, key: str, way: str) -> str | None:
+    """The same for a value that is not the learning rate."""
+    best = rules.best_of_key(runtime, name, key)
+    if best is None:
+        return "it has no option that helps there"
+    stays = set(best.split()) <= set(way.split()) and "foreach" not in way
+    return None if stays else rules.change(way, best)
 
 
 def remedy(optimizer: Optimizer, key: str, runtime: str) -> str | None:
@@ -82,7 +92,7 @@ def remedy(optimizer: Optimizer, key: str, runtime: str) -> str | None:
     if not known:
         return None
     if key != "lr":
-        return f"PyTorch has no option for a scheduled {key!r} there"
+        return _remedy_of_key(runtime, name or "", key, way)
     best = rules.best(runtime, name or "")
     if best is None:
         return "it has no option that helps there"

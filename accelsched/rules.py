@@ -104,6 +104,22 @@ def best(runtime: str, name: str) -> str | None:
     return min(stay, key=lambda way: rules[way].cost(1).to_device > 0, default=None)
 
 
+def best_of_key(runtime: str, name: str, key: str) -> str | None:
+    """The way in which a step with a scheduled value other than ``lr`` stays on the device.
+
+    None has an option for a weight decay or a momentum: all ask whether it is 0. The ``foreach``
+    forms take numbers only. A changing beta is a new constant at each step, if the bias corrections
+    are not ``capturable``; so made, beta1 is never read.
+    """
+    if best(runtime, name) is None:
+        return None
+    ways = table(runtime)[name]
+    capturable = "capturable" in ways and ways["capturable"].stays_on_device
+    if capturable and key == "betas[0]":
+        return "capturable"
+    return "capturable on_device" if capturable else "on_device"
+
+
 def change(way: str, to: str) -> str:
     """In words, what to do to get from one way to another."""
     given, wanted = set(way.split()), set(to.split())

@@ -40,7 +40,8 @@ class Scheduler(TorchLRScheduler):
         optimizer: any ``torch.optim.Optimizer``; its ``step`` is left as it is. None to bind the
             scheduler later: ``scheduler(optimizer)``.
         schedule: one schedule for all driven groups, or a list with one for each of them.
-        key: the hyper-parameter, any key of the param groups that holds one number.
+        key: the hyper-parameter, any key of the param groups that holds one number, or one number
+            of a tuple: ``"betas[0]"``. That of the class if not given: ``"lr"``.
         param_group_tags: which groups to drive: a tag, or a list of tags, of which the group's
             ``"tags"`` must hold one; None in the list stands for groups without tags. All groups
             if not given.
@@ -60,11 +61,14 @@ class Scheduler(TorchLRScheduler):
             at every step; the warning names the option to set.
     """
 
+    #: What is driven if no key is given; a subclass may name another.
+    default_key = "lr"
+
     def __init__(
         self,
         optimizer: Optimizer | None,
         schedule: Schedule | Sequence[Schedule],
-        key: str = "lr",
+        key: str | None = None,
         param_group_tags: Tags = None,
         *,
         last_epoch: int = -1,
@@ -77,7 +81,7 @@ class Scheduler(TorchLRScheduler):
             isinstance(last_epoch, int) and last_epoch >= -1,
             "last_epoch", last_epoch, "give a step, or -1 to start at step 0",
         )  # fmt: skip
-        self.key = key
+        self.key = self.default_key if key is None else key
         self.param_group_tags = param_group_tags
         self.lowering = lowering
         self._first_step = last_epoch + 1
@@ -311,11 +315,12 @@ class Composite(Scheduler):
         self,
         optimizer: Optimizer | None,
         children: Sequence[Scheduler],
-        key: str = "lr",
+        key: str | None = None,
         param_group_tags: Tags = None,
         *,
         last_epoch: int = -1,
     ) -> None:
+        key = self.default_key if key is None else key
         self.children = list(children)
         for position, child in enumerate(self.children):
             _require_child(self.child_name.format(position), child, key)

@@ -21,7 +21,7 @@ from typing import Any
 
 from torch.optim import Optimizer
 
-from accelsched import lr_scheduler, policy, schedules
+from accelsched import lr_scheduler, policy, schedules, weight_decay_scheduler
 from accelsched.errors import ArgumentError, require
 from accelsched.scheduler import Scheduler
 from accelsched.scheduler_list import SchedulerList
@@ -32,6 +32,7 @@ Item = Schedule | Scheduler | SchedulerList
 _POLICIES: dict[str, Any] = {"Multiply": policy.Multiply, "Switch": policy.Switch}
 _SCHEDULERS: dict[str, Any] = {
     **{name: getattr(lr_scheduler, name) for name in lr_scheduler.__all__},
+    **{name: getattr(weight_decay_scheduler, name) for name in weight_decay_scheduler.__all__},
     **_POLICIES,
     "Scheduler": Scheduler,
 }
