@@ -13,6 +13,7 @@ from torch.optim import Optimizer
 
 from accelsched import measuring, optimizers, rules, runtimes
 from accelsched.errors import ArgumentError, require
+from accelsched.groups import Slots
 from accelsched.runtimes import Counters
 
 
@@ -68,7 +69,7 @@ def check(
 
     Args:
         optimizer: as the training builds it; it is left as it is.
-        key: the value that is to be scheduled.
+        key: the value that is to be scheduled; ``"betas[0]"`` is one of a tuple.
         runtime: ``"xla"``, ``"lazy"``, ``"compile"``, ``"cuda"`` or ``"eager"``; by default what
             the parameters are on, and ``"compile"`` on the CPU for a tensor learning rate.
         measure: run steps of a copy as well, which takes the memory of one, and count. Only where
@@ -77,12 +78,11 @@ def check(
     Raises:
         ArgumentError: an unknown key or runtime, or one that cannot be measured here.
     """
-    group = optimizer.param_groups[0]
-    require(key in group, "key", key, f"the param groups have {sorted(group)}")
+    held = Slots(optimizer, key, None).values()[0]
     tensors = [p for group in optimizer.param_groups for p in group["params"]]
     here = runtimes.of(tensors[0].device)
     by_default = here.name
-    if by_default == "eager" and isinstance(group[key], Tensor):
+    if by_default == "eager" and isinstance(held, Tensor):
         by_default = "compile"
     name = runtime or by_default
     known = sorted({*runtimes.NAMED, "cuda", here.name})
@@ -115,7 +115,7 @@ def _expected(optimizer: Optimizer, key: str, runtime: str, parameters: int) -> 
 def _remedy(optimizer: Optimizer, key: str, name: str) -> str | None:
     group = optimizer.param_groups[0]
     if name == "compile":
-        tensor = isinstance(group[key], Tensor)
+        tensor = isinstance(Slots(optimizer, key, None).values()[0], Tensor)
         return None if tensor else f"build it with {key}=torch.tensor(...)"
     if name == "eager" or group.get("fused"):
         return None

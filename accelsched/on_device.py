@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode, _get_current_function_mode_stack
 
@@ -18,7 +19,8 @@ class on_device(TorchFunctionMode):
 
     For optimizers that have no option for that; :func:`accelsched.check` says which. The results
     are the same, but for the order of two roundings, and so is all else that is called within.
-    Whether a scheduled weight decay or momentum is 0 is not asked: it is applied, at 0 as well.
+    Whether a scheduled weight decay or momentum is 0 is not asked: it is applied, at 0 as well
+    (so a momentum that begins at 0 knows the gradients from there on, which PyTorch forgets).
 
     >>> with accelsched.on_device():
     ...     optimizer.step()
@@ -61,8 +63,8 @@ def _add_(target: Tensor, other: Any, *, alpha: Any = 1) -> Tensor:
 
 def _add(target: Tensor, other: Any, *, alpha: Any = 1) -> Tensor:
     if isinstance(alpha, Tensor):
-        return target + other * alpha
-    return target.add(other, alpha=alpha)
+        alpha, other = 1, other * alpha
+    return torch.add(target, other, alpha=alpha)
 
 
 def _addcdiv_(target: Tensor, one: Tensor, other: Tensor, *, value: Any = 1) -> Tensor:
@@ -79,7 +81,7 @@ def _addcmul_(target: Tensor, one: Tensor, other: Tensor, *, value: Any = 1) -> 
 
 def _lerp_(target: Tensor, end: Tensor, weight: Any) -> Tensor:
     # PyTorch's lazy back end has the host do it; PyTorch's own form for a weight below 1/2.
-    if isinstance(weight, float) and weight < 0.5:
+    if isinstance(weight, Tensor) or (isinstance(weight, float) and weight < 0.5):
         return target.add_((end - target) * weight)
     return target.lerp_(end, weight)
 

@@ -104,17 +104,25 @@ def best(runtime: str, name: str) -> str | None:
     return min(stay, key=lambda way: rules[way].cost(1).to_device > 0, default=None)
 
 
+#: The keys besides ``lr`` that were measured, with every optimizer that has them.
+KEYS = ("weight_decay", "momentum", "betas[0]", "betas[1]")
+#: What is read within ``on_device`` too, unless the optimizer is ``capturable``.
+_READ = {("NAdam", "betas[0]"), ("RAdam", "betas[1]")}
+
+
 def best_of_key(runtime: str, name: str, key: str) -> str | None:
     """The way in which a step with a scheduled value other than ``lr`` stays on the device.
 
-    None has an option for a weight decay or a momentum: all ask whether it is 0. The ``foreach``
-    forms take numbers only. A changing beta is a new constant at each step, if the bias corrections
-    are not ``capturable``; so made, beta1 is never read.
+    PyTorch has no option for a weight decay or a momentum: it asks whether they are 0. The
+    ``foreach`` forms take numbers. With tensor betas the bias corrections must be ``capturable``,
+    or the number of the step is a new constant at each; beta1 is then not read at all.
     """
-    if best(runtime, name) is None:
+    if key not in KEYS or best(runtime, name) is None:
         return None
     ways = table(runtime)[name]
     capturable = "capturable" in ways and ways["capturable"].stays_on_device
+    if not capturable and (name, key) in _READ:
+        return None
     if capturable and key == "betas[0]":
         return "capturable"
     return "capturable on_device" if capturable else "on_device"

@@ -1,5 +1,6 @@
 """Small optimizers to bind schedulers to, and schedulers of every public class."""
 
+import types
 from collections.abc import Callable
 from typing import Any
 
@@ -70,3 +71,11 @@ EVERY: dict[str, Callable[[torch.optim.Optimizer], LRScheduler]] = {
 
 def classes_in(cases: dict[str, Any]) -> set[str]:
     return {name.split()[0] for name in cases}
+
+
+def of_weight_decay(module: types.ModuleType) -> types.SimpleNamespace:
+    """The classes of a module by the names that they have for the learning rate."""
+    known = vars(module)
+    names = {name: f"{name.removesuffix('LR')}WD" for name in ours.__all__}
+    names |= {"ChainedScheduler": "ChainedWD", "LRScheduler": "WeightDecayScheduler"}
+    return types.SimpleNamespace(**{mine: known[name] for mine, name in names.items()})

@@ -206,7 +206,7 @@ def test_an_optimizer_of_ones_own_has_no_rule():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"key": "rate"}, "key='rate': the param groups have"),
+        ({"key": "rate"}, "key='rate': the param group has only"),
         ({"runtime": "tpu"}, "runtime='tpu': give one of"),
         ({"runtime": "cuda", "measure": True}, "measure=True: cuda is not counted"),
         ({"measure": True}, "measure=True: eager is not counted"),

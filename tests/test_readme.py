@@ -12,7 +12,7 @@ BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 def test_every_block_runs_after_the_ones_before(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     names = {}
-    assert len(BLOCKS) == 7
+    assert len(BLOCKS) == 8
     for block in BLOCKS:
         exec(compile(block, "README.md", "exec"), names)
     assert names["schedule"](50) == pytest.approx(0.1)

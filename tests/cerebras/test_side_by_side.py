@@ -6,18 +6,22 @@ import warnings
 
 import pytest
 import torch
+from binding import of_weight_decay
 from float32 import UNIT, tolerance
 
 from accelsched import ArgumentError, reference
 from accelsched import lr_scheduler as ours
+from accelsched import weight_decay_scheduler as our_decay
 
 cstorch = pytest.importorskip(
     "cerebras.pytorch", reason="cerebras-pytorch is installed by `make test-cerebras` only"
 )
 from cerebras.pytorch.optim import lr_scheduler as theirs  # noqa: E402
+from cerebras.pytorch.optim import weight_decay_scheduler as their_decay  # noqa: E402
 
 STEPS = 150
 CLASSES = [name for name in ours.__all__ if name != "LRScheduler"]
+KEYS = ("lr", "weight_decay")
 GROUPS = ({"tags": ["a"]}, {"tags": ["b"], "adjust_learning_rate": 0.25}, {})
 
 
@@ -31,14 +35,18 @@ def backend():
 def optimizer(groups=GROUPS, kind=None):
     """A cstorch optimizer, or one of torch; each group has its own learning rate."""
     named = [
-        {"params": [torch.nn.Parameter(torch.ones(2))], "lr": 0.001 * (i + 1), **group}
+        {
+            "params": [torch.nn.Parameter(torch.ones(2))],
+            **dict.fromkeys(KEYS, 0.001 * (i + 1)),
+            **group,
+        }
         for i, group in enumerate(groups)
     ]
     return (kind or cstorch.optim.SGD)(named, lr=0.001)
 
 
-def rates(opt):
-    return [float(group["lr"]) for group in opt.param_groups]
+def rates(opt, key="lr"):
+    return [float(group[key]) for group in opt.param_groups]
 
 
 def sequence(module, opt, **more):
@@ -140,7 +148,8 @@ def compare(mine, other, power, steps=STEPS):
     curves = dict(zip(mine.slots.indices, mine.schedules, strict=True))
     peak = max(reference.value(s, t) for s in curves.values() for t in range(steps + 1))
     for step in range(steps + 1):
-        pairs = zip(rates(other.optimizer), rates(mine.optimizer), strict=True)
+        key = mine.key
+        pairs = zip(rates(other.optimizer, key), rates(mine.optimizer, key), strict=True)
         for index, (their_rate, my_rate) in enumerate(pairs):
             if index not in curves:
                 assert their_rate == my_rate == 0.001 * (index + 1)
@@ -161,6 +170,14 @@ def test_values_step_by_step(make, power, kind):
     other = make(theirs, optimizer())
     for step, index, their_rate, my_rate, allowed in compare(mine, other, power):
         assert abs(their_rate - my_rate) <= allowed, (step, index)
+
+
+@pytest.mark.parametrize(("make", "power"), ALIKE.values(), ids=ALIKE)
+def test_weight_decay_step_by_step(make, power):
+    mine = make(of_weight_decay(our_decay), optimizer())
+    other = make(of_weight_decay(their_decay), optimizer())
+    for step, index, their_value, my_value, allowed in compare(mine, other, power):
+        assert abs(their_value - my_value) <= allowed, (step, index)
 
 
 @pytest.mark.parametrize(("make", "power"), ALIKE.values(), ids=ALIKE)
@@ -214,12 +231,19 @@ def test_the_comparison_can_fail():
     assert any(abs(theirs_ - mine_) > allowed for _, _, theirs_, mine_, allowed in rows)
 
 
+MODULES = {
+    "lr": (ours, theirs),
+    "weight_decay": (of_weight_decay(our_decay), of_weight_decay(their_decay)),
+}
 # Arguments that theirs has not, behind those that both have.
 ONLY_OURS = {"LambdaLR": ["total_iters"]}
 
 
 @pytest.mark.parametrize("name", CLASSES)
-def test_signatures(name):
+@pytest.mark.parametrize("key", KEYS)
+def test_signatures(name, key):
+    ours, theirs = MODULES[key]
+
     def arguments(module):
         parameters = inspect.signature(getattr(module, name).__init__).parameters.values()
         return [(parameter.name, parameter.default) for parameter in parameters]
