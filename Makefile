@@ -13,7 +13,8 @@ demo: .venv/installed
 	.venv/bin/accelsched demo
 
 test: .venv/installed check
-	$(call PYTEST,.venv) tests/test_runtimes.py tests/test_parity.py tests/test_policy.py tests/test_demo.py --back-ends lazy
+	$(call PYTEST,.venv) tests/test_runtimes.py tests/test_parity.py tests/test_policy.py tests/test_demo.py \
+		tests/test_weight_decay_scheduler.py --back-ends lazy
 	$(call PYTEST,.venv) tests --ignore=tests/cerebras --back-ends eager,compile,$(BACK_END)
 
 check: .venv/installed
