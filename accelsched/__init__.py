@@ -24,6 +24,7 @@ __all__ = [
     "SchedulerList",
     "SynchronizationWarning",
     "check",
+    "export",
     "from_spec",
     "from_torch",
     "lr_scheduler",

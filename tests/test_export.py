@@ -1,0 +1,51 @@
+"""Exported programs, run and read."""
+
+import importlib.util
+import re
+
+import pytest
+import torch
+
+from accelsched import Scheduler, export, reference
+from accelsched.errors import ArgumentError
+from accelsched.schedules import CosineDecay, Linear
+
+SCHEDULE = Linear(0.0, 0.1, 20).then(CosineDecay(0.1, 0.001, 80), at=20)
+
+
+def test_an_exported_program_counts_and_has_the_values_of_the_reference():
+    optimizer = torch.optim.SGD([{"params": [torch.zeros(1)]}, {"params": [torch.zeros(1)]}], 0.1)
+    schedules = [SCHEDULE, Linear(0.3, 0.0, 50)]
+    step = export.program(Scheduler(optimizer, schedules)).module()
+    counter = torch.tensor(0)
+    for count in range(120):
+        after, *values = step(counter)
+        assert (after.dtype, after.item(), counter.item()) == (torch.int64, count + 1, count)
+        want = [reference.value(schedule, count) for schedule in schedules]
+        # The tolerance of the runs in test_runtimes.py; 1e-17 is a rounding of the largest value.
+        assert [v.item() for v in values] == pytest.approx(want, rel=1e-12, abs=1e-17)
+        counter = after
+
+
+def test_what_cannot_be_exported_is_refused():
+    with pytest.raises(ArgumentError, match="source"):
+        export.program(0.1)
+
+
+@pytest.mark.parametrize("runtime", ["xla"])
+def test_the_value_is_computed_from_the_counter_in_stablehlo(runtime):
+    if importlib.util.find_spec("torch_xla") is None:
+        pytest.skip("torch_xla, which writes StableHLO, is not installed")
+    text = export.stablehlo(SCHEDULE)
+    assert re.search(r"@main\(%arg0: tensor<i64>.*\) -> \(tensor<i64>.*tensor<f64>", text)
+    defined = dict(re.findall(r"(%\w+) = (.*)", text))
+    pending = re.findall(r"%\w+", re.search(r"return (.*) :", text)[1])
+    assert len(pending) == 2
+    for output in pending:
+        seen, todo = set(), [output]
+        while todo:
+            name = todo.pop()
+            if name not in seen:
+                seen.add(name)
+                todo += re.findall(r"%\w+", defined.get(name, ""))
+        assert "%arg0" in seen

@@ -1,0 +1,44 @@
+"""torch_xla's own ways to run a step: torch_xla.step and torch_xla.compile, by its counters."""
+
+import importlib.util
+
+import pytest
+from training import Run, eager_result
+
+from accelsched import Scheduler, reference
+from accelsched.runtimes import Counters
+from accelsched.schedules import CosineDecay, Linear
+
+pytestmark = pytest.mark.skipif(
+    importlib.util.find_spec("torch_xla") is None, reason="torch_xla is not installed"
+)
+SCHEDULE = Linear(0.0, 0.1, 20).then(CosineDecay(0.1, 0.001, 80), at=20)
+
+
+@pytest.mark.parametrize("runtime", ["xla"], indirect=True)
+@pytest.mark.parametrize("way", ["step", "compile"])
+@pytest.mark.parametrize("lowering", ["graph", "table"])
+def test_a_step_is_one_execution_and_nothing_else(runtime, way, lowering):
+    import torch_xla
+
+    run = Run(runtime, "SGD", lambda o: Scheduler(o, SCHEDULE, lowering=lowering))
+    plain = run.step
+
+    def in_a_context():
+        with torch_xla.step():
+            plain()
+
+    step = in_a_context if way == "step" else torch_xla.compile(plain)
+    for _ in range(5):
+        step()
+    runtime.wait()
+    before = runtime.counters()
+    for _ in range(45):
+        step()
+    runtime.wait()
+    assert runtime.counters() - before == Counters(executions=45)
+    assert run.schedulers[0].last_epoch == 50
+    assert run.rates() == pytest.approx([reference.value(SCHEDULE, 50)], rel=1e-12)
+    want = eager_result("SGD", [lambda count: reference.value(SCHEDULE, count)], 50, [{}])
+    # Derived in test_runtimes.rounding.
+    assert (run.result() - want).abs().max() <= 2 * 50 * 64 * 2.0**-53 * max(1, want.abs().max())
