@@ -40,6 +40,7 @@ __all__ = [
 _LATER = {
     "SchedulerList": "scheduler_list",
     "check": "checking",
+    "export": "export",
     "from_spec": "spec",
     "from_torch": "convert",
     "policy": "policy",

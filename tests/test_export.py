@@ -5,25 +5,27 @@ import re
 
 import pytest
 import torch
+from binding import EVERY, optimizer
+from parity import agrees, leaves_of
 
-from accelsched import Scheduler, export, reference
+from accelsched import export, reference
 from accelsched.errors import ArgumentError
 from accelsched.schedules import CosineDecay, Linear
 
 SCHEDULE = Linear(0.0, 0.1, 20).then(CosineDecay(0.1, 0.001, 80), at=20)
 
 
-def test_an_exported_program_counts_and_has_the_values_of_the_reference():
-    optimizer = torch.optim.SGD([{"params": [torch.zeros(1)]}, {"params": [torch.zeros(1)]}], 0.1)
-    schedules = [SCHEDULE, Linear(0.3, 0.0, 50)]
-    step = export.program(Scheduler(optimizer, schedules)).module()
+@pytest.mark.parametrize("make", EVERY.values(), ids=EVERY)
+def test_an_exported_program_counts_and_has_the_values_of_the_reference(make):
+    scheduler = make(optimizer({"adjust_learning_rate": 0.5}, {}))
+    step = export.program(scheduler).module()
     counter = torch.tensor(0)
     for count in range(120):
         after, *values = step(counter)
         assert (after.dtype, after.item(), counter.item()) == (torch.int64, count + 1, count)
-        want = [reference.value(schedule, count) for schedule in schedules]
-        # The tolerance of the runs in test_runtimes.py; 1e-17 is a rounding of the largest value.
-        assert [v.item() for v in values] == pytest.approx(want, rel=1e-12, abs=1e-17)
+        for value, schedule in zip(values, scheduler.schedules, strict=True):
+            want = reference.value(schedule, count)
+            assert agrees(value.item(), want, leaves_of(schedule)), count
         counter = after
 
 

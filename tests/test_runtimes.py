@@ -9,7 +9,7 @@ import warnings
 import pytest
 import torch
 from binding import EVERY
-from training import Run, eager_result
+from training import Run, eager_result, rounding
 
 import accelsched
 from accelsched import Scheduler, SynchronizationWarning, reference, runtimes
@@ -39,17 +39,6 @@ EVERYWHERE = on("eager", "compile", "xla", "lazy")
 
 def curve(schedule):
     return functools.cache(lambda step: reference.value(schedule, step))
-
-
-def rounding(weights, steps):
-    """How far two float64 runs of SGD may drift apart.
-
-    A step of it on this least-squares problem does not lengthen a difference (the learning rates
-    are below 2 over the largest curvature, which is below 2), so the roundings of the steps add
-    up: some 64 each (two dot products of 16 and 8 terms, the momentum, the update), each 2**-53
-    of numbers below max(1, |weight|); momentum 0.5 lets a rounding act twice.
-    """
-    return 2 * steps * 64 * 2.0**-53 * max(1.0, weights.abs().max().item())
 
 
 def expected(runtime, steps):

@@ -3,7 +3,7 @@
 import importlib.util
 
 import pytest
-from training import Run, eager_result
+from training import Run, eager_result, rounding
 
 from accelsched import Scheduler, reference
 from accelsched.runtimes import Counters
@@ -40,5 +40,4 @@ def test_a_step_is_one_execution_and_nothing_else(runtime, way, lowering):
     assert run.schedulers[0].last_epoch == 50
     assert run.rates() == pytest.approx([reference.value(SCHEDULE, 50)], rel=1e-12)
     want = eager_result("SGD", [lambda count: reference.value(SCHEDULE, count)], 50, [{}])
-    # Derived in test_runtimes.rounding.
-    assert (run.result() - want).abs().max() <= 2 * 50 * 64 * 2.0**-53 * max(1, want.abs().max())
+    assert (run.result() - want).abs().max() <= rounding(want, 50)

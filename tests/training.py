@@ -132,3 +132,14 @@ def eager_result(
             group["lr"] = curve(step)
         run.step()
     return run.result()
+
+
+def rounding(weights: Tensor, steps: int) -> float:
+    """How far two float64 runs of SGD may drift apart.
+
+    A step of it on this least-squares problem does not lengthen a difference (the learning rates
+    are below 2 over the largest curvature, which is below 2), so the roundings of the steps add
+    up: some 64 each (two dot products of 16 and 8 terms, the momentum, the update), each 2**-53
+    of numbers below max(1, |weight|); momentum 0.5 lets a rounding act twice.
+    """
+    return 2 * steps * 64 * 2.0**-53 * max(1.0, weights.abs().max().item())
