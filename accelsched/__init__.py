@@ -10,7 +10,7 @@ from accelsched.scheduler import Scheduler
 from accelsched.schedules import Schedule
 
 if TYPE_CHECKING:
-    from accelsched import policy, weight_decay_scheduler
+    from accelsched import export, policy, weight_decay_scheduler
     from accelsched.checking import check
     from accelsched.compiling import update
     from accelsched.convert import from_torch
