@@ -60,7 +60,8 @@ class Eager:
 
     def rows(self, steps: range) -> NDArray[np.float64]:
         """The values at steps: float64, shape [steps, width]."""
-        return np.array([self.at(step) for step in steps])
+        width = sum(map(len, self._positions))
+        return np.array([self.at(step) for step in steps], np.float64).reshape(len(steps), width)
 
 
 def evaluator(function: Function, positions: Sequence[Sequence[int]] = ((0,),)) -> Kernel | Eager:

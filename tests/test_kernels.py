@@ -78,6 +78,7 @@ def test_what_is_refused_still_runs_step_by_step():
     want = [0.1 * min(t / 10, 1.0) * math.cos(t / 100) for t in range(30)]
     assert [schedule(t) for t in range(30)] == pytest.approx(want, rel=1e-15)
     assert schedule.curve(0, 30).tolist() == pytest.approx(want, rel=1e-15)
+    assert schedule.curve(5, 5).tolist() == []
 
 
 @pytest.mark.parametrize(
