@@ -6,6 +6,7 @@ What only they need is imported when they run, so that --help works without it.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
@@ -26,7 +27,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit status: 0, or 1 if what was asked for cannot run here.
     """
     options = _parser().parse_args(argv)
-    status: int = options.run(options)
+    try:
+        status: int = options.run(options)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever reads has seen enough, as `head` has; what is left must go somewhere at the exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     return status
 
 

@@ -2,6 +2,9 @@
 
 import csv
 import json
+import os
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -268,6 +271,16 @@ def test_curve_says_what_is_wrong(arguments, message, tmp_path, monkeypatch, cap
     assert message in capsys.readouterr().err
     with pytest.raises(SystemExit):
         main(["curve", "Constant(1)", "--steps", "0"])
+
+
+def test_a_reader_that_has_seen_enough_is_no_error():
+    code = "import sys; from accelsched.cli import main; sys.exit(main(sys.argv[1:]))"
+    command = [sys.executable, "-c", code, "curve", "Linear(0, 1, 10)"]
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_a_spec_is_followed_on_a_device():
