@@ -87,6 +87,10 @@ def check(runtime, lowering, schedule, dtype):
             # There a sine is a cosine of x - pi/2, 2**-52 off, and it is squared.
             assert abs(got - want) <= 2**-23 * abs(want) + 2**-48 * abs(want) ** 0.5 + 2**-100, step
             continue
+        if runtime.name == "xla" and dtype == torch.float32 and abs(want) < 2**-126:
+            # XLA takes numbers below the least normal one for 0.
+            assert abs(got) <= 2**-126, (step, got, want)
+            continue
         assert float32_ulps(got, want) <= 1, (step, got, want)
         if dtype == torch.float64:
             assert agrees(got, want, leaves_of(schedule)), (step, got, want)
