@@ -15,6 +15,9 @@ from accelsched.schedules import CosineDecay, Linear
 SCHEDULE = Linear(0.0, 0.1, 20).then(CosineDecay(0.1, 0.001, 80), at=20)
 
 
+# torch 2.4 warns of what its own export does with a constant.
+@pytest.mark.filterwarnings("ignore:Attempted to insert a get_attr Node")
+@pytest.mark.filterwarnings("ignore:Node lifted_tensor")
 @pytest.mark.parametrize("make", EVERY.values(), ids=EVERY)
 def test_an_exported_program_counts_and_has_the_values_of_the_reference(make):
     scheduler = make(optimizer({"adjust_learning_rate": 0.5}, {}))
