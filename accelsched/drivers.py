@@ -139,24 +139,20 @@ class GraphDriver:
             if self.lowering == "table":
                 tables.require_tables(alike)
                 return alike, tables.TableEvaluation(alike, self._device)
-            if self._runtime.real_dtype == torch.float32:
-                # Numbers of several groups in one tensor would be rounded, some to be raised to
-                # the step; a Python number is rounded after its logarithm was taken.
-                alike = buckets(schedules, dtypes, stacked=False)
             return alike, self._runtime.lowered(partial(Evaluation, alike), self._device)
 
     def _default_lowering(self, alike: Sequence[Bucket]) -> str:
-        """A table, if one holds it, where every operation is traced anew, or none is in float64.
+        """A table, if one holds it, where every operation is traced anew, or is done in pairs.
 
         On torch_xla's CPU client, where a small model's step takes some 230 us, a table adds 14
         nodes and 70 us of the host's time for any schedule and any number of steps that it may
         hold; a formula adds 38 nodes and 180 us for a cosine, 65 and 250 us with a warm-up, and on
         from there. On PyTorch's lazy back end a formula takes twice as long (benchmarks/step.py).
-        Without float64 a table still holds the float64 curve, rounded once. Elsewhere the formula
-        is compiled once and needs no memory.
+        Without float64 a formula takes hundreds of operations. Elsewhere it is compiled once and
+        needs no memory.
         """
         runtime = self._runtime
-        tabulates = runtime.traces_every_step or runtime.real_dtype == torch.float32
+        tabulates = runtime.traces_every_step or not runtime.has_float64
         size = tables.numbers(alike) if tabulates else None
         return "table" if size is not None and size <= tables.MAX_NUMBERS else "graph"
 

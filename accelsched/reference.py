@@ -15,7 +15,7 @@ import keyword
 import re
 from collections.abc import Callable, Sequence
 from fractions import Fraction
-from math import ceil, expm1, floor, inf, log1p, pi, prod, sin, sqrt
+from math import ceil, expm1, floor, inf, log, log1p, pi, prod, sin, sqrt
 from typing import Any
 
 
@@ -87,9 +87,11 @@ def polynomial(
     span = _span(step, total_iters, cycle)
     if step >= span:
         return end
-    # 1 - (1 - x)**p is taken as -expm1(p log1p(-x)): the plain form has no digits left early on.
-    rest: float = ((span - step) / span) ** power
-    return initial * rest - end * expm1(power * log1p(-step / span))
+    left = (span - step) / span
+    rest: float = left**power
+    # 1 - rest is taken as -expm1(power log(left)): the plain form has no digits left early on.
+    logarithm = log1p(-step / span) if 2 * step < span else log(left)
+    return initial * rest - end * expm1(power * logarithm)
 
 
 def _span(step: int, total_iters: int, cycle: bool) -> int:

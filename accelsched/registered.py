@@ -13,6 +13,7 @@ from accelsched.drivers import GraphDriver, by_position
 from accelsched.errors import require
 from accelsched.groups import ledger
 from accelsched.runtimes import cerebras
+from accelsched.runtimes.tracing import Traced
 from accelsched.schedules import Schedule
 from accelsched.schedules.stacking import Bucket, Evaluation
 from accelsched.schedules.tables import TableEvaluation
@@ -34,7 +35,7 @@ class RegisteredDriver(GraphDriver):
         self._set(values)
 
     def _follow(self, alike: list[Bucket], evaluate: runtimes.Evaluate) -> None:
-        assert isinstance(evaluate, (Evaluation, TableEvaluation))
+        assert isinstance(evaluate, (Traced, TableEvaluation))
         self._buckets, self._evaluate = alike, evaluate
         self._tensors = evaluate.tensors()
 

@@ -47,8 +47,9 @@ class _Said(str):
 def record(
     function: Callable[[Tensor], Sequence[Tensor]],
     replacements: Mapping[Any, Callable[..., Any]] | None = None,
+    shape: Sequence[int] = (),
 ) -> GraphModule:
-    """The operations that a function does on a 0-dim int64 step, on the CPU.
+    """The operations that a function does on an int64 step, on the CPU.
 
     What does not depend on the step is computed now, and is a constant of the graph. The ``meta``
     of a node has the ``"value"`` that it had, and the ``"origin"`` that it comes from, a line.
@@ -56,6 +57,7 @@ def record(
     Args:
         function: from the step to a list of tensors.
         replacements: for an ATen operation, a function that does the same by others.
+        shape: that of the step.
 
     Raises:
         Untraceable: the function reads the step on the host, changes a tensor in place, draws
@@ -65,10 +67,8 @@ def record(
     try:
         with torch.no_grad():
             # Not step 0, where a formula may divide by the step.
-            step = recorder.recorded(
-                torch.tensor(1, device="cpu"), recorder.graph.placeholder("step")
-            )
-            outputs = function(step)
+            step = torch.ones(shape, dtype=torch.int64, device="cpu")
+            outputs = function(recorder.recorded(step, recorder.graph.placeholder("step")))
     except Untraceable:
         raise
     except Exception as error:

@@ -11,12 +11,12 @@ from accelsched.runtimes.dynamo import Dynamo
 from accelsched.runtimes.lazy import Lazy
 from accelsched.runtimes.xla import Xla
 
-__all__ = ["NAMED", "Counters", "Evaluate", "Runtime", "of", "real_dtype"]
+__all__ = ["NAMED", "Counters", "Evaluate", "Runtime", "of"]
 
 
 class _Mps(Runtime):
     name = "mps"
-    real_dtype = torch.float32
+    has_float64 = False
 
 
 class _Cuda(Runtime):
@@ -45,8 +45,3 @@ def of(device: torch.device) -> Runtime:
     if device.type == "lazy" and cerebras.in_use():
         return _CEREBRAS
     return _BY_DEVICE.get(device.type, _ANY)
-
-
-def real_dtype(device: torch.device) -> torch.dtype:
-    """The dtype that steps are converted to on a device: float64, or float32 where it has none."""
-    return of(device).real_dtype

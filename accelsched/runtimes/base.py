@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from accelsched.runtimes.tracing import Traced
+
 Evaluate = Callable[[Tensor], Sequence[Tensor]]
 
 
@@ -55,18 +57,36 @@ class Runtime:
     accepts_capturable = True
     #: Which of its :class:`Counters` it keeps; the others stay 0.
     counts: tuple[str, ...] = ()
-    #: The dtype that steps are converted to.
-    real_dtype = torch.float64
+    #: Whether it computes in float64; where not, pairs of float32 stand for it.
+    has_float64 = True
 
     def settled(self, state: Tensor, device: torch.device) -> Tensor:
         """A tensor of the CPU on the device, as state that graphs carry from step to step."""
         return state.to(device)
 
     def lowered(
-        self, evaluation: Callable[[torch.device], Evaluate], device: torch.device
+        self,
+        evaluation: Callable[[torch.device], Evaluate],
+        device: torch.device,
+        shape: Sequence[int] = (),
     ) -> Evaluate:
-        """What is called at each step with the counter, from the evaluation for any device."""
+        """What is called at each step with the counter.
+
+        Args:
+            evaluation: makes the evaluation for a device.
+            device: where it is to run.
+            shape: that of the counter.
+
+        Raises:
+            Untraceable: a user's function reads a number, on a back end that has to trace it.
+        """
+        if self.traces_every_step or not self.has_float64:
+            return Traced(evaluation, self, device, shape)
         return evaluation(device)
+
+    def replacements(self) -> dict[Any, Callable[..., Tensor]]:
+        """For each ATen operation that would leave the graph, an equal one that does not."""
+        return {}
 
     # For those that drive a whole training loop: the demo, the tests, the benchmarks.
 

@@ -17,32 +17,24 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from accelsched.errors import ArgumentError
-from accelsched.runtimes.base import Evaluate, Runtime
-from accelsched.runtimes.tracing import traced
+from accelsched.runtimes.base import Runtime
 
 
 class Cerebras(Runtime):
     """The CSX backend of cerebras_pytorch, with the optimizers of ``cerebras.pytorch.optim``.
 
     Arithmetic is in float32 there: float64 is refused. So the default is a table, which is
-    exact, and for a schedule that never settles the formula in float32.
+    small, and for a schedule that never settles the formula in pairs of float32.
     """
 
     name = "cerebras"
     traces_once = True
-    real_dtype = torch.float32
+    has_float64 = False
 
     def settled(self, state: Tensor, device: torch.device) -> Tensor:
         # Outside of this context the backend drops what a tensor holds.
         with _backend().device:
             return state.to(device)
-
-    def lowered(
-        self, evaluation: Callable[[torch.device], Evaluate], device: torch.device
-    ) -> Evaluate:
-        # A function of the user's that reads the step is refused here, not in the first step.
-        traced(evaluation, device=torch.device("cpu"), replacements={})
-        return evaluation(device)
 
 
 def in_use() -> bool:

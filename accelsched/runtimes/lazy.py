@@ -16,8 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from accelsched.runtimes.base import ALL_COUNTS, Counters, Evaluate, Runtime
-from accelsched.runtimes.tracing import traced
+from accelsched.runtimes.base import ALL_COUNTS, Counters, Runtime
 
 
 class Lazy(Runtime):
@@ -32,10 +31,8 @@ class Lazy(Runtime):
     def settled(self, state: Tensor, device: torch.device) -> Tensor:
         return state.to(device).clone()
 
-    def lowered(
-        self, evaluation: Callable[[torch.device], Evaluate], device: torch.device
-    ) -> Evaluate:
-        return traced(evaluation, device, _in_graph())
+    def replacements(self) -> dict[Any, Callable[..., Tensor]]:
+        return _in_graph()
 
     def available(self) -> str | None:
         # Both register themselves as the one lazy back end of the process.
@@ -109,8 +106,10 @@ def _zeros_like(like: Tensor, dtype: torch.dtype | None = None, **_: Any) -> Ten
 
 
 def _sin(x: Tensor) -> Tensor:
-    # pi / 2 is not a float64 number; what is missing of it, cos(math.pi / 2), would be left at 0.
-    return torch.cos(x - math.pi / 2) - math.cos(math.pi / 2) * torch.cos(x)
+    # What is missing, of pi / 2 in float64 and of a small x, would be left of a small sine.
+    shifted = x - math.pi / 2
+    missing = (x - (shifted + math.pi / 2)) - math.cos(math.pi / 2)
+    return torch.cos(shifted) + missing * torch.cos(x)
 
 
 def _log1p(x: Tensor) -> Tensor:

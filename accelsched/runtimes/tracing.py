@@ -1,53 +1,69 @@
 """The formula as a flat list of ATen operations, for back ends that trace it at every step.
 
 What is the same at every step happens once, here: the Python of the formula, the copies of
-constants to the device, the choice of operations that the back end keeps in its graph.
+constants to the device, the choice of operations that the back end keeps in its graph, and, where
+it has no float64, the pairs of float32 that stand for it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 from torch.fx import GraphModule
 
-from accelsched.runtimes.base import Evaluate
+from accelsched.pairs import in_float32
 from accelsched.tracing import record
+
+if TYPE_CHECKING:
+    from accelsched.runtimes.base import Evaluate, Runtime
 
 _CPU = torch.device("cpu")
 
 
-def traced(
-    evaluation: Callable[[torch.device], Evaluate],
-    device: torch.device,
-    replacements: Mapping[Any, Callable[..., Any]],
-) -> Evaluate:
-    """The evaluation on a device, as the operations that it does on the counter.
+class Traced:
+    """An evaluation on a device, as the operations that it does on the counter.
 
     Args:
         evaluation: makes the evaluation for a device.
+        runtime: that of the device.
         device: where it is to run.
-        replacements: for an ATen operation, a function that does the same.
+        shape: that of the steps it will get.
 
     Raises:
         Untraceable: a user's function cannot be traced, as it reads a number on the host.
     """
-    graph = record(evaluation(_CPU), replacements)
-    _move(graph, device)
-    graph.recompile()
-    # Not the module itself: its call looks for hooks, at every step.
-    forward: Evaluate = graph.forward
-    return forward
+
+    def __init__(
+        self,
+        evaluation: Callable[[torch.device], Evaluate],
+        runtime: Runtime,
+        device: torch.device,
+        shape: Sequence[int] = (),
+    ) -> None:
+        function = evaluation(_CPU)
+        if not runtime.has_float64:
+            function = in_float32(record(function, shape=shape))
+        self._graph = record(function, runtime.replacements(), shape)
+        _move(self._graph, runtime, device)
+        # Not the module itself: its call looks for hooks, at every step.
+        self._forward: Evaluate = self._graph.forward
+
+    def __call__(self, counter: Tensor) -> Sequence[Tensor]:
+        return self._forward(counter)
+
+    def tensors(self) -> list[Tensor]:
+        """All that it holds on the device."""
+        return list(self._graph.buffers())
 
 
-def _move(graph: GraphModule, device: torch.device) -> None:
+def _move(graph: GraphModule, runtime: Runtime, device: torch.device) -> None:
     """Let a graph that was recorded on the CPU run on another device."""
+    for name, constant in graph.named_buffers():
+        setattr(graph, name, runtime.settled(constant, device))
     for node in graph.graph.nodes:
-        if node.op == "get_attr":
-            constant = getattr(graph, node.target)
-            if isinstance(constant, Tensor):
-                setattr(graph, node.target, constant.to(device).clone())
-        elif node.kwargs.get("device") == _CPU:
+        if node.kwargs.get("device") == _CPU:
             node.update_kwarg("device", device)
+    graph.recompile()

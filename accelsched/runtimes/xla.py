@@ -9,8 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from accelsched.runtimes.base import ALL_COUNTS, Counters, Evaluate, Runtime
-from accelsched.runtimes.tracing import traced
+from accelsched.runtimes.base import ALL_COUNTS, Counters, Runtime
 
 
 class Xla(Runtime):
@@ -26,11 +25,8 @@ class Xla(Runtime):
         # backend="openxla" then takes the state itself for that constant.
         return state.to(device).clone()
 
-    def lowered(
-        self, evaluation: Callable[[torch.device], Evaluate], device: torch.device
-    ) -> Evaluate:
-        # Tensors that a user's function creates become constants of the device, sent once.
-        return traced(evaluation, device, _exact())
+    def replacements(self) -> dict[Any, Callable[..., Tensor]]:
+        return _exact()
 
     def available(self) -> str | None:
         if importlib.util.find_spec("torch_xla") is None:

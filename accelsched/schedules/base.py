@@ -21,6 +21,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from accelsched import runtimes
 from accelsched.errors import ArgumentError, require
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ class Schedule(ABC):
             step: int64 tensor of any shape, not negative.
 
         Returns:
-            float64 tensor (float32 where the device has no float64), shaped like ``step``.
+            float64 tensor, shaped like ``step``.
         """
 
     @property
@@ -92,7 +93,8 @@ class Schedule(ABC):
         """The value at ``step``: a float for an int, a tensor for an integer tensor.
 
         An int is looked up by machine code, which is compiled once for all schedules that differ
-        in numbers only, and kept on disk; a tensor by the formula, on its device.
+        in numbers only, and kept on disk; a tensor by the formula, on its device: float64, or
+        float32 where the device has no float64.
 
         Raises:
             ArgumentError: the step is negative, or not an integer.
@@ -100,7 +102,7 @@ class Schedule(ABC):
         if isinstance(step, Tensor):
             if step.is_floating_point() or step.is_complex() or step.dtype == torch.bool:
                 raise ArgumentError("step", step.dtype, "steps are counted: give an int64 tensor")
-            return self.formula(step.to(torch.int64))
+            return self._on_device(step.to(torch.int64))
         return self._on_host.at(_count("step", step))[0]
 
     def curve(self, start: int, stop: int, step: int = 1) -> NDArray[np.float64]:
@@ -121,11 +123,20 @@ class Schedule(ABC):
         require(stride > 0, "step", step, "give 1 or more")
         return self._on_host.rows(range(_count("start", start), _count("stop", stop), stride))[:, 0]
 
+    def _on_device(self, step: Tensor) -> Tensor:
+        runtime = runtimes.of(step.device)
+        if runtime.has_float64:
+            return self.formula(step)
+        return runtime.lowered(lambda _: self._values, step.device, step.shape)(step)[0]
+
+    def _values(self, step: Tensor) -> list[Tensor]:
+        return [self.formula(step)]
+
     @functools.cached_property
     def _on_host(self) -> Kernel | Eager:
         from accelsched.host import evaluator
 
-        return evaluator(lambda step: [self.formula(step)])
+        return evaluator(self._values)
 
     def __getstate__(self) -> dict[str, Any]:
         return {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}

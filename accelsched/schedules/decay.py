@@ -92,9 +92,10 @@ class Polynomial(Schedule):
 
     def formula(self, step: Tensor) -> Tensor:
         step, total = _span(step, self.total_iters, self.cycle)
-        rest = (terms.real(total - step) / total) ** self.power
-        # 1 - rest, without its cancellation in the first steps.
-        elapsed = -torch.expm1(torch.log1p(-terms.real(step) / total) * self.power)
+        elapsed, rest = terms.real(step) / total, terms.real(total - step) / total
+        # 1 - rest**power, without its cancellation: the logarithm is of the smaller fraction.
+        logarithm = torch.where(elapsed < rest, torch.log1p(-elapsed), torch.log(rest))
+        rest, elapsed = rest**self.power, -torch.expm1(logarithm * self.power)
         return terms.blend(self.initial, self.end, elapsed, rest)
 
 

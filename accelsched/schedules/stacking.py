@@ -27,20 +27,11 @@ class Bucket:
     positions: tuple[int, ...]
 
 
-def buckets(
-    schedules: Sequence[Schedule], dtypes: Sequence[torch.dtype], *, stacked: bool = True
-) -> list[Bucket]:
-    """The schedules of all groups, in as few buckets as their structures allow.
-
-    Args:
-        schedules: one for each group.
-        dtypes: those of the values.
-        stacked: whether schedules that differ in numbers only may share a bucket.
-    """
+def buckets(schedules: Sequence[Schedule], dtypes: Sequence[torch.dtype]) -> list[Bucket]:
+    """The schedules of all groups, one each, in as few buckets as their structures allow."""
     alike: dict[Any, list[int]] = {}
     for position, (schedule, dtype) in enumerate(zip(schedules, dtypes, strict=True)):
-        kind = structure(schedule) if stacked else schedule
-        alike.setdefault((kind, dtype), []).append(position)
+        alike.setdefault((structure(schedule), dtype), []).append(position)
     return [
         Bucket(tuple(schedules[i] for i in positions), dtype, tuple(positions))
         for (_, dtype), positions in alike.items()
@@ -101,11 +92,11 @@ def _stack(column: list[Any], kind: Kind, device: torch.device) -> Any:
     settled = runtimes.of(device).settled
     same = all(_equal(value, first) for value in column)
     if kind.is_lookup and first is not None:
-        rows = [terms.row(value, device) for value in (column[:1] if same else column)]
+        rows = [terms.row(value) for value in (column[:1] if same else column)]
         return settled(rows[0] if same else torch.stack(rows), device)
     if isinstance(first, tuple):
         return tuple(_stack(list(items), kind, device) for items in zip(*column, strict=True))
-    return first if same else settled(terms.row(tuple(column), device), device)
+    return first if same else settled(terms.row(tuple(column)), device)
 
 
 def _equal(one: Any, other: Any) -> bool:

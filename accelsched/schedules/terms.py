@@ -12,15 +12,14 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from accelsched import runtimes
 from accelsched.schedules.base import Lookup
 
 T = TypeVar("T", int, float)
 
 
 def real(steps: Tensor) -> Tensor:
-    """Steps as floating point numbers: float64, or float32 where the device has no float64."""
-    return steps.to(runtimes.real_dtype(steps.device))
+    """Steps as floating point numbers."""
+    return steps.to(torch.float64)
 
 
 def quotient(steps: Tensor, divisor: int | Tensor) -> Tensor:
@@ -34,14 +33,11 @@ def quotient(steps: Tensor, divisor: int | Tensor) -> Tensor:
 
 def filled(step: Tensor, value: float | Tensor) -> Tensor:
     """The same value at every step."""
-    return torch.zeros_like(step, dtype=runtimes.real_dtype(step.device)) + value
+    return torch.zeros_like(step, dtype=torch.float64) + value
 
 
 def power(base: float | Tensor, exponent: Tensor) -> Tensor:
     """``base ** exponent`` for a base that is not negative."""
-    if exponent.dtype == torch.float32 and isinstance(base, float) and base > 0:
-        # 0.99999 rounded to float32 is 1.3 % off after a million steps; its logarithm is not.
-        return torch.exp(exponent * math.log(base))
     return torch.pow(base, exponent)
 
 
@@ -98,13 +94,12 @@ def _row(values: Lookup[int] | Lookup[float] | Tensor, like: Tensor) -> Tensor:
     # A schedule bound to an optimizer has its rows on the device already (see stacking.py).
     if isinstance(values, Tensor) and values.device == like.device:
         return values
-    return row(values, like.device).to(like.device)
+    return row(values).to(like.device)
 
 
-def row(values: tuple[int, ...] | tuple[float, ...] | Tensor, device: torch.device) -> Tensor:
-    """A row of numbers on the CPU, for a device: int64 for integers, else its real dtype."""
+def row(values: tuple[int, ...] | tuple[float, ...] | Tensor) -> Tensor:
+    """A row of numbers on the CPU: int64 for integers, else float64."""
     if isinstance(values, Tensor):
-        return values.to("cpu", runtimes.real_dtype(device))
+        return values.to("cpu")
     whole = all(isinstance(v, int) for v in values)
-    dtype = torch.int64 if whole else runtimes.real_dtype(device)
-    return torch.tensor(values, dtype=dtype, device="cpu")
+    return torch.tensor(values, dtype=torch.int64 if whole else torch.float64, device="cpu")

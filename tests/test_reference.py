@@ -1,0 +1,104 @@
+"""The reference in Python floats against itself in 50 digits: how much of it is rounding.
+
+That its formulas are the right ones is held by the peers (test_peers.py) and by recorded curves
+(test_golden.py); here each of their operations is done by mpmath.
+"""
+
+import dataclasses
+import importlib.util
+from fractions import Fraction
+
+import mpmath
+import pytest
+from drawing import CLASSES, compositions, one, steps_of
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+from parity import RELATIVE, agrees, leaves_of
+
+from accelsched import reference
+from accelsched.schedules import OneCycle, Polynomial
+
+QUIET = {"deadline": None, "suppress_health_check": list(HealthCheck)}
+DIGITS = mpmath.mp.clone()
+DIGITS.dps = 50
+
+
+class Whole(int):
+    """An int whose quotients have 50 digits."""
+
+    def __truediv__(self, other):
+        return exact(self) / exact(other)
+
+    def __rtruediv__(self, other):
+        return exact(other) / exact(self)
+
+
+def exact(number):
+    if isinstance(number, Fraction):
+        return DIGITS.mpf(number.numerator) / number.denominator
+    return DIGITS.mpf(number)
+
+
+def in_digits():
+    """The module again, with mpmath in the place of float and math."""
+    spec = importlib.util.spec_from_file_location("reference_in_digits", reference.__file__)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    plain = module._plain
+
+    def given(field):
+        if isinstance(field, float):
+            return exact(field)
+        whole = isinstance(field, int) and not isinstance(field, bool)
+        return Whole(field) if whole else plain(field)
+
+    module._plain, module.float = given, exact
+    for name in ("expm1", "log", "log1p", "pi", "sin", "sqrt"):
+        setattr(module, name, getattr(DIGITS, name))
+    return module
+
+
+IN_DIGITS = in_digits()
+
+
+def check(schedule, steps):
+    for step in steps:
+        want = IN_DIGITS.value(schedule, Whole(step))
+        got = reference.value(schedule, step)
+        assert agrees(got, float(want), leaves_of(schedule)), (step, got, want)
+
+
+@pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
+def test_a_class(cls):
+    @settings(max_examples=60, **QUIET)
+    @given(one(cls))
+    def holds(schedule):
+        if cls is OneCycle:
+            # Its knots are float64 numbers: here such as need no rounding.
+            fraction = max(1, round(32 * schedule.pct_start)) / 64
+            schedule = dataclasses.replace(schedule, pct_start=fraction)
+        check(schedule, steps_of(schedule))
+
+    holds()
+
+
+@settings(max_examples=100, **QUIET)
+@given(compositions(depth=3).filter(lambda schedule: "OneCycle" not in repr(schedule)))
+def test_a_composition(schedule):
+    check(schedule, steps_of(schedule)[::5])
+
+
+@given(st.integers(2, 2**40))
+@example(3**25)
+def test_the_last_steps_of_a_flat_polynomial(total):
+    """One that is flat until its last steps: 1 - rest**power is small, and rest as well."""
+    check(Polynomial(0.0, 1.0, total, 1e-5), [total // 2, total - 2, total - 1])
+
+
+def test_the_comparison_can_fail():
+    schedule = Polynomial(0.0, 1.0, 3**25, 1e-5)
+    want = float(IN_DIGITS.value(schedule, Whole(3**25 - 1)))
+    assert agrees(reference.value(schedule, 3**25 - 1), want)
+    assert not agrees(want * (1 + 2 * RELATIVE), want)
+    # What a logarithm of 1 - step / total would make of it.
+    assert not agrees(-DIGITS.expm1(1e-5 * DIGITS.log1p(-((3**25 - 1) / 3**25))), want)
