@@ -162,6 +162,7 @@ class GraphDriver:
         self._cells_of = [[self._cells[i] for i in bucket.positions] for bucket in alike]
 
     def step(self) -> None:
+        self._runtime.before_step(self._counter, self._slots.optimizer)
         with torch.no_grad():
             self._counter.add_(1)
             self._write()

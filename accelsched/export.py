@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from accelsched.drivers import by_position
 from accelsched.errors import ArgumentError, require
 from accelsched.scheduler import Scheduler
 from accelsched.schedules import Schedule
+from accelsched.schedules.stacking import Evaluation, buckets
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
@@ -20,11 +24,12 @@ class _Step(torch.nn.Module):
 
     def __init__(self, schedules: tuple[Schedule, ...]) -> None:
         super().__init__()
-        self._schedules = schedules
+        self._buckets = buckets(schedules, [torch.float64] * len(schedules))
+        self._evaluate = Evaluation(self._buckets, torch.device("cpu"))
 
     def forward(self, counter: Tensor) -> tuple[Tensor, ...]:
-        values = [schedule.formula(counter).to(torch.float64) for schedule in self._schedules]
-        return counter + 1, *values
+        values = [list(v.unbind()) if v.dim() else v for v in self._evaluate(counter)]
+        return counter + 1, *by_position(self._buckets, values)
 
 
 def program(source: Schedule | Scheduler) -> ExportedProgram:
@@ -53,9 +58,40 @@ def program(source: Schedule | Scheduler) -> ExportedProgram:
 
 
 def stablehlo(source: Schedule | Scheduler) -> str:
-    """The text of :func:`program` in StableHLO; needs torch_xla."""
-    from torch_xla.stablehlo import exported_program_to_stablehlo
+    """The text of :func:`program` in StableHLO, tables and all; needs torch_xla.
 
-    module: Any = exported_program_to_stablehlo(program(source))
+    Its function ``main`` takes and gives what the program does, in float64.
+    """
+    from torch_xla import stablehlo as torchs
+
+    default = torch.get_default_dtype()
+    try:
+        # The numbers of the program become tensors of the default dtype.
+        torch.set_default_dtype(torch.float64)
+        module: Any = torchs.exported_program_to_stablehlo(program(source))
+    finally:
+        torch.set_default_dtype(default)
     text: str = module.get_stablehlo_text("forward")
-    return text
+    bundle = module._bundle
+    constants = {}
+    for position, location in enumerate(bundle.stablehlo_funcs[0].meta.input_locations):
+        if location.type_ == torchs.VariableType.CONSTANT:
+            constants[f"%arg{position}"] = bundle.additional_constants[location.position]
+        elif location.type_ == torchs.VariableType.PARAMETER:
+            constants[f"%arg{position}"] = bundle.state_dict[location.name]
+    return _inlined(text, constants)
+
+
+def _inlined(text: str, constants: dict[str, Any]) -> str:
+    """A text whose function has constants in the place of some of its arguments."""
+    head = re.search(r"func\.func @main\((.*?)\) -> .*\{\n", text)
+    assert head is not None
+    kinds = dict(argument.split(": ", 1) for argument in head[1].split(", "))
+    lines = [
+        f'    {name} = stablehlo.constant dense<"0x{np.asarray(number).tobytes().hex()}"> : '
+        f"{kinds.pop(name)}\n"
+        for name, number in constants.items()
+    ]
+    left = ", ".join(f"{name}: {kind}" for name, kind in kinds.items())
+    signature = head[0].replace(head[1], left, 1)
+    return text[: head.start()] + signature + "".join(lines) + text[head.end() :]

@@ -1,28 +1,50 @@
-"""torch_xla's own ways to run a step: torch_xla.step and torch_xla.compile, by its counters."""
+"""torch_xla's own ways to run a step, by its counters: each with the weights of eager PyTorch."""
 
 import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
 from training import Run, eager_result, rounding
+from xla_programs import SCHEDULE, STEPS
 
 from accelsched import Scheduler, reference
 from accelsched.runtimes import Counters
-from accelsched.schedules import CosineDecay, Linear
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("torch_xla") is None, reason="torch_xla is not installed"
 )
-SCHEDULE = Linear(0.0, 0.1, 20).then(CosineDecay(0.1, 0.001, 80), at=20)
+LOWERINGS = pytest.mark.parametrize("lowering", ["graph", "table"])
+XLA = pytest.mark.parametrize("runtime", ["xla"], indirect=True)
 
 
-@pytest.mark.parametrize("runtime", ["xla"], indirect=True)
+def scheduled(lowering):
+    return lambda optimizer: Scheduler(optimizer, SCHEDULE, lowering=lowering)
+
+
+def check(run):
+    """A run of STEPS steps has the learning rate and the weights that it should have."""
+    assert run.schedulers[0].last_epoch == STEPS
+    assert run.rates() == pytest.approx([reference.value(SCHEDULE, STEPS)], rel=1e-12)
+    compare(run.result())
+
+
+def compare(weights):
+    want = eager_result("SGD", [lambda step: reference.value(SCHEDULE, step)], STEPS, [{}])
+    assert (weights - want).abs().max() <= rounding(want, STEPS)
+
+
+@XLA
 @pytest.mark.parametrize("way", ["step", "compile"])
-@pytest.mark.parametrize("lowering", ["graph", "table"])
+@LOWERINGS
 def test_a_step_is_one_execution_and_nothing_else(runtime, way, lowering):
     import torch_xla
 
-    run = Run(runtime, "SGD", lambda o: Scheduler(o, SCHEDULE, lowering=lowering))
+    run = Run(runtime, "SGD", scheduled(lowering))
     plain = run.step
 
     def in_a_context():
@@ -38,30 +60,116 @@ def test_a_step_is_one_execution_and_nothing_else(runtime, way, lowering):
         step()
     runtime.wait()
     assert runtime.counters() - before == Counters(executions=45)
-    assert run.schedulers[0].last_epoch == 50
-    assert run.rates() == pytest.approx([reference.value(SCHEDULE, 50)], rel=1e-12)
-    want = eager_result("SGD", [lambda count: reference.value(SCHEDULE, count)], 50, [{}])
-    assert (run.result() - want).abs().max() <= rounding(want, 50)
+    check(run)
 
 
-@pytest.mark.parametrize("runtime", ["xla"], indirect=True)
-@pytest.mark.parametrize("lowering", ["graph", "table"])
-def test_openxla_compiles_and_transfers_nothing_once_warm(runtime, lowering):
-    """Forward, backward, the optimizer's step and the scheduler's, as one function."""
-    run = Run(runtime, "SGD", lambda o: Scheduler(o, SCHEDULE, lowering=lowering))
+@XLA
+@LOWERINGS
+def test_ten_steps_in_a_graph_are_one_execution(runtime, lowering):
+    run = Run(runtime, "SGD", scheduled(lowering))
+    run.train(20, steps_in_a_graph=10)
+    assert run.train(30, steps_in_a_graph=10) == Counters(executions=3)
+    check(run)
+
+
+@XLA
+@LOWERINGS
+def test_a_step_of_several_backward_passes(runtime, lowering):
+    """Each ends a graph, as a training loop that accumulates gradients does; the last one steps."""
+    run = Run(runtime, "SGD", scheduled(lowering))
+
+    def step():
+        run.optimizer.zero_grad()
+        for part in (slice(0, 8), slice(8, 16)):
+            error = run.inputs[part] @ run.weights[0] - run.targets[part]
+            (error.square().mean() / 2).backward()
+            if part.start == 0:
+                runtime.finish_step()
+        run.optimizer.step()
+        run.schedulers[0].step()
+
+    run.step = step
+    run.train(5)
+    assert run.train(45) == Counters(executions=90)
+    check(run)
+
+
+@XLA
+@LOWERINGS
+@pytest.mark.parametrize("inside", [True, False], ids=["inside", "outside"])
+@pytest.mark.parametrize("syncs", [True, False], ids=["syncs", "never syncs"])
+def test_openxla_compiles_and_transfers_nothing_once_warm(runtime, lowering, inside, syncs):
+    """Forward, backward and the optimizer's step as one function; the scheduler's in it or not."""
+    run = Run(runtime, "SGD", scheduled(lowering))
+    (scheduler,) = run.schedulers
+    run.schedulers = run.schedulers if inside else []
     step = torch.compile(run.step, backend="openxla")
 
     def train(count):
         before = runtime.counters()
         for _ in range(count):
             step()
-            runtime.finish_step()
+            if not inside:
+                scheduler.step()
+            if syncs:
+                runtime.finish_step()
         runtime.wait()
         return runtime.counters() - before
 
     train(5)
     cost = train(45)
     assert (cost.compiles, cost.to_device, cost.from_device, cost.fallbacks) == (0, 0, 0, 0)
-    assert run.rates() == pytest.approx([reference.value(SCHEDULE, 50)], rel=1e-12)
-    want = eager_result("SGD", [lambda count: reference.value(SCHEDULE, count)], 50, [{}])
-    assert (run.result() - want).abs().max() <= rounding(want, 50)
+    run.schedulers = [scheduler]
+    check(run)
+
+
+# Each in processes of its own, which it sets up.
+
+
+def started(name, lowering, folder, devices=1):
+    environment = {**os.environ, "CPU_NUM_DEVICES": str(devices)}
+    environment.pop("PYTHONSAFEPATH", None)
+    program = Path(__file__).with_name("xla_programs.py")
+    return subprocess.run(
+        [sys.executable, program, name, lowering, folder],
+        env=environment, capture_output=True, text=True,
+    )  # fmt: skip
+
+
+def found(name, lowering, folder, devices=1):
+    """What each run of a program found, its counter and its weights checked."""
+    ended = started(name, lowering, folder, devices)
+    assert ended.returncode == 0, ended.stderr
+    runs = json.loads((folder / "found.json").read_text())
+    for run in runs:
+        assert run["step"] == STEPS
+        assert run["rates"] == pytest.approx([reference.value(SCHEDULE, STEPS)], rel=1e-12)
+        compare(torch.tensor(run["weights"], dtype=torch.float64))
+    return runs
+
+
+@XLA
+@LOWERINGS
+def test_several_devices_share_a_batch_and_a_checkpoint(runtime, lowering, tmp_path):
+    whole, resumed = found("spmd", lowering, tmp_path, devices=4)
+    assert whole["devices"] == 4
+    counter, rate, data = whole["sharding"]
+    assert counter == rate == "{replicated}"
+    assert data == "{devices=[4,1]0,1,2,3}"
+    assert Counters(**whole["counters"]) == Counters(executions=15)
+    assert (resumed["weights"], resumed["rates"]) == (whole["weights"], whole["rates"])
+
+
+@XLA
+@LOWERINGS
+def test_replicas_that_are_launched_agree(runtime, lowering, tmp_path):
+    one, other = found("launched", lowering, tmp_path, devices=2)
+    assert one == other
+    assert one["replicas"] == 2
+
+
+@XLA
+@LOWERINGS
+def test_a_killed_run_goes_on_bit_for_bit(runtime, lowering, tmp_path):
+    assert started("until_killed", lowering, tmp_path).returncode == 9
+    assert found("resumed", lowering, tmp_path) == found("whole", lowering, tmp_path)

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.optim import Optimizer
 
 from accelsched.runtimes.tracing import Traced
 
@@ -87,6 +88,9 @@ class Runtime:
     def replacements(self) -> dict[Any, Callable[..., Tensor]]:
         """For each ATen operation that would leave the graph, an equal one that does not."""
         return {}
+
+    def before_step(self, counter: Tensor, optimizer: Optimizer) -> None:
+        """Called before a counter moves on, which belongs to a scheduler of the optimizer."""
 
     # For those that drive a whole training loop: the demo, the tests, the benchmarks.
 

@@ -1,0 +1,145 @@
+"""Programs that test_xla.py runs in processes of their own: each sets up torch_xla for all of it.
+
+python xla_programs.py NAME LOWERING FOLDER; what it found is in FOLDER/found.json.
+"""
+
+import json
+import os
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+os.environ["PJRT_DEVICE"] = "CPU"
+
+import torch
+from training import Run
+
+from accelsched import Scheduler, runtimes
+from accelsched.schedules import CosineDecay, Linear
+
+SCHEDULE = Linear(0.0, 0.1, 20).then(CosineDecay(0.1, 0.001, 80), at=20)
+STEPS, WARM, DEVICES = 50, 5, 4
+
+
+def run_of(lowering: str) -> Run:
+    make = lambda optimizer: Scheduler(optimizer, SCHEDULE, lowering=lowering)  # noqa: E731
+    return Run(runtimes.NAMED["xla"], "SGD", make)
+
+
+def found(run: Run, **more: Any) -> dict[str, Any]:
+    step = run.schedulers[0].last_epoch
+    return {"step": step, "rates": run.rates(), "weights": run.result().tolist(), **more}
+
+
+def spmd(lowering: str, folder: Path) -> Any:
+    """One process and several devices, which share each batch; a checkpoint, and a run from it."""
+    import numpy as np
+    import torch_xla
+    import torch_xla.distributed.spmd as xs
+    import torch_xla.runtime as xr
+
+    xr.use_spmd()
+    mesh = xs.Mesh(np.arange(DEVICES), (DEVICES,), ("data",))
+
+    def sharded_run() -> Run:
+        run = run_of(lowering)
+        xs.mark_sharding(run.inputs, mesh, ("data", None))
+        xs.mark_sharding(run.targets, mesh, ("data",))
+        return run
+
+    run = sharded_run()
+    run.train(WARM)
+    counters = run.train(20 - WARM)
+    save(run, folder)
+    run.train(STEPS - 20)
+    resumed = sharded_run()
+    load(resumed, folder)
+    resumed.train(STEPS - 20)
+    state = [run.schedulers[0].driver._counter, run.optimizer.param_groups[0]["lr"], run.inputs]
+    sharding = [torch_xla._XLAC._get_xla_sharding_spec(tensor) for tensor in state]
+    mine = found(
+        run, sharding=sharding, counters=vars(counters), devices=xr.global_runtime_device_count()
+    )
+    return [mine, found(resumed)]
+
+
+def parts(run: Run) -> dict[str, Any]:
+    momenta = [run.optimizer.state[weight]["momentum_buffer"] for weight in run.weights]
+    scheduler = run.schedulers[0].state_dict()
+    return {"weights": list(run.weights), "momenta": momenta, "scheduler": scheduler}
+
+
+def save(run: Run, folder: Path) -> None:
+    import torch.distributed as dist
+    import torch.distributed.checkpoint as checkpoint
+    from torch_xla.experimental.distributed_checkpoint import SPMDSavePlanner
+
+    dist.init_process_group("gloo", init_method=f"file://{folder}/group", rank=0, world_size=1)
+    writer = checkpoint.FileSystemWriter(folder / "checkpoint")
+    checkpoint.save(parts(run), storage_writer=writer, planner=SPMDSavePlanner())
+
+
+def load(run: Run, folder: Path) -> None:
+    import torch.distributed.checkpoint as checkpoint
+    from torch_xla.experimental.distributed_checkpoint import SPMDLoadPlanner
+
+    run.train(1)  # which makes the optimizer's state
+    state = parts(run)
+    reader = checkpoint.FileSystemReader(folder / "checkpoint")
+    checkpoint.load(state, storage_reader=reader, planner=SPMDLoadPlanner())
+    run.schedulers[0].load_state_dict(state["scheduler"])
+
+
+def launched(lowering: str, folder: Path) -> Any:
+    """Two replicas: on this client two threads of one process, each with a device of its own."""
+    import torch_xla
+
+    torch_xla.launch(replica, args=(lowering, folder))
+    return [json.loads((folder / f"{index}.json").read_text()) for index in range(2)]
+
+
+_ONE_BY_ONE = threading.Lock()  # PyTorch's random numbers are those of the process.
+
+
+def replica(index: int, lowering: str, folder: Path) -> None:
+    import torch_xla.runtime as xr
+
+    with _ONE_BY_ONE:
+        run = run_of(lowering)
+    run.train(STEPS)
+    (folder / f"{index}.json").write_text(json.dumps(found(run, replicas=xr.world_size())))
+
+
+def until_killed(lowering: str, folder: Path) -> None:
+    """Trains, saves at a step, and goes on until it is gone."""
+    run = run_of(lowering)
+    run.train(20)
+    states = [weight.detach().cpu() for weight in run.weights], run.optimizer.state_dict()
+    torch.save((*states, run.schedulers[0].state_dict()), folder / "checkpoint.pt")
+    run.train(7)
+    os._exit(9)
+
+
+def resumed(lowering: str, folder: Path) -> Any:
+    run = run_of(lowering)
+    weights, optimizer, scheduler = torch.load(folder / "checkpoint.pt", weights_only=True)
+    with torch.no_grad():
+        for mine, saved in zip(run.weights, weights, strict=True):
+            mine.copy_(saved)
+    run.optimizer.load_state_dict(optimizer)
+    run.schedulers[0].load_state_dict(scheduler)
+    run.train(STEPS - 20)
+    return [found(run)]
+
+
+def whole(lowering: str, _: Path) -> Any:
+    run = run_of(lowering)
+    run.train(STEPS)
+    return [found(run)]
+
+
+if __name__ == "__main__":
+    result = globals()[sys.argv[1]](sys.argv[2], Path(sys.argv[3]))
+    # Checkpointing prints to stdout, too.
+    (Path(sys.argv[3]) / "found.json").write_text(json.dumps(result))
