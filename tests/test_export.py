@@ -17,7 +17,7 @@ SCHEDULE = Linear(0.0, 0.1, 20).then(CosineDecay(0.1, 0.001, 80), at=20)
 
 # torch 2.4 warns of what its own export does with a constant.
 @pytest.mark.filterwarnings("ignore:Attempted to insert a get_attr Node")
-@pytest.mark.filterwarnings("ignore:Node lifted_tensor")
+@pytest.mark.filterwarnings("ignore:Node l(ifted_tensor|__self__)")
 @pytest.mark.parametrize("make", EVERY.values(), ids=EVERY)
 def test_an_exported_program_counts_and_has_the_values_of_the_reference(make):
     scheduler = make(optimizer({"adjust_learning_rate": 0.5}, {}))
