@@ -94,11 +94,16 @@ def _piecewise(_: object) -> st.SearchStrategy[Schedule]:
 
 
 def _sequential(inner: st.SearchStrategy[Schedule]) -> st.SearchStrategy[Schedule]:
-    return milestones.flatmap(
-        lambda at: st.builds(
+    # Phases of one class differ in numbers only, more often than any two schedules.
+    simple = st.sampled_from([cls for cls in CLASSES if not _is_composed(cls)])
+    of_a_kind = simple.map(one)
+    in_turn = st.tuples(simple, simple).map(lambda pair: st.one_of(*map(one, pair)))
+    of_many = st.one_of(st.just(inner), of_a_kind, in_turn)
+    return st.tuples(milestones, of_many).flatmap(
+        lambda drawn: st.builds(
             schedules.Sequential,
-            st.lists(inner, min_size=len(at) + 1, max_size=len(at) + 1),
-            st.just(at),
+            st.lists(drawn[1], min_size=len(drawn[0]) + 1, max_size=len(drawn[0]) + 1),
+            st.just(drawn[0]),
         )
     )
 

@@ -23,12 +23,14 @@ from accelsched.schedules import (
     MultiStep,
     OneCycle,
     PiecewiseConstant,
+    Polynomial,
     Product,
     Scaled,
     Sequential,
     Step,
     Sum,
 )
+from accelsched.tracing import record
 
 
 @pytest.mark.parametrize(
@@ -170,17 +172,62 @@ def test_a_chain_is_sound_when_an_initial_value_is_zero():
     assert [chain(t) for t in range(6)] == pytest.approx([0, 0.025, 0.05, 0.075, 0.1, 0.1])
 
 
-def test_many_milestones_are_no_more_operations_than_two():
-    from torch.fx.experimental.proxy_tensor import make_fx
+def operations(schedule):
+    """How many operations on the device one step of a schedule is."""
+    graph = record(lambda step: [schedule.formula(step)]).graph
+    return sum(node.op == "call_function" for node in graph.nodes)
 
-    def nodes(schedule):
-        return len(make_fx(lambda t: schedule.formula(t))(torch.tensor(0)).graph.nodes)
 
-    for make in (
-        lambda n: MultiStep(1.0, 0.9999, tuple(range(n))),
-        lambda n: PiecewiseConstant((0.1,) * (n + 1), tuple(range(n))),
-    ):
-        assert nodes(make(2)) == nodes(make(10_000))
+def phases(count, *kinds):
+    """So many phases of ten steps, the kinds in turns; no two with a number in common."""
+    made = [kinds[i % len(kinds)](1 / (i + 1), 1 / (i + 3), 7 + i) for i in range(count)]
+    return Sequential(made, [10 * i for i in range(1, count)])
+
+
+MANY = {
+    "milestones of MultiStep": lambda n: MultiStep(1.0, 0.9999, range(n)),
+    "milestones of PiecewiseConstant": lambda n: PiecewiseConstant([0.1] * (n + 1), range(n)),
+    "phases of one kind": lambda n: phases(n, Linear),
+    "phases of two kinds": lambda n: phases(n, Linear, CosineDecay),
+    "phases made of schedules": lambda n: phases(n, lambda *args: Linear(*args) * args[1]),
+    "phases that were others before": lambda n: phases(
+        n, lambda *args: phases(4, Linear) * args[0] + CosineDecay(*args)
+    ),
+}
+
+
+@pytest.mark.parametrize("make", MANY.values(), ids=MANY)
+def test_ten_thousand_are_no_more_operations_than_ten(make):
+    many = make(10_000)
+    assert operations(make(10)) == operations(many)
+    for step in (0, 9, 10, 11, 49_995, 99_989, 99_990, 2**40):
+        assert agrees(many(step), reference.value(many, step), 8)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        Linear,
+        CosineDecay,
+        Polynomial,
+        lambda a, b, _: Multiplicative(a, b),
+        lambda a, *_: Constant(a),
+    ],
+)
+def test_phases_of_a_kind_are_one_only_where_that_is_no_more_operations(kind):
+    one, two, three, four = (operations(phases(n, kind)) for n in (1, 2, 3, 4))
+    assert three == four <= two + (two - one)
+
+
+def test_operations_grow_no_faster_than_the_depth_of_nesting():
+    def nested(depth):
+        schedule = CosineDecay(0.1, 0.0, 100)
+        for i in range(depth):
+            schedule = (schedule.then(Linear(0.1, 0.2, 7 + i), at=10) + 0.1) * 0.9
+        return schedule
+
+    one, two, many = (operations(nested(depth)) for depth in (1, 2, 64))
+    assert many - one == 63 * (two - one)
 
 
 def test_phases_without_steps_are_skipped():

@@ -29,8 +29,8 @@ from accelsched.pairs.arithmetic import (
 #: What stands for the logarithm of 0: its exp is 0, and a multiple of it is no NaN.
 LOG_OF_ZERO = -(2.0**60)
 
-# exp(x) is a power of 2**(1 / 16) from a table, times the exp of what is left of x: at most 0.022.
-_PER_OCTAVE = 16
+# exp(x) is a power of 2**(1 / 32) from a table, times the exp of what is left of x: at most 0.011.
+_PER_OCTAVE = 32
 _FIRST, _LAST = -150 * _PER_OCTAVE, 128 * _PER_OCTAVE - 1
 _UNIT_OF_EXP = math.log(2) / _PER_OCTAVE
 # sin and cos likewise, by 64ths of a turn; what is left is at most 0.05.
@@ -140,7 +140,11 @@ def _sines() -> Pair:
 
 def power(x: Pair, exponent: Pair) -> Pair:
     """``x ** exponent``, for an x that is not negative."""
-    return exp(multiply(log(x), exponent))
+    result = exp(multiply(log(x), exponent))
+    if isinstance(exponent.high, float):
+        return result
+    # Stairs are powers rounded down, so what is whole must not become a little less.
+    return where((exponent.high == 1) & (exponent.low == 0), x, result)
 
 
 def whole_power(x: Pair, exponent: int) -> Pair:

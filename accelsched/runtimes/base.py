@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from accelsched.runtimes.tracing import Traced
+from accelsched.tracing import Untraceable
 
 Evaluate = Callable[[Tensor], Sequence[Tensor]]
 
@@ -81,9 +82,12 @@ class Runtime:
         Raises:
             Untraceable: a user's function reads a number, on a back end that has to trace it.
         """
-        if self.traces_every_step or not self.has_float64:
+        try:
             return Traced(evaluation, self, device, shape)
-        return evaluation(device)
+        except Untraceable:
+            if self.traces_every_step or not self.has_float64:
+                raise
+            return evaluation(device)
 
     def replacements(self) -> dict[Any, Callable[..., Tensor]]:
         """For each ATen operation that would leave the graph, an equal one that does not."""

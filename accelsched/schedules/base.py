@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 #: A tuple that the formula reads by index: on a device it is one tensor, however long it is.
 Lookup = Annotated[tuple[T, ...], "lookup"]
+#: What the formula does not read, since others are derived from it.
+Given = Annotated[T, "given"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,8 +40,8 @@ class Schedule(ABC):
     """A pure function from the step to the value of one hyper-parameter.
 
     A subclass is a frozen dataclass with a :meth:`formula`. Its fields are checked and
-    converted by their annotations (``float``, ``int``, ``bool``, ``Literal``, ``Schedule``, tuples
-    and :data:`Lookup` of these); :meth:`check` adds what the class alone knows.
+    converted by their annotations (``float``, ``int``, ``bool``, ``Literal``, ``Schedule``, tuples,
+    :data:`Lookup` and :data:`Given` of these); :meth:`check` adds what the class alone knows.
 
     Raises:
         ArgumentError: a field is of another type, not finite, or does not fit the others.
@@ -179,6 +181,7 @@ class Kind:
     element: Callable[[str, Any], Any]
     is_tuple: bool = False
     is_lookup: bool = False
+    is_given: bool = False
     is_number: bool = False
 
     def convert(self, name: str, value: Any) -> Any:
@@ -198,7 +201,8 @@ def kinds(cls: type[Schedule]) -> dict[dataclasses.Field[Any], Kind]:
 
 def _kind(hint: Any) -> Kind:
     if typing.get_origin(hint) is Annotated:
-        return dataclasses.replace(_kind(typing.get_args(hint)[0]), is_lookup=True)
+        annotated, role = typing.get_args(hint)
+        return dataclasses.replace(_kind(annotated), **{f"is_{role}": True})
     if typing.get_origin(hint) is tuple:
         return dataclasses.replace(_kind(typing.get_args(hint)[0]), is_tuple=True)
     if typing.get_origin(hint) is Literal:

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from accelsched.errors import require
-from accelsched.schedules.base import Schedule, require_increasing
+from accelsched.schedules import phases, terms
+from accelsched.schedules.base import Given, Lookup, Schedule, require_increasing
 
 
 def _last_settles(schedules: tuple[Schedule, ...]) -> int | None:
@@ -36,8 +37,12 @@ class Sequential(Schedule):
         milestones: steps, in increasing order.
     """
 
-    schedules: tuple[Schedule, ...]
-    milestones: tuple[int, ...]
+    schedules: Given[tuple[Schedule, ...]]
+    milestones: Given[tuple[int, ...]]
+    parts: tuple[Schedule, ...] = field(init=False, repr=False, compare=False)
+    starts: tuple[int, ...] = field(init=False, repr=False, compare=False)
+    turns: Lookup[int] | None = field(init=False, repr=False, compare=False)
+    part_of: Lookup[int] | None = field(init=False, repr=False, compare=False)
 
     def check(self) -> None:
         _require_some("schedules", self.schedules)
@@ -49,6 +54,25 @@ class Sequential(Schedule):
             self.schedules,
             f"{len(self.milestones)} milestones need {wanted} schedules, not {len(self.schedules)}",
         )
+        self._derive_parts()
+
+    def _derive_parts(self) -> None:
+        first_steps = (0, *self.milestones)
+        made = sorted(phases.parts(self.schedules, first_steps), key=lambda part: part[1])
+        part_of = [0] * len(self.schedules)
+        for index, (_, positions) in enumerate(made):
+            for position in positions:
+                part_of[position] = index
+        # Where no part comes back, the step at which it starts tells it from those before it.
+        taken_in_turn = part_of == sorted(part_of)
+        derived = {
+            "parts": tuple(part for part, _ in made),
+            "starts": tuple(first_steps[positions[0]] for _, positions in made),
+            "turns": None if taken_in_turn else self.milestones,
+            "part_of": None if taken_in_turn else tuple(part_of),
+        }
+        for name, value in derived.items():
+            object.__setattr__(self, name, value)
 
     @property
     def base(self) -> float:
@@ -60,10 +84,14 @@ class Sequential(Schedule):
         return None if last is None else max(self.milestones, default=0) + last
 
     def formula(self, step: Tensor) -> Tensor:
-        value = self.schedules[0].formula(step)
-        for milestone, schedule in zip(self.milestones, self.schedules[1:], strict=True):
-            since = (step - milestone).clamp(min=0)
-            value = torch.where(step >= milestone, schedule.formula(since), value)
+        value = self.parts[0].formula(step)
+        if self.turns is None or self.part_of is None:
+            for start, part in zip(self.starts[1:], self.parts[1:], strict=True):
+                value = torch.where(step >= start, part.formula(step), value)
+            return value
+        now = terms.take(self.part_of, terms.reached(self.turns, step))
+        for index, part in enumerate(self.parts[1:], start=1):
+            value = torch.where(now == index, part.formula(step), value)
         return value
 
 

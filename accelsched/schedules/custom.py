@@ -12,7 +12,7 @@ from torch import Tensor
 
 from accelsched.errors import ArgumentError, require
 from accelsched.schedules import terms
-from accelsched.schedules.base import Schedule
+from accelsched.schedules.base import Given, Schedule
 
 #: 32 MiB of float64 on the host, and as much or half of it on the device.
 MAX_TABLE_STEPS = 2**22
@@ -85,7 +85,7 @@ class Tabulated(Schedule):
             that at twice the steps).
     """
 
-    source: Callable[..., Any]
+    source: Given[Callable[..., Any]]
     total_iters: int
     past_end: Literal["hold", "cycle", "error"] = "hold"
     values: Table = field(init=False, repr=False, compare=False)

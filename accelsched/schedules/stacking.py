@@ -5,8 +5,7 @@ A vector of G numbers in the place of a number costs a graph no more operations 
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,6 +37,19 @@ def buckets(schedules: Sequence[Schedule], dtypes: Sequence[torch.dtype]) -> lis
     ]
 
 
+@dataclass(frozen=True)
+class Row:
+    """What several phases have in the place of one number, one each (see phases.py).
+
+    Attributes:
+        values: as many as there are phases.
+        depth: 1, or for phases that have rows themselves one more than those.
+    """
+
+    values: tuple[Any, ...] | Tensor
+    depth: int
+
+
 class Evaluation:
     """The values of buckets at a step, on a device: for each a tensor of shape [] or [G]."""
 
@@ -47,26 +59,24 @@ class Evaluation:
     def __call__(self, counter: Tensor) -> list[Tensor]:
         return [schedule.formula(counter).to(dtype) for schedule, dtype in self._stacked]
 
-    def tensors(self) -> list[Tensor]:
-        """All that it holds on the device."""
-        return [tensor for schedule, _ in self._stacked for tensor in _tensors(schedule)]
-
 
 def structure(schedule: Schedule) -> tuple[Any, ...]:
     """What two schedules must share to be stacked: everything but their numbers."""
-    return (
-        type(schedule),
-        *(_structure(getattr(schedule, f.name), kind) for f, kind in kinds(type(schedule)).items()),
-    )
+    cls = type(schedule)
+    return (cls, *(_structure(getattr(schedule, f.name), kind) for f, kind in kinds(cls).items()))
 
 
 def _structure(value: Any, kind: Kind) -> Any:
+    if kind.is_given:
+        return None
+    if isinstance(value, Schedule):
+        return structure(value)
+    if isinstance(value, Row):
+        return Row, len(value.values), value.depth
     if kind.is_lookup:
         return None if value is None else len(value)
     if isinstance(value, tuple):
         return tuple(_structure(item, kind) for item in value)
-    if isinstance(value, Schedule):
-        return structure(value)
     return None if kind.is_number else value
 
 
@@ -74,40 +84,55 @@ def stack(schedules: Sequence[Schedule], device: torch.device) -> Schedule:
     """One schedule for G schedules of the same structure, its tables on the device.
 
     A number that all share stays a Python number. One that differs becomes a tensor of shape [G]
-    (a :data:`Lookup` one of shape [G, n]), so the value of a step has shape [G], or [] where
-    nothing differs.
+    (a :data:`Lookup` or a :class:`Row` one of shape [G, n]), so the value of a step has shape
+    [G], or [] where nothing differs.
+    """
+
+    def on_device(column: list[Any]) -> Any:
+        first, same = column[0], all_equal(column)
+        if isinstance(first, Row):
+            return Row(on_device([row.values for row in column]), first.depth)
+        if isinstance(first, (tuple, Tensor)):
+            rows = [terms.row(value) for value in (column[:1] if same else column)]
+            return settled(rows[0] if same else torch.stack(rows), device)
+        return first if same else settled(terms.row(tuple(column)), device)
+
+    settled = runtimes.of(device).settled
+    return merged(schedules, on_device)
+
+
+def merged(schedules: Sequence[Schedule], merge: Callable[[list[Any]], Any]) -> Schedule:
+    """One schedule of several of the same structure.
+
+    Args:
+        schedules: at least one.
+        merge: from the numbers in one place of each, or their lookups, to what is to be there.
     """
     first = schedules[0]
-    stacked = copy.copy(first)
+    made = object.__new__(type(first))
     for field, kind in kinds(type(first)).items():
         column = [getattr(schedule, field.name) for schedule in schedules]
-        object.__setattr__(stacked, field.name, _stack(column, kind, device))
-    return stacked
+        object.__setattr__(
+            made, field.name, column[0] if kind.is_given else _merged(column, kind, merge)
+        )
+    return made
 
 
-def _stack(column: list[Any], kind: Kind, device: torch.device) -> Any:
+def _merged(column: list[Any], kind: Kind, merge: Callable[[list[Any]], Any]) -> Any:
     first = column[0]
     if isinstance(first, Schedule):
-        return stack(column, device)
-    settled = runtimes.of(device).settled
-    same = all(_equal(value, first) for value in column)
-    if kind.is_lookup and first is not None:
-        rows = [terms.row(value) for value in (column[:1] if same else column)]
-        return settled(rows[0] if same else torch.stack(rows), device)
-    if isinstance(first, tuple):
-        return tuple(_stack(list(items), kind, device) for items in zip(*column, strict=True))
-    return first if same else settled(terms.row(tuple(column)), device)
+        return merged(column, merge)
+    if isinstance(first, tuple) and not kind.is_lookup:
+        return tuple(_merged(list(items), kind, merge) for items in zip(*column, strict=True))
+    return merge(column)
+
+
+def all_equal(column: list[Any]) -> bool:
+    """Whether all of them are the same number, or the same numbers."""
+    return all(_equal(value, column[0]) for value in column)
 
 
 def _equal(one: Any, other: Any) -> bool:
     if isinstance(one, Tensor) and isinstance(other, Tensor):
         return one is other or torch.equal(one, other)
     return bool(one == other)
-
-
-def _tensors(value: Any) -> list[Tensor]:
-    if isinstance(value, Tensor):
-        return [value]
-    if isinstance(value, Schedule):
-        value = tuple(getattr(value, field.name) for field in kinds(type(value)))
-    return [t for item in value for t in _tensors(item)] if isinstance(value, tuple) else []

@@ -78,6 +78,9 @@ def reached(milestones: Lookup[int] | Lookup[float], step: Tensor) -> Tensor:
 def take(table: Lookup[int] | Lookup[float] | Tensor, index: Tensor) -> Tensor:
     """The entry of the table at each index, gathered on the device."""
     row = _row(table, index)
+    if index.dim() == 0:
+        taken = row.index_select(-1, index)
+        return taken if taken.dim() == 0 else taken.squeeze(-1)
     if row.dim() == 1:
         return row.index_select(0, index.reshape(-1)).reshape(index.shape)
     shape = torch.broadcast_shapes(row.shape[:-1], index.shape)
