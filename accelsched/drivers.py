@@ -16,7 +16,7 @@ from accelsched import optimizers, runtimes
 from accelsched.groups import Slots, ledger
 from accelsched.on_device import mark
 from accelsched.schedules import Schedule, tables
-from accelsched.schedules.stacking import Bucket, Evaluation, buckets
+from accelsched.schedules.stacking import Bucket, Evaluation, buckets, each
 
 if TYPE_CHECKING:
     from accelsched.host import Eager
@@ -97,13 +97,12 @@ class GraphDriver:
         self._runtime = runtimes.of(self._device)
         self._counter = self._state(count, torch.int64, self._device)
         # All that can fail comes before the optimizer is touched.
-        self._bind(*self._lowered(schedules))
+        self._bind(self._lowered(schedules))
 
-    def _bind(self, alike: list[Bucket], evaluate: runtimes.Evaluate) -> None:
+    def _bind(self, evaluate: Any) -> None:
         evaluate(self._counter)
-        slots = self._slots
-        self._cells = [self._cell(index) for index in slots.indices]
-        self._follow(alike, evaluate)
+        self._next = evaluate
+        self._cells = [self._cell(index) for index in self._slots.indices]
         self.write()
         self.install()
 
@@ -127,19 +126,38 @@ class GraphDriver:
             cells[index, key] = cell
         return cells[index, key]
 
-    def use(self, schedules: Sequence[Schedule]) -> None:
+    def use(self, schedules: Sequence[Any]) -> None:
         """Evaluate other schedules from the next step on, one for each group."""
-        self._follow(*self._lowered(schedules))
+        self._next = self._lowered(schedules)
 
-    def _lowered(self, schedules: Sequence[Schedule]) -> tuple[list[Bucket], runtimes.Evaluate]:
+    def _alike(self, schedules: Sequence[Schedule]) -> list[Bucket]:
         dtypes = [_dtype(group, self._slots.value(group)) for group in self._slots.groups()]
-        alike = buckets(schedules, dtypes)
+        # An update is two schedules a group.
+        return buckets(schedules, dtypes * (len(schedules) // len(dtypes)))
+
+    def _lowered(self, schedules: Sequence[Schedule]) -> runtimes.Evaluate:
+        """From the counter to what it is at the next step, and the value of each group there."""
+        alike = self._alike(schedules)
         self.lowering = self._asked or self._default_lowering(alike)
         with torch.no_grad():
             if self.lowering == "table":
                 tables.require_tables(alike)
-                return alike, tables.TableEvaluation(alike, self._device)
-            return alike, self._runtime.lowered(partial(Evaluation, alike), self._device)
+            return self._runtime.lowered(partial(self._evaluation, alike), self._device)
+
+    def _evaluation(self, alike: list[Bucket], device: torch.device) -> runtimes.Evaluate:
+        values = self._of_groups(alike, device)
+
+        def following(counter: Tensor) -> list[Tensor]:
+            counter = counter + 1
+            return [counter, *values(counter)]
+
+        return following
+
+    def _of_groups(self, alike: list[Bucket], device: torch.device) -> runtimes.Evaluate:
+        """From the counter to the value of each group, of shape []."""
+        if self.lowering == "table":
+            return each(alike, tables.TableEvaluation(alike))
+        return each(alike, Evaluation(alike, device))
 
     def _default_lowering(self, alike: Sequence[Bucket]) -> str:
         """A table, if one holds it, where every operation is traced anew, or is done in pairs.
@@ -156,36 +174,25 @@ class GraphDriver:
         size = tables.numbers(alike) if tabulates else None
         return "table" if size is not None and size <= tables.MAX_NUMBERS else "graph"
 
-    def _follow(self, alike: list[Bucket], evaluate: runtimes.Evaluate) -> None:
-        self._buckets, self._evaluate = alike, evaluate
-        # Lists of tensors, since an index held in a Python attribute is no constant to Dynamo.
-        self._cells_of = [[self._cells[i] for i in bucket.positions] for bucket in alike]
-
     def step(self) -> None:
         self._runtime.before_step(self._counter, self._slots.optimizer)
         with torch.no_grad():
-            self._counter.add_(1)
-            self._write()
+            self._step()
+
+    def _step(self) -> None:
+        self._runtime.assign([self._counter, *self._cells], self._next(self._counter))
 
     def write(self) -> None:
         with torch.no_grad():
-            self._write()
-
-    def _write(self) -> None:
-        for cells, value in zip(self._cells_of, self._evaluate(self._counter), strict=True):
-            for index, cell in enumerate(cells):
-                one = value.select(0, index) if value.dim() else value
-                # copy_ and fill_ would leave the graph on some lazy back ends.
-                torch.add(one.to(cell.device), 0, out=cell)
+            self._counter.sub_(1)
+            self._step()
 
     def install(self) -> None:
         self._slots.write(self._cells)
 
     def current(self) -> list[Tensor]:
         with torch.no_grad():
-            values = self._evaluate(self._counter)
-        unbound = [list(value.unbind()) if value.dim() else value for value in values]
-        return by_position(self._buckets, unbound)
+            return list(self._next(self._counter - 1))[1:]
 
     def last(self) -> list[Tensor]:
         return [cell.detach().clone() for cell in self._cells]
@@ -198,15 +205,6 @@ class GraphDriver:
     def count(self, count: int) -> None:
         with torch.no_grad():
             torch.add(self._state(count, torch.int64, self._device), 0, out=self._counter)
-
-
-def by_position(buckets: Sequence[Bucket], values: Sequence[Any]) -> list[Any]:
-    """One value a group, from one a bucket that all its groups share, or a list of theirs."""
-    by_position: dict[int, Any] = {}
-    for bucket, value in zip(buckets, values, strict=True):
-        each = value if isinstance(value, list) else [value] * len(bucket.positions)
-        by_position.update(zip(bucket.positions, each, strict=True))
-    return [by_position[position] for position in range(len(by_position))]
 
 
 Driver = HostDriver | GraphDriver

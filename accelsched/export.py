@@ -9,11 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from accelsched.drivers import by_position
 from accelsched.errors import ArgumentError, require
 from accelsched.scheduler import Scheduler
 from accelsched.schedules import Schedule
-from accelsched.schedules.stacking import Evaluation, buckets
+from accelsched.schedules.stacking import Evaluation, buckets, each
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
@@ -24,12 +23,11 @@ class _Step(torch.nn.Module):
 
     def __init__(self, schedules: tuple[Schedule, ...]) -> None:
         super().__init__()
-        self._buckets = buckets(schedules, [torch.float64] * len(schedules))
-        self._evaluate = Evaluation(self._buckets, torch.device("cpu"))
+        alike = buckets(schedules, [torch.float64] * len(schedules))
+        self._values = each(alike, Evaluation(alike, torch.device("cpu")))
 
     def forward(self, counter: Tensor) -> tuple[Tensor, ...]:
-        values = [list(v.unbind()) if v.dim() else v for v in self._evaluate(counter)]
-        return counter + 1, *by_position(self._buckets, values)
+        return counter + 1, *self._values(counter)
 
 
 def program(source: Schedule | Scheduler) -> ExportedProgram:

@@ -8,15 +8,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from accelsched import runtimes
-from accelsched.drivers import GraphDriver, by_position
+from accelsched.drivers import GraphDriver
 from accelsched.errors import require
 from accelsched.groups import ledger
-from accelsched.runtimes import cerebras
+from accelsched.runtimes import Evaluate, cerebras
 from accelsched.runtimes.tracing import Traced
 from accelsched.schedules import Schedule
-from accelsched.schedules.stacking import Bucket, Evaluation
-from accelsched.schedules.tables import TableEvaluation
+from accelsched.schedules.stacking import Bucket, Evaluation, each
+
+_CPU = torch.device("cpu")
 
 
 class RegisteredDriver(GraphDriver):
@@ -26,22 +26,26 @@ class RegisteredDriver(GraphDriver):
     changes. While nothing is traced the param groups hold floats, or what the last step gave back.
     """
 
-    def _bind(self, alike: list[Bucket], evaluate: runtimes.Evaluate) -> None:
+    _next: Traced
+
+    def _bind(self, evaluate: Any) -> None:
         require(self._asked != "host", "lowering", self._asked, "the system runs no Python")
-        self._follow(alike, evaluate)
+        self._next = evaluate
         values = self._computed()
         optimizer = self._slots.optimizer
         self._registration = cerebras.registration(optimizer, lambda: _registered(optimizer))
         self._set(values)
 
-    def _follow(self, alike: list[Bucket], evaluate: runtimes.Evaluate) -> None:
-        assert isinstance(evaluate, (Traced, TableEvaluation))
-        self._buckets, self._evaluate = alike, evaluate
-        self._tensors = evaluate.tensors()
-
-    def _lowered(self, schedules: Sequence[Schedule]) -> tuple[list[Bucket], runtimes.Evaluate]:
+    def _lowered(self, schedules: Sequence[Schedule]) -> Traced:
         with cerebras.exact():
-            return super()._lowered(schedules)
+            evaluate = super()._lowered(schedules)
+            alike = self._alike(schedules)
+            self._on_host = each(alike, Evaluation(alike, _CPU))
+        assert isinstance(evaluate, Traced)
+        return evaluate
+
+    def _evaluation(self, alike: list[Bucket], device: torch.device) -> Evaluate:
+        return self._of_groups(alike, device)  # the counter is the backend's to undo
 
     def use(self, schedules: Sequence[Schedule]) -> None:
         _require_no_trace("follow another schedule")
@@ -70,10 +74,9 @@ class RegisteredDriver(GraphDriver):
 
     def _computed(self) -> list[float]:
         """The values at this step, on the host."""
-        step = torch.tensor(self.count, device="cpu")
+        step = torch.tensor(self.count, device=_CPU)
         with cerebras.exact():
-            values = Evaluation(self._buckets, step.device)(step)
-        return by_position(self._buckets, [value.tolist() for value in values])
+            return [value.item() for value in self._on_host(step)]
 
     def current(self) -> list[Any]:
         return self._traced() if cerebras.is_tracing() else self._computed()
@@ -94,19 +97,14 @@ class RegisteredDriver(GraphDriver):
     # What the backend asks for.
 
     def state(self) -> list[Tensor]:
-        return [self._counter, *self._tensors]
+        return [self._counter, *self._next.tensors()]
 
     def assign(self) -> None:
         self._set(self._traced())
 
     def _traced(self) -> list[Tensor]:
         with torch.no_grad():
-            values = self._evaluate(self._counter)
-        each = [
-            [value.select(0, i) for i in range(len(bucket.positions))] if value.dim() else value
-            for bucket, value in zip(self._buckets, values, strict=True)
-        ]
-        return by_position(self._buckets, each)
+            return list(self._next(self._counter))
 
     def values(self) -> list[Tensor]:
         return self._values

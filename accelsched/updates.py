@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from accelsched import drivers
+from accelsched import drivers, runtimes
 from accelsched.drivers import GraphDriver
 from accelsched.groups import Slots
 from accelsched.schedules import Schedule
@@ -79,22 +79,9 @@ class GraphUpdates(GraphDriver):
         super().__init__(slots, updates, count, lowering)  # type: ignore[arg-type]
         self.put(count, values)
 
-    def _lowered(self, updates: Sequence[Any]) -> tuple[Any, Any]:
-        factors, factor = super()._lowered([update.factor for update in updates])
-        summands, summand = super()._lowered([update.summand for update in updates])
-        return (factors, summands), lambda counter: (factor(counter), summand(counter))
-
-    def use(self, updates: Sequence[Any]) -> None:
-        """Follow other updates from the next step on, one for each group."""
-        self._follow(*self._lowered(updates))
-
-    def _follow(self, alike: Any, evaluate: Any) -> None:
-        self._evaluate = evaluate
-        operations: tuple[Any, Any] = (torch.mul, torch.add)
-        self._parts = [
-            (operation, [[self._cells[i] for i in bucket.positions] for bucket in part])
-            for operation, part in zip(operations, alike, strict=True)
-        ]
+    def _lowered(self, updates: Sequence[Any]) -> runtimes.Evaluate:
+        factors, summands = ([getattr(u, part) for u in updates] for part in ("factor", "summand"))
+        return super()._lowered([*factors, *summands])
 
     def put(self, count: int, values: Sequence[float]) -> None:
         """Be at a step, with these values."""
@@ -108,13 +95,13 @@ class GraphUpdates(GraphDriver):
             self.install()
         super().step()
 
-    def _write(self) -> None:
-        evaluated = self._evaluate(self._counter)
-        for (operation, cells_of), values in zip(self._parts, evaluated, strict=True):
-            for cells, value in zip(cells_of, values, strict=True):
-                for index, cell in enumerate(cells):
-                    one = value.select(0, index) if value.dim() else value
-                    operation(cell, one.to(cell.device), out=cell)
+    def _step(self) -> None:
+        counter, *parts = self._next(self._counter)
+        self._runtime.assign([self._counter], [counter])
+        groups = len(self._cells)
+        for cell, factor, summand in zip(self._cells, parts[:groups], parts[groups:], strict=True):
+            torch.mul(cell, factor.to(cell.device), out=cell)
+            torch.add(cell, summand.to(cell.device), out=cell)
 
     def install(self) -> None:
         """Put the cells in the groups; a value that was assigned there goes on from them."""

@@ -156,8 +156,11 @@ def test_a_table_is_as_many_operations_for_any_schedule(runtime):
 
     simple = CosineDecay(0.1, 0.0, 1000)
     nested = Linear(0.0, 0.1, 9).then(simple, at=9).then(Linear(0.1, 0.0, 7) * simple, at=99)
-    assert nodes(simple, "table") == nodes(nested, "table") < nodes(simple, "graph")
-    assert nodes(nested, "graph") > 2 * nodes(simple, "graph")
+    assert nodes(simple, "table") == nodes(nested, "table") <= nodes(simple, "graph")
+    if runtime.name == "xla":  # one node, whose inputs are the numbers in the formula
+        assert nodes(nested, "graph") < 2 * nodes(simple, "graph")
+    else:
+        assert nodes(nested, "graph") > 2 * nodes(simple, "graph")
 
 
 @LAZY

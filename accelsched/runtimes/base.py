@@ -93,6 +93,12 @@ class Runtime:
         """For each ATen operation that would leave the graph, an equal one that does not."""
         return {}
 
+    def assign(self, cells: Sequence[Tensor], values: Sequence[Tensor]) -> None:
+        """Write values in place, of shape [], one into each cell."""
+        for cell, value in zip(cells, values, strict=True):
+            # copy_ and fill_ would leave the graph on some lazy back ends.
+            torch.add(value.to(cell.device), 0, out=cell)
+
     def before_step(self, counter: Tensor, optimizer: Optimizer) -> None:
         """Called before a counter moves on, which belongs to a scheduler of the optimizer."""
 

@@ -1,4 +1,4 @@
-"""The formula as a flat list of ATen operations, for back ends that trace it at every step.
+"""The formula as a flat list of ATen operations, which every back end traces, compiles or runs.
 
 What is the same at every step happens once, here: the Python of the formula, the copies of
 constants to the device, the choice of operations that the back end keeps in its graph, and, where
@@ -8,7 +8,7 @@ it has no float64, the pairs of float32 that stand for it.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from accelsched.runtimes.base import Evaluate, Runtime
 
 _CPU = torch.device("cpu")
+_FILE = "<recorded by accelsched>"
 
 
 class Traced:
@@ -61,9 +62,12 @@ class Traced:
 
 def _move(graph: GraphModule, runtime: Runtime, device: torch.device) -> None:
     """Let a graph that was recorded on the CPU run on another device."""
-    for name, constant in graph.named_buffers():
+    for name, constant in list(graph.named_buffers()):
         setattr(graph, name, runtime.settled(constant, device))
     for node in graph.graph.nodes:
         if node.kwargs.get("device") == _CPU:
             node.update_kwarg("device", device)
     graph.recompile()
+    # Each is a file of another name otherwise, and cerebras_pytorch compiles the same lines anew.
+    forward: Any = type(graph).forward
+    forward.__code__ = forward.__code__.replace(co_filename=_FILE)

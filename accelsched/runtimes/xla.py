@@ -10,7 +10,9 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from accelsched.runtimes.base import ALL_COUNTS, Counters, Runtime
+from accelsched.runtimes.base import ALL_COUNTS, Counters, Evaluate, Runtime
+from accelsched.runtimes.hlo import Computation, internals, is_spmd
+from accelsched.runtimes.tracing import Traced
 
 
 class Xla(Runtime):
@@ -26,6 +28,27 @@ class Xla(Runtime):
         # backend="openxla" then takes the state itself for that constant.
         return state.to(device).clone()
 
+    def lowered(
+        self,
+        evaluation: Callable[[torch.device], Evaluate],
+        device: torch.device,
+        shape: Sequence[int] = (),
+    ) -> Evaluate:
+        traced = super().lowered(evaluation, device, shape)
+        assert isinstance(traced, Traced)
+        if len(shape) > 0 or is_spmd():
+            return traced
+        counter = self.settled(torch.tensor(1, device="cpu"), device)
+        before = self.counters().fallbacks
+        computation = Computation(traced, counter)
+        # What a device hands to the host is computed there now, and would be a constant of it.
+        whole = self.counters().fallbacks == before
+        return computation if whole and computation.reads_the_counter else traced
+
+    def assign(self, cells: Sequence[Tensor], values: Sequence[Tensor]) -> None:
+        for cell, value in zip(cells, values, strict=True):
+            cell.copy_(value)
+
     def before_step(self, counter: Tensor, optimizer: Optimizer) -> None:
         # backend="openxla" executes what its own graphs take. A counter that moves on outside of
         # them gathers one more addition at each step, and what depends on it is compiled again. It
@@ -34,7 +57,7 @@ class Xla(Runtime):
             return
         parameters = [p for group in optimizer.param_groups for p in group["params"]]
         if not _is_pending(parameters):
-            _internals()._xla_sync_multi([counter], [str(counter.device)], wait=False)
+            internals()._xla_sync_multi([counter], [str(counter.device)], wait=False)
 
     def replacements(self) -> dict[Any, Callable[..., Tensor]]:
         return _exact()
@@ -77,19 +100,13 @@ class Xla(Runtime):
         )
 
     def nodes(self, tensors: Sequence[Tensor]) -> int:
-        text: str = _internals()._get_xla_tensors_text(list(tensors))
+        text: str = internals()._get_xla_tensors_text(list(tensors))
         return text.count(" = ")
-
-
-def _internals() -> Any:
-    import torch_xla
-
-    return torch_xla._XLAC
 
 
 def _is_pending(tensors: Sequence[Tensor]) -> bool:
     """Whether one of them is gathered and not executed; 0.3 us for one tensor."""
-    return any(_internals()._check_tensor_need_materialization(tensors))
+    return any(internals()._check_tensor_need_materialization(tensors))
 
 
 def _exact() -> dict[Any, Callable[..., Tensor]]:

@@ -201,8 +201,9 @@ def kinds(cls: type[Schedule]) -> dict[dataclasses.Field[Any], Kind]:
 
 def _kind(hint: Any) -> Kind:
     if typing.get_origin(hint) is Annotated:
-        annotated, role = typing.get_args(hint)
-        return dataclasses.replace(_kind(annotated), **{f"is_{role}": True})
+        kind = _kind(typing.get_args(hint)[0])
+        is_given = "given" in hint.__metadata__
+        return dataclasses.replace(kind, is_given=is_given, is_lookup=not is_given)
     if typing.get_origin(hint) is tuple:
         return dataclasses.replace(_kind(typing.get_args(hint)[0]), is_tuple=True)
     if typing.get_origin(hint) is Literal:

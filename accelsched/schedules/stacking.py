@@ -60,6 +60,21 @@ class Evaluation:
         return [schedule.formula(counter).to(dtype) for schedule, dtype in self._stacked]
 
 
+def each(
+    buckets: Sequence[Bucket], evaluate: Callable[[Tensor], Sequence[Tensor]]
+) -> Callable[[Tensor], list[Tensor]]:
+    """From the values of buckets, of shape [] or [G], to those of the groups, of shape []."""
+
+    def values(counter: Tensor) -> list[Tensor]:
+        by_position: dict[int, Tensor] = {}
+        for bucket, value in zip(buckets, evaluate(counter), strict=True):
+            for index, position in enumerate(bucket.positions):
+                by_position[position] = value.select(0, index) if value.dim() else value
+        return [by_position[position] for position in range(len(by_position))]
+
+    return values
+
+
 def structure(schedule: Schedule) -> tuple[Any, ...]:
     """What two schedules must share to be stacked: everything but their numbers."""
     cls = type(schedule)

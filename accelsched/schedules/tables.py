@@ -10,8 +10,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from accelsched import runtimes
 from accelsched.errors import require
+from accelsched.schedules import terms
 from accelsched.schedules.stacking import Bucket
 
 #: The most numbers that all tables of a scheduler hold: 16 MiB of float32, a group or many.
@@ -45,30 +45,20 @@ def require_tables(buckets: Sequence[Bucket]) -> None:
 
 
 class TableEvaluation:
-    """The values of buckets at a step, on a device: for each a tensor of shape [] or [G]."""
+    """The values of buckets at a step: for each a tensor of shape [] or [G]."""
 
-    def __init__(self, buckets: Sequence[Bucket], device: torch.device) -> None:
-        runtime = runtimes.of(device)
-        self._tables = [runtime.settled(_table(bucket), device) for bucket in buckets]
+    def __init__(self, buckets: Sequence[Bucket]) -> None:
+        self._tables = [_table(bucket) for bucket in buckets]
 
     def __call__(self, counter: Tensor) -> list[Tensor]:
-        values = []
-        for table in self._tables:
-            row = table.index_select(0, counter.clamp(max=table.shape[0] - 1))
-            # Of a table for one group a 0-dim index selects a number, of others a row of one row.
-            values.append(row if row.dim() == 0 else row.squeeze(0))
-        return values
-
-    def tensors(self) -> list[Tensor]:
-        """All that it holds on the device."""
-        return list(self._tables)
+        return [terms.take(table, terms.held(counter, table)) for table in self._tables]
 
 
 def _table(bucket: Bucket) -> Tensor:
-    """The values at all steps until the last schedule settles: shape [steps] or [steps, G]."""
+    """The values at all steps until the last schedule settles: shape [steps] or [G, steps]."""
     last = max(schedule.settles or 0 for schedule in bucket.schedules)
     steps = torch.arange(last + 1, device="cpu")
     if len(set(bucket.schedules)) == 1:
         return bucket.schedules[0].formula(steps).to(bucket.dtype)
     curves = [schedule.formula(steps) for schedule in bucket.schedules]
-    return torch.stack(curves, dim=1).to(bucket.dtype)
+    return torch.stack(curves).to(bucket.dtype)
