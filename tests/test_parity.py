@@ -77,8 +77,8 @@ def keep_digits(schedule, steps):
 
 
 def by_table(runtime, schedule, dtype):
-    device = runtime.device()
-    return stepwise(runtime, TableEvaluation(buckets([schedule], [dtype]), device), device)
+    device, table = runtime.device(), TableEvaluation(buckets([schedule], [dtype]))
+    return stepwise(runtime, runtime.lowered(lambda _: table, device), device)
 
 
 def by_numba(runtime, schedule, dtype):

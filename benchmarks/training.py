@@ -1,0 +1,213 @@
+"""What a scheduler adds to a training step, beside a constant learning rate and torch's schedulers.
+
+python benchmarks/training.py WAY, which is one of xla, xla-compile, openxla, lazy, compile
+"""
+
+import os
+import statistics
+import sys
+import time
+import warnings
+from dataclasses import dataclass, fields
+from typing import Any
+
+os.environ.setdefault("PJRT_DEVICE", "CPU")
+
+import torch
+from rounds import ratio, seconds, spread
+from tables import Table, show
+from torch.optim import lr_scheduler as theirs
+
+from accelsched import Scheduler, runtimes
+from accelsched.schedules import CosineDecay, Linear
+
+warnings.simplefilter("ignore")
+ROUNDS, CALLS, WARM = 3, 5, 6
+LAYERS, WIDTH, BATCH = 50, 64, 64
+HORIZON, WARM_UP = 20_000, 100
+#: A constant rate is what all are compared with. torch's change a float, or a tensor in place.
+CONTESTANTS = (
+    "constant",
+    "accelsched, formula",
+    "accelsched, table",
+    "torch, float lr",
+    "torch, tensor lr",
+)
+#: Of each way its name, and the groups and steps of a graph that it is measured with.
+WAYS = {
+    "xla": ("torch_xla, traced at every step", [(1, 1), (10, 1), (100, 1), (1, 10), (1, 100)]),
+    "xla-compile": ("torch_xla.compile", [(1, 1), (10, 1), (100, 1)]),
+    "openxla": ('torch.compile(backend="openxla")', [(1, 1), (10, 1), (100, 1)]),
+    "lazy": ("PyTorch's lazy back end", [(1, 1), (10, 1), (100, 1), (1, 10), (1, 100)]),
+    "compile": ("torch.compile, Inductor", [(1, 1), (10, 1), (100, 1)]),
+}
+# A graph of a hundred steps of the large model would take XLA minutes to compile.
+FEW_LAYERS = 2
+
+
+class Training:
+    """A multilayer perceptron and SGD with momentum, its parameters shared out to groups."""
+
+    def __init__(self, way: str, contestant: str, groups: int, steps_in_a_graph: int) -> None:
+        self.runtime = runtimes.NAMED["xla" if way in ("xla-compile", "openxla") else way]
+        self.steps_in_a_graph = steps_in_a_graph
+        torch.manual_seed(0)
+        device = self.runtime.device()
+        layers = LAYERS if steps_in_a_graph == 1 else FEW_LAYERS
+        scale = (2 / WIDTH) ** 0.5
+        self.weights = [(torch.randn(WIDTH, WIDTH) * scale).to(device) for _ in range(layers)]
+        self.biases = [torch.zeros(WIDTH).to(device) for _ in range(layers)]
+        self.inputs = torch.randn(BATCH, WIDTH).to(device)
+        self.parameters = [p.requires_grad_() for p in (*self.weights, *self.biases)]
+        self.peaks = [1e-4 * (1 + i / groups) for i in range(groups)]
+        is_tensor = contestant == "torch, tensor lr" or (
+            contestant.startswith("accelsched") and device.type == "cpu"
+        )
+        named = [
+            {
+                "params": self.parameters[i::groups],
+                "lr": torch.tensor(peak).to(device).clone() if is_tensor else peak,
+            }
+            for i, peak in enumerate(self.peaks)
+        ]
+        self.optimizer = torch.optim.SGD(named, lr=1e-4, momentum=0.9)
+        self.scheduler = self._scheduler(contestant)
+        # torch's own do not compile; ours are meant to be a part of what is compiled.
+        inside = contestant.startswith("accelsched")
+        body = self._train_and_schedule if inside else self._train
+        if way == "xla-compile":
+            import torch_xla
+
+            body = torch_xla.compile(body)
+        elif way == "openxla":
+            body = torch.compile(body, backend="openxla")
+        elif way == "compile":
+            body = torch.compile(body)
+        self._body, self._outside = body, None if inside else self.scheduler
+        self._finishes = way in ("xla", "lazy")
+
+    def _scheduler(self, contestant: str) -> Any:
+        if contestant == "constant":
+            return None
+        if contestant.startswith("accelsched"):
+            schedules = [
+                Linear(0.01 * p, p, WARM_UP).then(CosineDecay(p, 0.0, HORIZON), at=WARM_UP)
+                for p in self.peaks
+            ]
+            lowering = "table" if contestant.endswith("table") else "graph"
+            return Scheduler(self.optimizer, schedules, lowering=lowering)
+        phases = [
+            theirs.LinearLR(self.optimizer, 0.01, total_iters=WARM_UP),
+            theirs.CosineAnnealingLR(self.optimizer, HORIZON),
+        ]
+        return theirs.SequentialLR(self.optimizer, phases, [WARM_UP])
+
+    def _train(self) -> None:
+        self.optimizer.zero_grad()
+        x = self.inputs
+        for weight, bias in zip(self.weights, self.biases, strict=True):
+            x = torch.relu(x @ weight + bias)
+        x.square().mean().backward()
+        self.optimizer.step()
+
+    def _train_and_schedule(self) -> None:
+        self._train()
+        self.scheduler.step()
+
+    def traced(self) -> None:
+        """All that a step does before the graph is executed."""
+        for _ in range(self.steps_in_a_graph):
+            self._body()
+            if self._outside is not None:
+                self._outside.step()
+
+    def step(self) -> None:
+        self.traced()
+        if self._finishes:
+            self.runtime.finish_step()
+
+    def steps(self) -> None:
+        for _ in range(calls(self.steps_in_a_graph)):
+            self.step()
+        self.runtime.wait()
+
+    def state(self) -> list[torch.Tensor]:
+        buffers = [self.optimizer.state[p]["momentum_buffer"] for p in self.parameters]
+        rates = [g["lr"] for g in self.optimizer.param_groups if isinstance(g["lr"], torch.Tensor)]
+        driver = getattr(self.scheduler, "driver", None)
+        return [*self.parameters, *buffers, *rates, *([driver._counter] if driver else [])]
+
+
+def calls(steps_in_a_graph: int) -> int:
+    return max(1, CALLS // steps_in_a_graph)
+
+
+@dataclass
+class Counted:
+    """What a training step costs, apart from its time; with the milliseconds to trace it."""
+
+    counts: list[float]
+    nodes: str
+    tracing: str
+
+
+def counted(training: Training) -> Counted:
+    for _ in range(WARM):
+        training.step()
+    training.runtime.wait()
+    before, graphs = training.runtime.counters(), 10
+    for _ in range(graphs):
+        training.step()
+    training.runtime.wait()
+    cost = training.runtime.counters() - before
+    steps = graphs * training.steps_in_a_graph
+    counts = [getattr(cost, field.name) / steps for field in fields(cost)]
+    if not training._finishes:
+        return Counted(counts, "-", "-")
+    times, nodes = [], 0
+    for _ in range(9):
+        start = time.perf_counter()
+        training.traced()
+        times.append((time.perf_counter() - start) / training.steps_in_a_graph)
+        nodes = training.runtime.nodes(training.state())
+        training.runtime.finish_step()
+        training.runtime.wait()
+    share = f"{nodes / training.steps_in_a_graph:.0f}"
+    return Counted(counts, share, f"{statistics.median(times) * 1e3:.2f}")
+
+
+def rows(way: str, groups: int, steps_in_a_graph: int) -> list[list[str]]:
+    made = {name: Training(way, name, groups, steps_in_a_graph) for name in CONTESTANTS}
+    costs = {name: counted(training) for name, training in made.items()}
+    times = seconds({name: training.steps for name, training in made.items()}, ROUNDS)
+    steps = calls(steps_in_a_graph) * steps_in_a_graph
+    cells = []
+    for name, taken in times.items():
+        cost = costs[name]
+        each = [t / steps for t in taken]
+        cells.append([
+            f"{groups} groups, {steps_in_a_graph} a graph: {name}",
+            spread(each, 1e-3), f"{ratio(taken, times['constant']):.2f}",
+            *(f"{count:.2g}" for count in cost.counts[:4]), cost.nodes, cost.tracing,
+        ])  # fmt: skip
+    torch._dynamo.reset()
+    return cells
+
+
+def tables(way: str):
+    title, measured = WAYS[way]
+    yield Table(
+        f"A training step under {title}",
+        ["", "ms (least to most)", "times constant", "compiles", "executions", "to device",
+         "from device", "nodes", "tracing, ms"],
+        [row for groups, together in measured for row in rows(way, groups, together)],
+        f"A perceptron of {LAYERS} layers of {WIDTH} ({FEW_LAYERS} where a graph is of several "
+        f"steps), {BATCH} samples, SGD with momentum; warm-up and cosine, of another size in each "
+        f"group. All counts are of one training step. {ROUNDS} rounds by turns; torch "
+        f"{torch.__version__}. A rate of torch's is a number that each step sends, or, in a "
+        "tensor, several operations that are executed apart.",
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    show(tables(sys.argv[1]))
