@@ -14,7 +14,7 @@ from torch import Tensor
 
 from accelsched import optimizers, runtimes
 from accelsched.groups import Slots, ledger
-from accelsched.on_device import mark
+from accelsched.on_device import Factor, mark
 from accelsched.schedules import Schedule, tables
 from accelsched.schedules.stacking import Bucket, Evaluation, buckets, each
 
@@ -119,8 +119,8 @@ class GraphDriver:
                 float("nan"), _dtype(group, self._slots.value(group)), _device([group])
             )
             if optimizers.needs_grad(optimizer, index, key, self._runtime):
-                # A Parameter, since other tensors that require a gradient cannot be loaded there.
-                cell = torch.nn.Parameter(cell)
+                # A parameter, since other tensors that require a gradient cannot be loaded there.
+                cell = Factor(cell)
             if key != "lr":
                 mark(cell)
             cells[index, key] = cell

@@ -45,6 +45,24 @@ def mark(value: Tensor) -> None:
     setattr(value, _SCHEDULED, True)
 
 
+class Factor(torch.nn.Parameter):
+    """A learning rate that SGD multiplies by: as a tensor that requires a gradient, with addcmul_.
+
+    Lazy back ends take ten times as long to trace that as a product and a difference, which are
+    the same. Saved it is a plain parameter.
+    """
+
+    @classmethod
+    def __torch_function__(
+        cls, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        with torch._C.DisableTorchFunctionSubclass():  # type: ignore[no-untyped-call]
+            if func is Tensor.addcmul_ and kwargs == {"value": -1}:
+                target, one, other = args
+                return torch.sub(target, one * other, out=target)
+            return func(*args, **(kwargs or {}))
+
+
 def _is_zero(number: object) -> bool:
     return isinstance(number, (int, float)) and number == 0
 

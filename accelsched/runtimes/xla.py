@@ -46,8 +46,14 @@ class Xla(Runtime):
         return computation if whole and computation.reads_the_counter else traced
 
     def assign(self, cells: Sequence[Tensor], values: Sequence[Tensor]) -> None:
+        # As torch_xla itself writes what a compiled function has changed: a quarter of a copy_.
+        replace = internals()._replace_xla_tensor
+        is_traced = torch.compiler.is_compiling() or is_spmd()
         for cell, value in zip(cells, values, strict=True):
-            cell.copy_(value)
+            if is_traced or cell.device != value.device:
+                cell.copy_(value)
+            else:
+                replace(cell, value)
 
     def before_step(self, counter: Tensor, optimizer: Optimizer) -> None:
         # backend="openxla" executes what its own graphs take. A counter that moves on outside of
