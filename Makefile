@@ -6,7 +6,7 @@ ON_LINUX := $(filter Linux,$(shell uname -s))
 TORCH := $(if $(ON_LINUX),'torch==2.9.*' 'torch-xla==2.9.*','torch>=2.4')
 BACK_END := $(if $(ON_LINUX),xla,compile)
 
-.PHONY: demo test check test-latest test-cerebras clean
+.PHONY: demo test check test-latest test-cerebras bench clean
 .DEFAULT_GOAL := test
 
 demo: .venv/installed
@@ -30,6 +30,10 @@ test-latest: .venv-latest/installed
 test-cerebras: .venv-cerebras/installed
 	$(call PYTEST,.venv-cerebras) tests --ignore=tests/test_packaging.py --ignore=tests/test_readme.py \
 		--back-ends eager,compile
+
+# cerebras_pytorch is one of the peers.
+bench: .venv/installed .venv-cerebras/installed
+	.venv/bin/python benchmarks/report.py
 
 # torch is named in full, or pip takes the newest there is, with CUDA.
 .venv/installed: pyproject.toml

@@ -201,10 +201,11 @@ def tables():
             ours, pairs, *others = rows[horizon, name]
             theirs = worst(cerebras.get(f"{name} @{horizon}"), want)
             made.append([name, ours, pairs, theirs, *others])
+        columns = ["accelsched", "without float64", "cerebras_pytorch", "optax, jit",
+                   "torch, float lr", "torch, tensor lr"]  # fmt: skip
         yield Table(
             f"Worst error in float32 ulps, over {horizon:.0e} steps".replace("e+0", "e"),
-            ["", "accelsched", "without float64", "cerebras_pytorch", "optax, jit",
-             "torch, float lr", "torch, tensor lr"],
+            ["", *columns],
             made,
             f"At {len(at)} steps: the first, those about the end of the warm-up and the middle, "
             "and the last, by the hundred. Ulps are of the reference rounded to float32. "

@@ -10,6 +10,7 @@ import numpy as np
 import optax
 import torch
 from rounds import ratio, seconds, spread
+from tables import Table, show
 
 from accelsched.schedules import CosineDecay, Linear
 
@@ -39,11 +40,13 @@ def with_optax():
     return _optax(jax.numpy.arange(STEPS)).block_until_ready()
 
 
-def main():
+def tables():
     schedule = Linear(0.0, PEAK, WARM_UP).then(CosineDecay(PEAK, 0.0, REST), at=WARM_UP)
+    angles = np.linspace(0.0, math.pi, STEPS)
     contestants = {
         "accelsched": lambda: schedule.curve(0, STEPS),
         "the bytes alone": lambda: np.full(STEPS, 1.0),
+        "the cosines alone, by NumPy": lambda: np.cos(angles),
         "NumPy": with_numpy,
         "torch": with_torch,
         "torch, our formula": lambda: schedule(torch.arange(STEPS)),
@@ -51,12 +54,17 @@ def main():
     }
     np.testing.assert_allclose(schedule.curve(0, STEPS), with_numpy(), rtol=1e-6, atol=1e-9)
     times = seconds(contestants, ROUNDS)
-    versions = f"numpy {np.__version__}, torch {torch.__version__}, optax {optax.__version__}"
-    print(f"{versions}: {STEPS:,} steps in float64")
-    print(f"{'':20}{'ms, median (least to most)':>30}{'times as long as accelsched':>30}")
-    for name, taken in times.items():
-        print(f"{name:20}{spread(taken, 1e-3):>30}{ratio(taken, times['accelsched']):>30.1f}")
+    ratios = {name: ratio(taken, times["accelsched"]) for name, taken in times.items()}
+    yield Table(
+        f"A curve of {STEPS:,} steps of warm-up and cosine, in float64",
+        ["", "ms (least to most)", "times as long as accelsched"],
+        [[n, spread(taken, 1e-3), f"{ratios[n]:.1f}"] for n, taken in times.items()],
+        f"{ROUNDS} rounds by turns; numpy {np.__version__}, torch {torch.__version__}, optax "
+        f"{optax.__version__}.",
+        bars=ratios,
+        axis="times as long as accelsched",
+    )
 
 
 if __name__ == "__main__":
-    main()
+    show(tables())

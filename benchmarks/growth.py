@@ -25,6 +25,7 @@ from accelsched.schedules.stacking import Evaluation, buckets
 from accelsched.tracing import record
 
 ROUNDS = 9
+NOT_RUN = "not run"
 CPU = torch.device("cpu")
 # The in-place write of so many groups is a graph that XLA takes minutes to compile.
 MOST_GROUPS_ON_XLA = 1000
@@ -117,7 +118,7 @@ def row(make, size):
     on_host = microseconds(host.step, calls=200 if len(each) < 1000 else 20)
     cells = [f"{size:,}", f"{operations}", f"{built:.3g}", f"{first:.3g}", f"{on_host:.3g}"]
     if len(each) > MOST_GROUPS_ON_XLA:
-        return [*cells, "not run", "not run", "not run"]
+        return [*cells, *[NOT_RUN] * 3]
     runtime = runtimes.NAMED["xla"]
     there = optimizer(len(each), runtime.device())
     bound, scheduler = milliseconds(lambda: Scheduler(there, schedule, lowering="graph"))
@@ -134,17 +135,33 @@ def row(make, size):
     return [*cells, f"{nodes}", f"{bound:.3g}", f"{on_xla:.3g}"]
 
 
+COLUMNS = [
+    "", "operations", "built, ms", "bound on the CPU, ms", "step there, us",
+    "nodes on torch_xla", "bound there, ms", "step there, us",
+]  # fmt: skip
+
+
 def tables():
     for title, (make, sizes) in GROWING.items():
+        rows = [row(make, size) for size in sizes]
+        drawn = {"operations": 1, "us on the CPU": 4, "us on torch_xla": 7}
         yield Table(
             f"Cost by {title}",
-            ["", "operations", "built, ms", "bound on the CPU, ms", "step there, us",
-             "nodes on torch_xla", "bound there, ms", "step there, us"],
-            [row(make, size) for size in sizes],
+            COLUMNS,
+            rows,
             "Operations: of the formula, for all groups at once. A step on torch_xla is the "
             f"scheduler's alone, with its execution; medians of {ROUNDS} rounds. "
             "What is bound on the CPU is compiled, if its code is not on disk.",
-        )  # fmt: skip
+            lines={
+                name: [
+                    (size, float(cells[at]))
+                    for size, cells in zip(sizes, rows, strict=True)
+                    if cells[at] != NOT_RUN
+                ]
+                for name, at in drawn.items()
+            },
+            axis=title,
+        )
 
 
 if __name__ == "__main__":

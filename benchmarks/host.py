@@ -7,6 +7,7 @@ import warnings
 
 import torch
 from rounds import ratio, seconds, spread
+from tables import Table, show
 from torch.optim import lr_scheduler as theirs
 
 from accelsched import Scheduler
@@ -53,17 +54,24 @@ def pairs(groups):
     )
 
 
-def main():
-    print(f"torch {torch.__version__}: us per step, median (least to most) of {ROUNDS} rounds")
-    print(f"{'groups':>6}  {'scheduler':18}{'torch':>24}{'accelsched':>24}{'times as fast':>15}")
+def tables():
+    rows = []
     for groups in (1, 10, 100, 1000):
         for name, torchs, ours in pairs(groups):
             calls = max(10, 3000 // groups)
             times = seconds({"torch": torchs.step, "ours": ours.step}, ROUNDS, calls)
             faster = ratio(times["torch"], times["ours"])
-            cells = f"{spread(times['torch']):>24}{spread(times['ours']):>24}{faster:>15.1f}"
-            print(f"{groups:6}  {name:18}{cells}")
+            cells = [spread(times["torch"]), spread(times["ours"]), f"{faster:.1f}"]
+            rows.append([f"{groups} groups, {name}", *cells])
+    yield Table(
+        "A scheduler's step in eager PyTorch on the CPU",
+        ["", "torch, us", "accelsched, us", "times as fast"],
+        rows,
+        f"In brackets the least and the most of {ROUNDS} rounds; torch {torch.__version__}.",
+        bars={row[0]: float(row[-1]) for row in rows},
+        axis="times as fast as torch",
+    )
 
 
 if __name__ == "__main__":
-    main()
+    show(tables())

@@ -4,10 +4,12 @@ python benchmarks/startup.py
 """
 
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
+
+from rounds import spread
+from tables import Table, show
 
 ROUNDS = 7
 PROGRAM = """
@@ -39,24 +41,31 @@ def measured(folder):
 
 
 def row(name, runs, place):
-    taken = [run[place] * 1e3 for run in runs]
-    print(f"{name:44}{statistics.median(taken):8.0f}{min(taken):8.0f}{max(taken):8.0f}")
+    taken = [run[place] for run in runs]
+    return [name, spread(taken, 1e-3)]
 
 
-def main():
+def tables():
     cold, warm = [], []
     for _ in range(ROUNDS):
         with tempfile.TemporaryDirectory() as folder:
             cold.append(measured(folder))
             warm.append(measured(folder))
-    print(f"{f'ms, {ROUNDS} processes each':44}{'median':>8}{'min':>8}{'max':>8}")
-    row("import accelsched, after torch", cold + warm, 0)
-    row("first step, nothing on disk", cold, 1)
-    row("first step, machine code on disk", warm, 1)
-    row("import numba, for comparison", warm, 2)
-    print(f"numba imported: cold {sum(r[3] for r in cold):.0f} of {ROUNDS}, "
-          f"warm {sum(r[3] for r in warm):.0f} of {ROUNDS}")  # fmt: skip
+    rows = [
+        row("import accelsched, after torch", cold + warm, 0),
+        row("first step, nothing on disk", cold, 1),
+        row("first step, machine code on disk", warm, 1),
+        row("import numba, for comparison", warm, 2),
+    ]
+    imported = [f"{sum(run[3] for run in runs):.0f} of {ROUNDS}" for runs in (cold, warm)]
+    yield Table(
+        "What a new process waits for",
+        ["", "ms (least to most)"],
+        rows,
+        f"numba was imported in {imported[0]} processes without machine code on disk, and in "
+        f"{imported[1]} with it.",
+    )
 
 
 if __name__ == "__main__":
-    main()
+    show(tables())

@@ -12,9 +12,9 @@ class Table:
 
     Attributes:
         notes: what a reader must know to read it, and what was not measured.
-        lines: to be drawn: for each name its points, on logarithmic axes.
+        lines: to be drawn on logarithmic axes: for each name its points.
         bars: to be drawn: for each name its length.
-        axes: what the points, or the bars, are.
+        axis: what the lines, or the bars, measure.
     """
 
     title: str
@@ -23,7 +23,7 @@ class Table:
     notes: str = ""
     lines: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
     bars: dict[str, float] = field(default_factory=dict)
-    axes: tuple[str, str] = ("", "")
+    axis: str = ""
 
 
 def show(tables: Iterable[Table]) -> None:

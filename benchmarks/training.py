@@ -3,12 +3,15 @@
 python benchmarks/training.py WAY, which is one of xla, xla-compile, openxla, lazy, compile
 """
 
+import multiprocessing
 import os
 import statistics
 import sys
 import time
 import warnings
 from dataclasses import dataclass, fields
+from functools import partial
+from multiprocessing.connection import Connection
 from typing import Any
 
 os.environ.setdefault("PJRT_DEVICE", "CPU")
@@ -16,13 +19,13 @@ os.environ.setdefault("PJRT_DEVICE", "CPU")
 import torch
 from rounds import ratio, seconds, spread
 from tables import Table, show
-from torch.optim import lr_scheduler as theirs
+from torch.optim import lr_scheduler
 
 from accelsched import Scheduler, runtimes
 from accelsched.schedules import CosineDecay, Linear
 
 warnings.simplefilter("ignore")
-ROUNDS, CALLS, WARM = 3, 5, 6
+ROUNDS, CALLS, WARM = 11, 10, 12
 LAYERS, WIDTH, BATCH = 50, 64, 64
 HORIZON, WARM_UP = 20_000, 100
 #: A constant rate is what all are compared with. torch's change a float, or a tensor in place.
@@ -97,10 +100,10 @@ class Training:
             lowering = "table" if contestant.endswith("table") else "graph"
             return Scheduler(self.optimizer, schedules, lowering=lowering)
         phases = [
-            theirs.LinearLR(self.optimizer, 0.01, total_iters=WARM_UP),
-            theirs.CosineAnnealingLR(self.optimizer, HORIZON),
+            lr_scheduler.LinearLR(self.optimizer, 0.01, total_iters=WARM_UP),
+            lr_scheduler.CosineAnnealingLR(self.optimizer, HORIZON),
         ]
-        return theirs.SequentialLR(self.optimizer, phases, [WARM_UP])
+        return lr_scheduler.SequentialLR(self.optimizer, phases, [WARM_UP])
 
     def _train(self) -> None:
         self.optimizer.zero_grad()
@@ -176,10 +179,32 @@ def counted(training: Training) -> Counted:
     return Counted(counts, share, f"{statistics.median(times) * 1e3:.2f}")
 
 
+def contestant(connection: Connection, *arguments: Any) -> None:
+    """Train in a process of its own, as all would share what Dynamo compiles, and its limits."""
+    training = Training(*arguments)
+    connection.send(counted(training))
+    while connection.recv():
+        training.steps()
+        connection.send(True)
+
+
+def turn(connection: Connection) -> None:
+    connection.send(True)
+    connection.recv()
+
+
 def rows(way: str, groups: int, steps_in_a_graph: int) -> list[list[str]]:
-    made = {name: Training(way, name, groups, steps_in_a_graph) for name in CONTESTANTS}
-    costs = {name: counted(training) for name, training in made.items()}
-    times = seconds({name: training.steps for name, training in made.items()}, ROUNDS)
+    connections = {}
+    spawn = multiprocessing.get_context("spawn")
+    for name in CONTESTANTS:
+        connections[name], theirs = spawn.Pipe()
+        arguments = (theirs, way, name, groups, steps_in_a_graph)
+        spawn.Process(target=contestant, args=arguments, daemon=True).start()
+    costs = {name: connection.recv() for name, connection in connections.items()}
+    turns = {name: partial(turn, connection) for name, connection in connections.items()}
+    times = seconds(turns, ROUNDS)
+    for connection in connections.values():
+        connection.send(False)
     steps = calls(steps_in_a_graph) * steps_in_a_graph
     cells = []
     for name, taken in times.items():
@@ -190,22 +215,24 @@ def rows(way: str, groups: int, steps_in_a_graph: int) -> list[list[str]]:
             spread(each, 1e-3), f"{ratio(taken, times['constant']):.2f}",
             *(f"{count:.2g}" for count in cost.counts[:4]), cost.nodes, cost.tracing,
         ])  # fmt: skip
-    torch._dynamo.reset()
     return cells
 
 
 def tables(way: str):
     title, measured = WAYS[way]
+    made = [row for groups, together in measured for row in rows(way, groups, together)]
     yield Table(
         f"A training step under {title}",
         ["", "ms (least to most)", "times constant", "compiles", "executions", "to device",
          "from device", "nodes", "tracing, ms"],
-        [row for groups, together in measured for row in rows(way, groups, together)],
+        made,
         f"A perceptron of {LAYERS} layers of {WIDTH} ({FEW_LAYERS} where a graph is of several "
         f"steps), {BATCH} samples, SGD with momentum; warm-up and cosine, of another size in each "
-        f"group. All counts are of one training step. {ROUNDS} rounds by turns; torch "
-        f"{torch.__version__}. A rate of torch's is a number that each step sends, or, in a "
-        "tensor, several operations that are executed apart.",
+        "group. All counts are of one training step. Each trains in a process of its own, by "
+        f"turns: {ROUNDS} rounds; torch {torch.__version__}. A rate of torch's is a number that "
+        "each step sends, or, in a tensor, several operations that are executed apart.",
+        bars={row[0]: float(row[2]) for row in made},
+        axis="times a constant learning rate",
     )  # fmt: skip
 
 

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from accelsched.errors import require
-from accelsched.schedules import terms
 from accelsched.schedules.stacking import Bucket
 
 #: The most numbers that all tables of a scheduler hold: 16 MiB of float32, a group or many.
@@ -51,14 +50,19 @@ class TableEvaluation:
         self._tables = [_table(bucket) for bucket in buckets]
 
     def __call__(self, counter: Tensor) -> list[Tensor]:
-        return [terms.take(table, terms.held(counter, table)) for table in self._tables]
+        values = []
+        for table in self._tables:
+            row = table.index_select(0, counter.clamp(max=table.shape[0] - 1))
+            # Of a table for one group a 0-dim index selects a number, of others a row of one row.
+            values.append(row if row.dim() == 0 else row.squeeze(0))
+        return values
 
 
 def _table(bucket: Bucket) -> Tensor:
-    """The values at all steps until the last schedule settles: shape [steps] or [G, steps]."""
+    """The values at all steps until the last schedule settles: shape [steps] or [steps, G]."""
     last = max(schedule.settles or 0 for schedule in bucket.schedules)
     steps = torch.arange(last + 1, device="cpu")
     if len(set(bucket.schedules)) == 1:
         return bucket.schedules[0].formula(steps).to(bucket.dtype)
     curves = [schedule.formula(steps) for schedule in bucket.schedules]
-    return torch.stack(curves).to(bucket.dtype)
+    return torch.stack(curves, dim=1).to(bucket.dtype)
