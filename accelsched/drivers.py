@@ -162,10 +162,9 @@ class GraphDriver:
     def _default_lowering(self, alike: Sequence[Bucket]) -> str:
         """A table, if one holds it, where every operation is traced anew, or is done in pairs.
 
-        On torch_xla's CPU client, where a small model's step takes some 230 us, a table adds 14
-        nodes and 70 us of the host's time for any schedule and any number of steps that it may
-        hold; a formula adds 38 nodes and 180 us for a cosine, 65 and 250 us with a warm-up, and on
-        from there. On PyTorch's lazy back end a formula takes twice as long (benchmarks/step.py).
+        PyTorch's lazy back end traces a formula in several times as long as a look-up, at every
+        step (benchmarks/growth.py). torch_xla calls either as one operation, but a formula is
+        computed in float64, which a TPU has in software only.
         Without float64 a formula takes hundreds of operations. Elsewhere it is compiled once and
         needs no memory.
         """

@@ -163,6 +163,37 @@ def test_a_table_is_as_many_operations_for_any_schedule(runtime):
         assert nodes(nested, "graph") > 2 * nodes(simple, "graph")
 
 
+@on("xla")
+def test_a_step_is_one_operation_of_torch_xla_for_any_number_of_groups(runtime):
+    def nodes(count):
+        groups = [{"params": [torch.zeros(1, device=runtime.device())]} for _ in range(count)]
+        schedules = [CosineAnnealing(0.1 / (i + 1), 30 + i) for i in range(count)]
+        optimizer = torch.optim.SGD(groups, lr=0.1)
+        scheduler = Scheduler(optimizer, schedules, lowering="graph")
+        runtime.finish_step()
+        scheduler.step()
+        return runtime.nodes(
+            [*(g["lr"] for g in optimizer.param_groups), scheduler.driver._counter]
+        )
+
+    # What each reads of the operation's outputs is no node; a number that differs is an input.
+    assert nodes(2) == nodes(40) < 3 * nodes(1)
+
+
+@on("xla")
+def test_what_the_device_hands_to_the_host_is_no_constant(runtime):
+    """torch_xla has no such function of its own: PyTorch's is called, at every step."""
+    schedule = Lambda(1.0, (lambda step: torch.special.bessel_j0(step / 10),))
+    optimizer = torch.optim.SGD([torch.zeros(1, device=runtime.device())], lr=0.1)
+    scheduler = Scheduler(optimizer, schedule)
+    before = runtime.counters().fallbacks
+    for step in range(1, 6):
+        scheduler.step()
+        want = torch.special.bessel_j0(torch.tensor(step / 10, dtype=torch.float64)).item()
+        assert scheduler.get_last_lr()[0].item() == pytest.approx(want, rel=2**-23)
+    assert runtime.counters().fallbacks > before
+
+
 @LAZY
 def test_ten_steps_in_one_graph(runtime):
     run = Run(runtime, "SGD", EVERY["SequentialLR"])
