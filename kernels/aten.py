@@ -138,8 +138,8 @@ def _power_of_number(lowering: Lowering, call: Call) -> View | list[View]:
     return (_template(text, operands=1) if text else _power)(lowering, call)
 
 
-_MINIMUM = "{0} if {0} < {1} or {0} != {0} else {1}"
-_MAXIMUM = "{0} if {0} > {1} or {0} != {0} else {1}"
+_MINIMUM = "select(({0} < {1}) | ({0} != {0}), {0}, {1})"
+_MAXIMUM = "select(({0} > {1}) | ({0} != {0}), {0}, {1})"
 
 
 def _clamp(lowering: Lowering, call: Call) -> View:

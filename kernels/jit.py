@@ -98,6 +98,7 @@ def _translated(source: str) -> bytes:
     for name, (arguments, result) in _PYTHON_FUNCTIONS.items():
         signature = getattr(types, result)(*(getattr(types, a) for a in arguments))
         names[name] = types.ExternalFunction(name, signature)
+    names["select"] = _select()
     exec(compile(source, "<accelsched.kernels>", "exec"), names)
     pointer: Any = types.CPointer
     signature = numba.int64(pointer(numba.int64), pointer(pointer(numba.float64)))
@@ -111,6 +112,23 @@ def _translated(source: str) -> bytes:
     called = words & (_C_FUNCTIONS | {name for name in declared if not name.startswith("llvm.")})
     machine_code: bytes = _machine().emit_object(module)
     return " ".join(sorted(called)).encode() + b"\n" + machine_code
+
+
+def _select() -> Any:
+    """``select(condition, yes, no)`` for sources: both are computed, and no block of code ends.
+
+    numba takes passes over all code for each value that two blocks set.
+    """
+    from numba.extending import intrinsic
+
+    @intrinsic
+    def select(_: Any, condition: Any, yes: Any, no: Any) -> Any:
+        def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            return builder.select(*args)
+
+        return yes(condition, yes, no), code
+
+    return select
 
 
 def _with_plain_entry(function: Any) -> str:

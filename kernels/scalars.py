@@ -9,6 +9,7 @@ No number and no name from outside is in the source: it reads its numbers from t
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -275,7 +276,7 @@ class _Writer:
             condition, yes, no = names
             sides = self._inner.get(scalar, ())
             if not any(side.lines for side in sides):
-                return [f"{out} = {yes} if {condition} else {no}"]
+                return [f"{out} = select({condition}, {yes}, {no})"]
             lines = [f"if {condition}:", *sides[0].indented(), f"    {out} = {yes}"]
             return [*lines, "else:", *sides[1].indented(), f"    {out} = {no}"]
         if scalar.kind == "fold":
@@ -298,7 +299,13 @@ def _row_loop(rows: _Region) -> list[str]:
     body = rows.indented()
     if not any("near_sine(" in line for line in body):
         return ["for row in range(rows):", *body]
-    again = [f"    {line.replace('near_sine(', 'sine(')}" for line in body]
+    # By names of their own: numba takes a pass over all lines for each name that is set twice.
+    made = {line.split(" = ")[0].strip() for line in body if " = " in line}
+
+    def renamed(name: re.Match[str]) -> str:
+        return f"{name[0]}_again" if name[0] in made else name[0]
+
+    again = [re.sub(r"\bv\d+\b", renamed, line).replace("near_sine(", "sine(") for line in body]
     return [
         f"for first in range(0, rows, {_BLOCK}):",
         f"    last = min(first + {_BLOCK}, rows)",
@@ -307,7 +314,7 @@ def _row_loop(rows: _Region) -> list[str]:
         *(f"    {line}" for line in body),
         "    if far:",
         "        for row in range(first, last):",
-        *(f"    {line}" for line in again),
+        *(f"        {line}" for line in again),
     ]
 
 

@@ -4,9 +4,11 @@ import hashlib
 import math
 import os
 import random
+import re
 import subprocess
 import sys
 import threading
+from collections import Counter
 from pathlib import Path
 
 import mpmath
@@ -108,7 +110,8 @@ def test_a_step_that_fails_in_pytorch_fails(function, error):
 
 
 WORDS = """def kernel wholes frame status reals out start stride rows width for in range min
-first last far False row int64 float64 boolean if else or abs NEAR near_sine near sine return 512"""
+first last far False row again int64 float64 boolean if else or abs select NEAR near sine return
+512"""
 
 
 def test_the_numbers_are_no_part_of_the_source():
@@ -142,6 +145,14 @@ def test_a_condition_computes_the_side_that_is_taken():
     taken, other = body.split("else:")[:2]
     assert "near_sine" in taken
     assert "near_sine" not in other.split("out[row")[0]
+
+
+def test_names_are_set_once_but_in_both_sides_of_a_condition():
+    # For each that is set twice numba takes passes over all lines, to no end in a deep nest.
+    names = re.findall(r"^ *(v\w+) = ", source_of(lambda t: [WARM_UP_COSINE.formula(t)]), re.M)
+    twice = sorted(name for name, count in Counter(names).items() if count > 1)
+    assert len(twice) == 2  # the value, from either phase
+    assert twice == [twice[0], f"{twice[0]}_again"]
 
 
 def test_shared_parts_are_computed_once_however_often_they_are_used():
