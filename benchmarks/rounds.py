@@ -19,12 +19,14 @@ def seconds(contestants: dict[str, Callable[[], object]], rounds: int, calls: in
     return times
 
 
-def ratio(slow: list[float], fast: list[float]) -> float:
-    """How many times as long one takes as the other: the median over the rounds."""
-    return statistics.median(a / b for a, b in zip(slow, fast, strict=True))
+def ratios(slow: list[float], fast: list[float]) -> list[float]:
+    """How many times as long one takes as the other, in each round."""
+    return [a / b for a, b in zip(slow, fast, strict=True)]
 
 
-def spread(times: list[float], unit: float = 1e-6) -> str:
+def spread(figures: list[float], unit: float = 1e-6) -> str:
     """Median, and in brackets the least and the most."""
-    low, middle, high = (t / unit for t in (min(times), statistics.median(times), max(times)))
+    low, middle, high = (
+        figure / unit for figure in (min(figures), statistics.median(figures), max(figures))
+    )
     return f"{middle:.3g} ({low:.3g} to {high:.3g})"

@@ -17,7 +17,7 @@ from typing import Any
 os.environ.setdefault("PJRT_DEVICE", "CPU")
 
 import torch
-from rounds import ratio, seconds, spread
+from rounds import ratios, seconds, spread
 from tables import Table, show
 from torch.optim import lr_scheduler
 
@@ -176,7 +176,7 @@ def counted(training: Training) -> Counted:
         training.runtime.finish_step()
         training.runtime.wait()
     share = f"{nodes / training.steps_in_a_graph:.0f}"
-    return Counted(counts, share, f"{statistics.median(times) * 1e3:.2f}")
+    return Counted(counts, share, spread(times, 1e-3))
 
 
 def contestant(connection: Connection, *arguments: Any) -> None:
@@ -193,7 +193,8 @@ def turn(connection: Connection) -> None:
     connection.recv()
 
 
-def rows(way: str, groups: int, steps_in_a_graph: int) -> list[list[str]]:
+def rows(way: str, groups: int, steps_in_a_graph: int) -> dict[tuple[str, ...], float]:
+    """The rows of a table, and of each how many times as long it takes as a constant rate."""
     connections = {}
     spawn = multiprocessing.get_context("spawn")
     for name in CONTESTANTS:
@@ -206,32 +207,34 @@ def rows(way: str, groups: int, steps_in_a_graph: int) -> list[list[str]]:
     for connection in connections.values():
         connection.send(False)
     steps = calls(steps_in_a_graph) * steps_in_a_graph
-    cells = []
+    made = {}
     for name, taken in times.items():
-        cost = costs[name]
-        each = [t / steps for t in taken]
-        cells.append([
+        cost, more = costs[name], ratios(taken, times["constant"])
+        cells = (
             f"{groups} groups, {steps_in_a_graph} a graph: {name}",
-            spread(each, 1e-3), f"{ratio(taken, times['constant']):.2f}",
+            spread([t / steps for t in taken], 1e-3), spread(more, 1),
             *(f"{count:.2g}" for count in cost.counts[:4]), cost.nodes, cost.tracing,
-        ])  # fmt: skip
-    return cells
+        )  # fmt: skip
+        made[cells] = statistics.median(more)
+    return made
 
 
 def tables(way: str):
     title, measured = WAYS[way]
-    made = [row for groups, together in measured for row in rows(way, groups, together)]
+    made = {}
+    for groups, together in measured:
+        made |= rows(way, groups, together)
     yield Table(
         f"A training step under {title}",
         ["", "ms (least to most)", "times constant", "compiles", "executions", "to device",
          "from device", "nodes", "tracing, ms"],
-        made,
+        [list(cells) for cells in made],
         f"A perceptron of {LAYERS} layers of {WIDTH} ({FEW_LAYERS} where a graph is of several "
         f"steps), {BATCH} samples, SGD with momentum; warm-up and cosine, of another size in each "
         "group. All counts are of one training step. Each trains in a process of its own, by "
         f"turns: {ROUNDS} rounds; torch {torch.__version__}. A rate of torch's is a number that "
         "each step sends, or, in a tensor, several operations that are executed apart.",
-        bars={row[0]: float(row[2]) for row in made},
+        bars={cells[0]: more for cells, more in made.items()},
         axis="times a constant learning rate",
     )  # fmt: skip
 
