@@ -27,6 +27,10 @@ def ratios(slow: list[float], fast: list[float]) -> list[float]:
 def spread(figures: list[float], unit: float = 1e-6) -> str:
     """Median, and in brackets the least and the most."""
     low, middle, high = (
-        figure / unit for figure in (min(figures), statistics.median(figures), max(figures))
+        _shown(figure / unit) for figure in (min(figures), statistics.median(figures), max(figures))
     )
-    return f"{middle:.3g} ({low:.3g} to {high:.3g})"
+    return f"{middle} ({low} to {high})"
+
+
+def _shown(figure: float) -> str:
+    return f"{figure:.3g}" if abs(figure) < 999.5 else f"{figure:,.0f}"

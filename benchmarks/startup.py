@@ -1,4 +1,4 @@
-"""What a new process waits for: the import, and the first step on the host, cold and warm.
+"""What a new process waits for: the import, the scheduler and its first step, cold and warm.
 
 python benchmarks/startup.py
 """
@@ -20,29 +20,32 @@ import accelsched
 from accelsched.schedules import CosineDecay, Linear
 imported = time.perf_counter()
 optimizer = torch.optim.SGD([torch.zeros(1)], lr=0.1)
+ready = time.perf_counter()
 schedule = Linear(0.0, 0.1, 20).then(CosineDecay(0.1, 0.0, 80), at=20)
+made = time.perf_counter()
+scheduler = accelsched.Scheduler(optimizer, schedule)
 bound = time.perf_counter()
-accelsched.Scheduler(optimizer, schedule).step()
+scheduler.step()
 stepped = time.perf_counter()
 used = "numba" in sys.modules
 import numba
 with_numba = time.perf_counter()
-print(imported - start, stepped - bound, with_numba - stepped, int(used))
+print(imported - start, made - ready, bound - made, stepped - bound, with_numba - stepped, used)
 """
 
 
 def measured(folder):
-    """Seconds for the import, for the first step, for numba after it; and whether it used numba."""
+    """Seconds for each of what the program does, and whether it used numba."""
     result = subprocess.run(
         [sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True,
         env={**os.environ, "ACCELSCHED_CACHE_DIR": folder},
     )  # fmt: skip
-    return [float(word) for word in result.stdout.split()]
+    *times, used = result.stdout.split()
+    return [float(word) for word in times], used == "True"
 
 
 def row(name, runs, place):
-    taken = [run[place] for run in runs]
-    return [name, spread(taken, 1e-3)]
+    return [name, spread([times[place] for times, _ in runs], 1e-3)]
 
 
 def tables():
@@ -53,11 +56,13 @@ def tables():
             warm.append(measured(folder))
     rows = [
         row("import accelsched, after torch", cold + warm, 0),
-        row("first step, nothing on disk", cold, 1),
-        row("first step, machine code on disk", warm, 1),
-        row("import numba, for comparison", warm, 2),
+        row("a schedule", cold + warm, 1),
+        row("its scheduler, nothing on disk", cold, 2),
+        row("its scheduler, machine code on disk", warm, 2),
+        row("first step", cold + warm, 3),
+        row("import numba, for comparison", warm, 4),
     ]
-    imported = [f"{sum(run[3] for run in runs):.0f} of {ROUNDS}" for runs in (cold, warm)]
+    imported = [f"{sum(used for _, used in runs)} of {ROUNDS}" for runs in (cold, warm)]
     yield Table(
         "What a new process waits for",
         ["", "ms (least to most)"],

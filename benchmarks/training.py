@@ -39,7 +39,8 @@ CONTESTANTS = (
 #: Of each way its name, and the groups and steps of a graph that it is measured with.
 WAYS = {
     "xla": ("torch_xla, traced at every step", [(1, 1), (10, 1), (100, 1), (1, 10), (1, 100)]),
-    "xla-compile": ("torch_xla.compile", [(1, 1), (10, 1), (100, 1)]),
+    "xla-compile": ("torch_xla.compile", [(1, 1), (10, 1), (100, 1), (1, 10), (1, 100)]),
+    # torch.compile ends a graph after optimizer.step, so a graph is of one step.
     "openxla": ('torch.compile(backend="openxla")', [(1, 1), (10, 1), (100, 1)]),
     "lazy": ("PyTorch's lazy back end", [(1, 1), (10, 1), (100, 1), (1, 10), (1, 100)]),
     "compile": ("torch.compile, Inductor", [(1, 1), (10, 1), (100, 1)]),
@@ -75,18 +76,19 @@ class Training:
         ]
         self.optimizer = torch.optim.SGD(named, lr=1e-4, momentum=0.9)
         self.scheduler = self._scheduler(contestant)
-        # torch's own do not compile; ours are meant to be a part of what is compiled.
-        inside = contestant.startswith("accelsched")
-        body = self._train_and_schedule if inside else self._train
+        # Dynamo does not trace torch's own; ours are meant to be a part of what is compiled.
+        inside = self.scheduler and (contestant.startswith("accelsched") or way == "xla-compile")
+        self._body = self._train_and_schedule if inside else self._train
+        self._outside = None if inside else self.scheduler
+        self._graph = self.traced
         if way == "xla-compile":
             import torch_xla
 
-            body = torch_xla.compile(body)
+            self._graph = torch_xla.compile(self.traced)
         elif way == "openxla":
-            body = torch.compile(body, backend="openxla")
+            self._body = torch.compile(self._body, backend="openxla")
         elif way == "compile":
-            body = torch.compile(body)
-        self._body, self._outside = body, None if inside else self.scheduler
+            self._body = torch.compile(self._body)
         self._finishes = way in ("xla", "lazy")
 
     def _scheduler(self, contestant: str) -> Any:
@@ -118,14 +120,14 @@ class Training:
         self.scheduler.step()
 
     def traced(self) -> None:
-        """All that a step does before the graph is executed."""
+        """All steps of a graph, before it is executed."""
         for _ in range(self.steps_in_a_graph):
             self._body()
             if self._outside is not None:
                 self._outside.step()
 
     def step(self) -> None:
-        self.traced()
+        self._graph()
         if self._finishes:
             self.runtime.finish_step()
 
