@@ -40,7 +40,7 @@ def main() -> None:
         for command in commands:
             print(*command, flush=True)
             parts += [section(command, Table(**made)) for made in run(command)]
-    (FOLDER / "README.md").write_text("\n\n".join(parts) + "\n")
+            (FOLDER / "README.md").write_text("\n\n".join(parts) + "\n")
 
 
 def run(command: list[str]) -> list[dict]:

@@ -26,6 +26,8 @@ from accelsched.schedules import CosineDecay, Linear
 
 warnings.simplefilter("ignore")
 ROUNDS, CALLS, WARM = 11, 10, 12
+# The most that a turn of some calls is to take.
+SECONDS = 1.0
 LAYERS, WIDTH, BATCH = 50, 64, 64
 HORIZON, WARM_UP = 20_000, 100
 #: A constant rate is what all are compared with. torch's change a float, or a tensor in place.
@@ -131,8 +133,8 @@ class Training:
         if self._finishes:
             self.runtime.finish_step()
 
-    def steps(self) -> None:
-        for _ in range(calls(self.steps_in_a_graph)):
+    def steps(self, graphs: int) -> None:
+        for _ in range(graphs):
             self.step()
         self.runtime.wait()
 
@@ -143,32 +145,30 @@ class Training:
         return [*self.parameters, *buffers, *rates, *([driver._counter] if driver else [])]
 
 
-def calls(steps_in_a_graph: int) -> int:
-    return max(1, CALLS // steps_in_a_graph)
-
-
 @dataclass
 class Counted:
-    """What a training step costs, apart from its time; with the milliseconds to trace it."""
+    """What a training step costs, apart from its time; with the milliseconds to trace it.
 
+    Attributes:
+        graphs: how many of them a turn is to be: fewer of what compiles anew at every step.
+    """
+
+    graphs: int
     counts: list[float]
     nodes: str
     tracing: str
 
 
 def counted(training: Training) -> Counted:
-    for _ in range(WARM):
-        training.step()
-    training.runtime.wait()
-    before, graphs = training.runtime.counters(), 10
-    for _ in range(graphs):
-        training.step()
-    training.runtime.wait()
+    before, start, graphs = training.runtime.counters(), time.perf_counter(), 10
+    training.steps(graphs)
     cost = training.runtime.counters() - before
+    most = int(SECONDS * graphs / (time.perf_counter() - start))
     steps = graphs * training.steps_in_a_graph
     counts = [getattr(cost, field.name) / steps for field in fields(cost)]
+    enough = max(1, min(most, CALLS // training.steps_in_a_graph))
     if not training._finishes:
-        return Counted(counts, "-", "-")
+        return Counted(enough, counts, "-", "-")
     times, nodes = [], 0
     for _ in range(9):
         start = time.perf_counter()
@@ -178,21 +178,25 @@ def counted(training: Training) -> Counted:
         training.runtime.finish_step()
         training.runtime.wait()
     share = f"{nodes / training.steps_in_a_graph:.0f}"
-    return Counted(counts, share, spread(times, 1e-3))
+    return Counted(enough, counts, share, spread(times, 1e-3))
 
 
 def contestant(connection: Connection, *arguments: Any) -> None:
     """Train in a process of its own, as all would share what Dynamo compiles, and its limits."""
     training = Training(*arguments)
-    connection.send(counted(training))
+    training.steps(WARM)
+    connection.send(True)
+    connection.recv()
+    cost = counted(training)
+    connection.send(cost)
     while connection.recv():
-        training.steps()
+        training.steps(cost.graphs)
         connection.send(True)
 
 
-def turn(connection: Connection) -> None:
+def turn(connection: Connection) -> Any:
     connection.send(True)
-    connection.recv()
+    return connection.recv()
 
 
 def rows(way: str, groups: int, steps_in_a_graph: int) -> dict[tuple[str, ...], float]:
@@ -203,18 +207,22 @@ def rows(way: str, groups: int, steps_in_a_graph: int) -> dict[tuple[str, ...], 
         connections[name], theirs = spawn.Pipe()
         arguments = (theirs, way, name, groups, steps_in_a_graph)
         spawn.Process(target=contestant, args=arguments, daemon=True).start()
-    costs = {name: connection.recv() for name, connection in connections.items()}
+    for connection in connections.values():
+        connection.recv()  # all are warm, and idle
+    costs = {name: turn(connection) for name, connection in connections.items()}
     turns = {name: partial(turn, connection) for name, connection in connections.items()}
-    times = seconds(turns, ROUNDS)
+    times = {
+        name: [taken / (costs[name].graphs * steps_in_a_graph) for taken in rounds]
+        for name, rounds in seconds(turns, ROUNDS).items()
+    }
     for connection in connections.values():
         connection.send(False)
-    steps = calls(steps_in_a_graph) * steps_in_a_graph
     made = {}
     for name, taken in times.items():
         cost, more = costs[name], ratios(taken, times["constant"])
         cells = (
             f"{groups} groups, {steps_in_a_graph} a graph: {name}",
-            spread([t / steps for t in taken], 1e-3), spread(more, 1),
+            spread(taken, 1e-3), spread(more, 1),
             *(f"{count:.2g}" for count in cost.counts[:4]), cost.nodes, cost.tracing,
         )  # fmt: skip
         made[cells] = statistics.median(more)
