@@ -3,6 +3,7 @@
 python benchmarks/growth.py
 """
 
+import gc
 import os
 import statistics
 import tempfile
@@ -113,8 +114,8 @@ def of_a_call(function):
 
 def bound(schedule, groups, device, lowering=None):
     """A function that binds the schedule to an optimizer, at each call to another one."""
-    optimizers = iter([optimizer(groups, device) for _ in range(FEW_ROUNDS + 2)])
-    return lambda: Scheduler(next(optimizers), schedule, lowering=lowering)
+    optimizers = [optimizer(groups, device) for _ in range(FEW_ROUNDS + 2)]
+    return lambda: Scheduler(optimizers.pop(), schedule, lowering=lowering)
 
 
 def anew(bind):
@@ -145,6 +146,8 @@ def row(make, size):
     bind = bound(schedule, len(each), runtime.device(), "graph")
     binding = spread(of_a_call(bind), 1e-3)
     scheduler = bind()
+    # torch_xla looks at every tensor there is, at each step.
+    gc.collect()
     runtime.finish_step()
     scheduler.step()
     nodes = runtime.nodes([*scheduler.driver._cells, scheduler.driver._counter])

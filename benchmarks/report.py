@@ -88,7 +88,8 @@ def draw(table: Table) -> Figure:
     if table.lines:
         axes.legend()
     if table.bars:
-        axes.barh(list(table.bars), list(table.bars.values()))
+        # From 1, which is what they are compared with.
+        axes.barh(list(table.bars), [length - 1 for length in table.bars.values()], left=1)
         axes.invert_yaxis()
         axes.axvline(1.0, color="black", linewidth=0.8)
         if max(table.bars.values()) > 20:
