@@ -163,7 +163,7 @@ class GraphDriver:
         """A table, if one holds it, where every operation is traced anew, or is done in pairs.
 
         PyTorch's lazy back end traces a formula in several times as long as a look-up, at every
-        step (benchmarks/growth.py). torch_xla calls either as one operation, but a formula is
+        step (benchmarks/training.py). torch_xla calls either as one operation, but a formula is
         computed in float64, which a TPU has in software only.
         Without float64 a formula takes hundreds of operations. Elsewhere it is compiled once and
         needs no memory.
@@ -203,7 +203,7 @@ class GraphDriver:
     @count.setter
     def count(self, count: int) -> None:
         with torch.no_grad():
-            torch.add(self._state(count, torch.int64, self._device), 0, out=self._counter)
+            self._runtime.assign([self._counter], [self._state(count, torch.int64, self._device)])
 
 
 Driver = HostDriver | GraphDriver

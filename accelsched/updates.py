@@ -86,9 +86,12 @@ class GraphUpdates(GraphDriver):
     def put(self, count: int, values: Sequence[float]) -> None:
         """Be at a step, with these values."""
         self.count = count
+        states = [
+            self._state(value, cell.dtype, cell.device)
+            for cell, value in zip(self._cells, values, strict=True)
+        ]
         with torch.no_grad():
-            for cell, value in zip(self._cells, values, strict=True):
-                torch.add(self._state(value, cell.dtype, cell.device), 0, out=cell)
+            self._runtime.assign(self._cells, states)
 
     def step(self) -> None:
         if not torch.compiler.is_compiling():

@@ -30,7 +30,7 @@ from accelsched.tracing import record
 ROUNDS, FEW_ROUNDS = 9, 3
 NOT_RUN = "not run"
 CPU = torch.device("cpu")
-# The in-place write of so many groups is a graph that XLA takes minutes to compile.
+# XLA takes minutes to compile a graph of ten thousand outputs, or crashes.
 MOST_GROUPS_ON_XLA = 1000
 
 
@@ -97,19 +97,9 @@ def optimizer(count, device):
     return torch.optim.SGD([{"params": [weight]} for weight in weights], lr=0.1)
 
 
-def of_a_step(step, finish=lambda: None, calls=20):
-    """The seconds that a step took in each round."""
-
-    def steps():
-        for _ in range(calls):
-            step()
-            finish()
-
-    return [taken / calls for taken in seconds({"": steps}, ROUNDS)[""]]
-
-
-def of_a_call(function):
-    return seconds({"": function}, FEW_ROUNDS)[""]
+def alone(function, rounds=FEW_ROUNDS, calls=1):
+    """The seconds that a call took in each round."""
+    return seconds({"": function}, rounds, calls)[""]
 
 
 def bound(schedule, groups, device, lowering=None):
@@ -133,18 +123,18 @@ def row(make, size):
     evaluation = Evaluation(buckets(each, [torch.float64] * len(each)), CPU)
     operations = sum(node.op == "call_function" for node in record(evaluation).graph.nodes)
     cells = [
-        f"{size:,}", f"{operations}", spread(of_a_call(partial(make, size)), 1e-3),
-        spread(of_a_call(partial(anew, bound(schedule, len(each), CPU))), 1e-3),
-        spread(of_a_call(bind := bound(schedule, len(each), CPU)), 1e-3),
+        f"{size:,}", f"{operations}", spread(alone(partial(make, size)), 1e-3),
+        spread(alone(partial(anew, bound(schedule, len(each), CPU))), 1e-3),
+        spread(alone(bind := bound(schedule, len(each), CPU)), 1e-3),
     ]  # fmt: skip
-    steps = of_a_step(bind().step, calls=200 if len(each) < 1000 else 20)
+    steps = alone(bind().step, ROUNDS, 200 if len(each) < 1000 else 20)
     cells.append(spread(steps))
     drawn = {"operations": operations, "us on the CPU": statistics.median(steps) * 1e6}
     if len(each) > MOST_GROUPS_ON_XLA:
         return [*cells, *[NOT_RUN] * 3], drawn
     runtime = runtimes.NAMED["xla"]
     bind = bound(schedule, len(each), runtime.device(), "graph")
-    binding = spread(of_a_call(bind), 1e-3)
+    binding = spread(alone(bind), 1e-3)
     scheduler = bind()
     # torch_xla looks at every tensor there is, at each step.
     gc.collect()
@@ -153,11 +143,12 @@ def row(make, size):
     nodes = runtime.nodes([*scheduler.driver._cells, scheduler.driver._counter])
     runtime.finish_step()
 
-    def finish():
+    def step():
+        scheduler.step()
         runtime.finish_step()
         runtime.wait()
 
-    steps = of_a_step(scheduler.step, finish)
+    steps = alone(step, ROUNDS, 20)
     drawn["us on torch_xla"] = statistics.median(steps) * 1e6
     return [*cells, f"{nodes}", binding, spread(steps)], drawn
 

@@ -38,14 +38,16 @@ CONTESTANTS = (
     "torch, float lr",
     "torch, tensor lr",
 )
-#: Of each way its name, and the groups and steps of a graph that it is measured with.
+#: How many groups, and steps of a graph. torch.compile ends a graph after optimizer.step.
+ONE_STEP = [(1, 1), (10, 1), (100, 1)]
+ANY_STEPS = [*ONE_STEP, (1, 10), (1, 100)]
+#: Of each way its name, and what it is measured with.
 WAYS = {
-    "xla": ("torch_xla, traced at every step", [(1, 1), (10, 1), (100, 1), (1, 10), (1, 100)]),
-    "xla-compile": ("torch_xla.compile", [(1, 1), (10, 1), (100, 1), (1, 10), (1, 100)]),
-    # torch.compile ends a graph after optimizer.step, so a graph is of one step.
-    "openxla": ('torch.compile(backend="openxla")', [(1, 1), (10, 1), (100, 1)]),
-    "lazy": ("PyTorch's lazy back end", [(1, 1), (10, 1), (100, 1), (1, 10), (1, 100)]),
-    "compile": ("torch.compile, Inductor", [(1, 1), (10, 1), (100, 1)]),
+    "xla": ("torch_xla, traced at every step", ANY_STEPS),
+    "xla-compile": ("torch_xla.compile", ANY_STEPS),
+    "openxla": ('torch.compile(backend="openxla")', ONE_STEP),
+    "lazy": ("PyTorch's lazy back end", ANY_STEPS),
+    "compile": ("torch.compile, Inductor", ONE_STEP),
 }
 # A graph of a hundred steps of the large model would take XLA minutes to compile.
 FEW_LAYERS = 2
@@ -79,7 +81,9 @@ class Training:
         self.optimizer = torch.optim.SGD(named, lr=1e-4, momentum=0.9)
         self.scheduler = self._scheduler(contestant)
         # Dynamo does not trace torch's own; ours are meant to be a part of what is compiled.
-        inside = self.scheduler and (contestant.startswith("accelsched") or way == "xla-compile")
+        inside = self.scheduler is not None and (
+            contestant.startswith("accelsched") or way == "xla-compile"
+        )
         self._body = self._train_and_schedule if inside else self._train
         self._outside = None if inside else self.scheduler
         self._graph = self.traced

@@ -1,12 +1,11 @@
 """What `check` says, held against steps that are run; every rule is measured again."""
 
 import contextlib
-import subprocess
-import sys
 import warnings
 
 import pytest
 import torch
+from command import run_command
 
 import accelsched
 from accelsched import ArgumentError, check, measuring, on_device, rules
@@ -226,14 +225,7 @@ def test_the_command(tmp_path):
         "def make():\n"
         "    return torch.optim.RMSprop([torch.zeros(1)], lr=torch.tensor(0.1))\n"
     )
-    code = "import sys; from accelsched.cli import main; sys.exit(main(sys.argv[1:]))"
-    command = [sys.executable, "-c", code, "check"]
-    found = subprocess.run(
-        [*command, "training:make", "--runtime", "xla"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-    )
+    found = run_command("check", "training:make", "--runtime", "xla", cwd=tmp_path)
     assert found.returncode == 0, found.stderr
     assert "RMSprop() on xla, lr scheduled, 1 parameter tensors" in found.stdout
     assert "build it with capturable=True, foreach=True" in found.stdout

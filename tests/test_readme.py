@@ -3,12 +3,12 @@
 import os
 import re
 import shlex
-import subprocess
-import sys
 from importlib.util import find_spec
 from pathlib import Path
+from textwrap import dedent
 
 import pytest
+from command import run_command
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
 BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
@@ -19,7 +19,7 @@ FILES = {
         - LinearLR: {initial_learning_rate: 0.0, end_learning_rate: 0.1, total_iters: 100}
         - CosineDecayLR: {initial_learning_rate: 0.1, end_learning_rate: 0.0, total_iters: 900}
     """,
-    "training.py": """if True:
+    "training.py": """
         import torch, torch_xla
         from accelsched import Scheduler
         from accelsched.schedules import Step
@@ -51,12 +51,9 @@ def test_every_command_prints_what_is_there(command, printed, tmp_path):
     if " check " in command and find_spec("torch_xla") is None:
         pytest.skip("it measures on torch_xla: `make test` runs it")
     for name, content in FILES.items():
-        (tmp_path / name).write_text(content)
-    code = "import sys; from accelsched.cli import main; sys.exit(main(sys.argv[1:]))"
-    result = subprocess.run(
-        [sys.executable, "-c", code, *shlex.split(command)[1:]],
-        cwd=tmp_path, capture_output=True, text=True, env={**os.environ, "PJRT_DEVICE": "CPU"},
-    )  # fmt: skip
+        (tmp_path / name).write_text(dedent(content))
+    environment = {**os.environ, "PJRT_DEVICE": "CPU"}
+    result = run_command(*shlex.split(command)[1:], cwd=tmp_path, env=environment)
     assert result.returncode == 0, result.stderr
     assert result.stdout == printed
     if "--output" in command:

@@ -3,13 +3,12 @@
 import csv
 import json
 import os
-import subprocess
-import sys
 
 import pytest
 import torch
 import yaml
 from binding import EVERY, optimizer
+from command import run_command
 from drawing import compositions
 from hypothesis import HealthCheck, given, settings
 
@@ -274,11 +273,9 @@ def test_curve_says_what_is_wrong(arguments, message, tmp_path, monkeypatch, cap
 
 
 def test_a_reader_that_has_seen_enough_is_no_error():
-    code = "import sys; from accelsched.cli import main; sys.exit(main(sys.argv[1:]))"
-    command = [sys.executable, "-c", code, "curve", "Linear(0, 1, 10)"]
     reading, writing = os.pipe()
     os.close(reading)
-    done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True)
+    done = run_command("curve", "Linear(0, 1, 10)", stdout=writing)
     os.close(writing)
     assert (done.returncode, done.stderr) == (0, "")
 

@@ -83,11 +83,16 @@ class Runtime:
             Untraceable: a user's function reads a number, on a back end that has to trace it.
         """
         try:
-            return Traced(evaluation, self, device, shape)
+            traced = Traced(evaluation, self, device, shape)
         except Untraceable:
             if self.traces_every_step or not self.has_float64:
                 raise
             return evaluation(device)
+        return self.called(traced, device, shape)
+
+    def called(self, traced: Traced, device: torch.device, shape: Sequence[int]) -> Evaluate:
+        """What of a traced evaluation this back end calls; as :meth:`lowered` has the arguments."""
+        return traced
 
     def replacements(self) -> dict[Any, Callable[..., Tensor]]:
         """For each ATen operation that would leave the graph, an equal one that does not."""

@@ -35,10 +35,8 @@ class Computation:
         self._proto: bytes = context.hlo()
         # The numbers in the formula are parameters as well.
         found = context.device_parameter_id_tensor_mapping()
-        self._inputs = [found[i] for i in range(len(found))]
         places = {_place(context, tensor): tensor for tensor in held}
-        for index, tensor in enumerate(self._inputs):
-            self._inputs[index] = places.get(index, tensor).to(counter.device)
+        self._inputs = [places.get(i, found[i]).to(counter.device) for i in range(len(found))]
         at = _place(context, counter)
         #: Whether it is a function of the counter, and no constant.
         self.reads_the_counter = at is not None

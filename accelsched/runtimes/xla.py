@@ -28,14 +28,7 @@ class Xla(Runtime):
         # backend="openxla" then takes the state itself for that constant.
         return state.to(device).clone()
 
-    def lowered(
-        self,
-        evaluation: Callable[[torch.device], Evaluate],
-        device: torch.device,
-        shape: Sequence[int] = (),
-    ) -> Evaluate:
-        traced = super().lowered(evaluation, device, shape)
-        assert isinstance(traced, Traced)
+    def called(self, traced: Traced, device: torch.device, shape: Sequence[int]) -> Evaluate:
         if len(shape) > 0 or is_spmd():
             return traced
         counter = self.settled(torch.tensor(1, device="cpu"), device)
