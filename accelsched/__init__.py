@@ -4,18 +4,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from accelsched import lr_scheduler, schedules
+from accelsched._binding.scheduler import Scheduler
+from accelsched._optimizers.on_device import on_device
 from accelsched.errors import ArgumentError, SynchronizationWarning
-from accelsched.on_device import on_device
-from accelsched.scheduler import Scheduler
 from accelsched.schedules import Schedule
 
 if TYPE_CHECKING:
     from accelsched import export, policy, weight_decay_scheduler
-    from accelsched.checking import check
-    from accelsched.compiling import update
-    from accelsched.convert import from_torch
-    from accelsched.scheduler_list import SchedulerList
-    from accelsched.spec import from_spec, to_spec
+    from accelsched._binding.scheduler_list import SchedulerList
+    from accelsched._binding.update import update
+    from accelsched._costs.checking import check
+    from accelsched._interop.from_torch import from_torch
+    from accelsched._interop.spec import from_spec, to_spec
 
 __all__ = [
     "ArgumentError",
@@ -38,14 +38,14 @@ __all__ = [
 
 #: What is imported when it is used first, and where it is.
 _LATER = {
-    "SchedulerList": "scheduler_list",
-    "check": "checking",
+    "SchedulerList": "_binding.scheduler_list",
+    "check": "_costs.checking",
     "export": "export",
-    "from_spec": "spec",
-    "from_torch": "convert",
+    "from_spec": "_interop.spec",
+    "from_torch": "_interop.from_torch",
     "policy": "policy",
-    "to_spec": "spec",
-    "update": "compiling",
+    "to_spec": "_interop.spec",
+    "update": "_binding.update",
     "weight_decay_scheduler": "weight_decay_scheduler",
 }
 

@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from accelsched._binding.scheduler import Scheduler
 from accelsched.errors import ArgumentError, require
-from accelsched.scheduler import Scheduler
 from accelsched.schedules import Schedule
-from accelsched.schedules.stacking import Evaluation, buckets, each
+from accelsched.schedules._vectorize import BatchedFormulas, group_by_structure, per_group
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
@@ -23,8 +23,8 @@ class _Step(torch.nn.Module):
 
     def __init__(self, schedules: tuple[Schedule, ...]) -> None:
         super().__init__()
-        alike = buckets(schedules, [torch.float64] * len(schedules))
-        self._values = each(alike, Evaluation(alike, torch.device("cpu")))
+        alike = group_by_structure(schedules, [torch.float64] * len(schedules))
+        self._values = per_group(alike, BatchedFormulas(alike, torch.device("cpu")))
 
     def forward(self, counter: Tensor) -> tuple[Tensor, ...]:
         return counter + 1, *self._values(counter)

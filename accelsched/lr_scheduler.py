@@ -15,10 +15,11 @@ from typing import Any
 
 from torch.optim import Optimizer
 
-from accelsched import state
+from accelsched._binding import state
+from accelsched._binding.composite import Composite, schedule_of
+from accelsched._binding.param_groups import GroupValues, Tags
+from accelsched._binding.scheduler import Scheduler
 from accelsched.errors import ArgumentError, require
-from accelsched.groups import Slots, Tags
-from accelsched.scheduler import Composite, Scheduler, schedule_of
 from accelsched.schedules import (
     Chained,
     Constant,
@@ -847,12 +848,12 @@ class ScalePerParamLR(_Composite):
         self._scalars = [1.0]
         super().__init__(optimizer, [scheduler], param_group_tags=param_group_tags)
 
-    def _schedules_for(self, slots: Slots) -> tuple[Schedule, ...]:
-        groups = slots.optimizer.param_groups
+    def _schedules_for(self, group_values: GroupValues) -> tuple[Schedule, ...]:
+        groups = group_values.optimizer.param_groups
         self._scalars = [
             group.get("adjust_learning_rate", group.get("adjust_val", 1.0)) for group in groups
         ]
-        return super()._schedules_for(slots)
+        return super()._schedules_for(group_values)
 
     @property
     def adjustment_scalars(self) -> list[float]:

@@ -8,14 +8,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from accelsched import schedules, state, updates
+from accelsched import schedules
+from accelsched._binding import state
+from accelsched._binding.drivers import recurrent_driver_for
+from accelsched._binding.param_groups import GroupValues
+from accelsched._binding.recurrent import Recurrence, RecurrentGraphDriver, RecurrentHostDriver
 from accelsched.errors import ArgumentError, require
-from accelsched.groups import Slots
 from accelsched.lr_scheduler import LRScheduler
 from accelsched.schedules import Constant, PiecewiseConstant
-from accelsched.schedules.base import integer, real
-from accelsched.schedules.functions import from_function
-from accelsched.updates import Update
+from accelsched.schedules._fields import integer, real
+from accelsched.schedules._from_function import from_function
 
 __all__ = ["MappingPolicy", "Multiply", "Policy", "Schedule", "Switch"]
 
@@ -72,8 +74,8 @@ class MappingPolicy(Policy):
         """The rules, where they are pure functions of the step."""
         return self._rules
 
-    def _schedules_for(self, slots: Slots) -> tuple[schedules.Schedule, ...]:
-        count = len(slots.indices)
+    def _schedules_for(self, group_values: GroupValues) -> tuple[schedules.Schedule, ...]:
+        count = len(group_values.indices)
         _each("lr_init", self._starts, count)
         return tuple(_each("mapping", self._rules, count))
 
@@ -99,7 +101,7 @@ class Schedule(MappingPolicy):
     Args:
         mapping: a function from the step to the learning rate, or a schedule; or a list with one
             for each param group. What cannot be traced is tabulated, see
-            :func:`accelsched.schedules.functions.from_function`.
+            :func:`accelsched.schedules.Tabulated`.
         lr_init: taken for compatibility; the function gives the value at step 0 as well.
         total_iters: the steps to tabulate if need be.
         lowering: as for :class:`accelsched.Scheduler`.
@@ -122,10 +124,10 @@ class Schedule(MappingPolicy):
         return from_function(mapping, self._total_iters, name)
 
 
-class _Updating(MappingPolicy):
+class _Recurrent(MappingPolicy):
     """A policy whose next value depends on the one that the group has; its state holds these."""
 
-    driver: updates.Driver  # type: ignore[assignment]
+    _driver: RecurrentHostDriver | RecurrentGraphDriver  # type: ignore[assignment]
 
     def _rule(self, name: str, mapping: Any) -> dict[int, float]:
         if not isinstance(mapping, Mapping):
@@ -134,33 +136,33 @@ class _Updating(MappingPolicy):
         require(all(step >= 0 for step in at), name, mapping, "steps are counted from 0")
         return dict(sorted(at.items()))
 
-    def _update(self, at: dict[int, float]) -> Update:
+    def _recurrence(self, at: dict[int, float]) -> Recurrence:
         """What each step does, for numbers by step."""
         raise NotImplementedError
 
     def _as_schedules(self) -> Any:
         return []
 
-    def _schedules_for(self, slots: Slots) -> tuple[schedules.Schedule, ...]:
-        super()._schedules_for(slots)
+    def _schedules_for(self, group_values: GroupValues) -> tuple[schedules.Schedule, ...]:
+        super()._schedules_for(group_values)
         return ()
 
-    def _driver_for(self, slots: Slots, schedules: Any, count: int) -> Any:
-        rules = self._updates(len(slots.indices))
-        values = self._values_at(count, len(slots.indices))
-        return updates.driver_for(slots, rules, count, values, self.lowering)
+    def _driver_for(self, group_values: GroupValues, schedules: Any, count: int) -> Any:
+        rules = self._recurrences(len(group_values.indices))
+        values = self._values_at(count, len(group_values.indices))
+        return recurrent_driver_for(group_values, rules, count, values, self.lowering)
 
-    def _updates(self, count: int) -> list[Update]:
-        return [self._update(at) for at in _each("mapping", self._rules, count)]
+    def _recurrences(self, count: int) -> list[Recurrence]:
+        return [self._recurrence(at) for at in _each("mapping", self._rules, count)]
 
     def _values_at(self, step: int, count: int) -> list[float]:
         """The values that nobody has changed from outside."""
         values = list(_each("lr_init", self._starts, count))
         for i, at in enumerate(_each("mapping", self._rules, count)):
-            update = self._update(at)
+            recurrence = self._recurrence(at)
             for reached in at:
                 if reached <= step:
-                    values[i] = update(values[i], reached)
+                    values[i] = recurrence(values[i], reached)
         return values
 
     def undisturbed(self) -> schedules.Schedule:
@@ -173,7 +175,7 @@ class _Updating(MappingPolicy):
         return PiecewiseConstant(values, milestones)  # type: ignore[arg-type]
 
     def _move(self, step: int) -> None:
-        self.driver.put(step, self._values_at(step, len(self.indices)))
+        self._driver.set_state(step, self._values_at(step, len(self.indices)))
 
     def reschedule(self, schedules: Any) -> None:
         """Refused: the values follow from a mapping, not from schedules."""
@@ -183,7 +185,7 @@ class _Updating(MappingPolicy):
         """The step, the values and the mappings, in plain values. Waits for the device."""
         rules = _each("mapping", self._rules, len(self.indices))
         return {
-            **state.header(self.key, self.driver.count, self.slots.indices),
+            **state.header(self.key, self.driver.count, self.group_values.indices),
             "values": [float(value) for value in self.driver.last()],
             "mappings": [[[step, number] for step, number in at.items()] for at in rules],
         }
@@ -196,15 +198,15 @@ class _Updating(MappingPolicy):
         """
         self._require_driving()
         expected = {"values", "mappings"}
-        step = state.fitting_header(state_dict, expected, self.key, self.slots.indices)
+        step = state.fitting_header(state_dict, expected, self.key, self.group_values.indices)
         count = len(self.indices)
         values = _each("values", _converted(real, "values", state_dict["values"]), count)
         given = [dict(pairs) for pairs in state_dict["mappings"]]
         rules = _each("mappings", _converted(self._rule, "mappings", given), count)
-        self.driver.use([self._update(at) for at in rules])
+        self._driver.set_schedules([self._recurrence(at) for at in rules])
         self._rules = rules
         self.mapping = [dict(at) for at in rules]
-        self.driver.put(step, values)
+        self._driver.set_state(step, values)
 
     def __getstate__(self) -> dict[str, Any]:
         values = [float(value) for value in self.driver.last()] if self._bound else []
@@ -213,10 +215,10 @@ class _Updating(MappingPolicy):
     def __setstate__(self, saved: dict[str, Any]) -> None:
         super().__setstate__(saved)
         if self._bound:
-            self.driver.put(saved["step"], saved["values"])
+            self._driver.set_state(saved["step"], saved["values"])
 
 
-class Multiply(_Updating):
+class Multiply(_Recurrent):
     """The learning rate times a factor at each of some steps: ``Multiply({1: 0.1, 4: 0.3})``.
 
     It multiplies what the group has, so a change from outside survives.
@@ -227,11 +229,11 @@ class Multiply(_Updating):
         lowering: as for :class:`accelsched.Scheduler`.
     """
 
-    def _update(self, at: dict[int, float]) -> Update:
-        return Update(_only_at(at, otherwise=1.0), Constant(0.0))
+    def _recurrence(self, at: dict[int, float]) -> Recurrence:
+        return Recurrence(_only_at(at, otherwise=1.0), Constant(0.0))
 
 
-class Switch(_Updating):
+class Switch(_Recurrent):
     """The given learning rate from each of some steps on: ``Switch({10: 0.001, 20: 0.0001})``.
 
     In between it holds what the group has, so a change from outside lasts until the next step
@@ -243,9 +245,9 @@ class Switch(_Updating):
         lowering: as for :class:`accelsched.Scheduler`.
     """
 
-    def _update(self, at: dict[int, float]) -> Update:
+    def _recurrence(self, at: dict[int, float]) -> Recurrence:
         cleared = _only_at(dict.fromkeys(at, 0.0), otherwise=1.0)
-        return Update(cleared, _only_at(at, otherwise=0.0))
+        return Recurrence(cleared, _only_at(at, otherwise=0.0))
 
 
 def _only_at(at: dict[int, float], otherwise: float) -> schedules.Schedule:

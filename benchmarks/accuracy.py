@@ -20,7 +20,8 @@ import torch
 from tables import Table, show
 from torch.optim import lr_scheduler as theirs
 
-from accelsched import reference, runtimes
+from accelsched import reference
+from accelsched._runtimes import NAMED
 from accelsched.schedules import (
     CosineDecay,
     InverseSquareRootDecay,
@@ -31,7 +32,7 @@ from accelsched.schedules import (
     Schedule,
     Step,
 )
-from accelsched.schedules.stacking import Evaluation, buckets
+from accelsched.schedules._vectorize import BatchedFormulas, group_by_structure
 
 HORIZONS = (10**3, 10**6, 2 * 10**7)
 # torch updates a tensor with some twenty operations: an hour for the last horizon.
@@ -113,10 +114,10 @@ def steps(horizon: int) -> list[int]:
 
 
 def on_device(case: Case, at: list[int], has_float64: bool) -> list[float]:
-    runtime = copy.copy(runtimes.NAMED["eager"])
+    runtime = copy.copy(NAMED["eager"])
     runtime.has_float64 = has_float64
-    evaluation = partial(Evaluation, buckets([case.schedule], [torch.float32]))
-    evaluate = runtime.lowered(evaluation, torch.device("cpu"))
+    evaluation = partial(BatchedFormulas, group_by_structure([case.schedule], [torch.float32]))
+    evaluate = runtime.lower(evaluation, torch.device("cpu"))
     return [float(evaluate(torch.tensor(step))[0]) for step in at]
 
 

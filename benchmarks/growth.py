@@ -15,7 +15,9 @@ import torch
 from rounds import seconds, spread
 from tables import Table, show
 
-from accelsched import Scheduler, runtimes
+from accelsched import Scheduler
+from accelsched._recording import record
+from accelsched._runtimes import NAMED
 from accelsched.kernels import jit
 from accelsched.schedules import (
     CosineDecay,
@@ -24,8 +26,7 @@ from accelsched.schedules import (
     PiecewiseConstant,
     Sequential,
 )
-from accelsched.schedules.stacking import Evaluation, buckets
-from accelsched.tracing import record
+from accelsched.schedules._vectorize import BatchedFormulas, group_by_structure
 
 ROUNDS, FEW_ROUNDS = 9, 3
 NOT_RUN = "not run"
@@ -120,7 +121,7 @@ def row(make, size):
     """The cells of a size, and the figures that are drawn."""
     schedule = make(size)
     each = schedule if isinstance(schedule, list) else [schedule]
-    evaluation = Evaluation(buckets(each, [torch.float64] * len(each)), CPU)
+    evaluation = BatchedFormulas(group_by_structure(each, [torch.float64] * len(each)), CPU)
     operations = sum(node.op == "call_function" for node in record(evaluation).graph.nodes)
     cells = [
         f"{size:,}", f"{operations}", spread(alone(partial(make, size)), 1e-3),
@@ -132,7 +133,7 @@ def row(make, size):
     drawn = {"operations": operations, "us on the CPU": statistics.median(steps) * 1e6}
     if len(each) > MOST_GROUPS_ON_XLA:
         return [*cells, *[NOT_RUN] * 3], drawn
-    runtime = runtimes.NAMED["xla"]
+    runtime = NAMED["xla"]
     bind = bound(schedule, len(each), runtime.device(), "graph")
     binding = spread(alone(bind), 1e-3)
     scheduler = bind()
@@ -140,7 +141,7 @@ def row(make, size):
     gc.collect()
     runtime.finish_step()
     scheduler.step()
-    nodes = runtime.nodes([*scheduler.driver._cells, scheduler.driver._counter])
+    nodes = runtime.nodes([*scheduler.driver._value_tensors, scheduler.driver._counter])
     runtime.finish_step()
 
     def step():

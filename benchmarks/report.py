@@ -14,13 +14,13 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 from tables import Table, markdown
-from training import WAYS
+from training import CONFIGURATIONS
 
 HERE = Path(__file__).parent
 FOLDER = HERE / "report"
 CHAPTERS = {
     "Accuracy": [["accuracy.py"]],
-    "Training steps": [["training.py", way] for way in WAYS],
+    "Training steps": [["training.py", way] for way in CONFIGURATIONS],
     "How cost grows": [["growth.py"]],
     "On the CPU": [["host.py"], ["curve.py"]],
     "Start-up": [["startup.py"]],

@@ -6,9 +6,9 @@ from dataclasses import asdict
 from pathlib import Path
 
 import accelsched
-from accelsched import measuring
-from accelsched.rules import WAYS
-from accelsched.runtimes import NAMED
+from accelsched._costs import measuring
+from accelsched._optimizers.rules import CONFIGURATIONS
+from accelsched._runtimes import NAMED
 
 FILE = Path(accelsched.__file__).with_name("rules.json")
 SMALL, LARGE = 2, 4
@@ -30,7 +30,7 @@ def main():
     runtime = NAMED[sys.argv[1]]
     rules = {}
     for name in measuring.CLASSES:
-        ways = {way: rule(runtime, name, way) for way in WAYS}
+        ways = {way: rule(runtime, name, way) for way in CONFIGURATIONS}
         rules[name] = {way: found for way, found in ways.items() if found}
     table = json.loads(FILE.read_text()) if FILE.exists() else {}
     FILE.write_text(json.dumps(table | {runtime.name: rules}, indent=1, sort_keys=True) + "\n")

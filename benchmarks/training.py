@@ -21,7 +21,8 @@ from rounds import ratios, seconds, spread
 from tables import Table, show
 from torch.optim import lr_scheduler
 
-from accelsched import Scheduler, runtimes
+from accelsched import Scheduler
+from accelsched._runtimes import NAMED
 from accelsched.schedules import CosineDecay, Linear
 
 warnings.simplefilter("ignore")
@@ -42,7 +43,7 @@ CONTESTANTS = (
 ONE_STEP = [(1, 1), (10, 1), (100, 1)]
 ANY_STEPS = [*ONE_STEP, (1, 10), (1, 100)]
 #: Of each way its name, and what it is measured with.
-WAYS = {
+CONFIGURATIONS = {
     "xla": ("torch_xla, traced at every step", ANY_STEPS),
     "xla-compile": ("torch_xla.compile", ANY_STEPS),
     "openxla": ('torch.compile(backend="openxla")', ONE_STEP),
@@ -57,7 +58,7 @@ class Training:
     """A multilayer perceptron and SGD with momentum, its parameters shared out to groups."""
 
     def __init__(self, way: str, contestant: str, groups: int, steps_in_a_graph: int) -> None:
-        self.runtime = runtimes.NAMED["xla" if way in ("xla-compile", "openxla") else way]
+        self.runtime = NAMED["xla" if way in ("xla-compile", "openxla") else way]
         self.steps_in_a_graph = steps_in_a_graph
         torch.manual_seed(0)
         device = self.runtime.device()
@@ -234,7 +235,7 @@ def rows(way: str, groups: int, steps_in_a_graph: int) -> dict[tuple[str, ...], 
 
 
 def tables(way: str):
-    title, measured = WAYS[way]
+    title, measured = CONFIGURATIONS[way]
     made = {}
     for groups, together in measured:
         made |= rows(way, groups, together)

@@ -1,8 +1,8 @@
 """The numba lowering: schedules as machine code for the CPU; installed as ``accelsched.kernels``.
 
-``lowering`` brings a recorded schedule down to ``scalars`` by the table of operations in ``aten``,
-``jit`` compiles their source and keeps it on disk, and a :class:`Kernel` runs it. numba is imported
-only to compile what is not on disk.
+:func:`host_function` is the way in. ``lowering`` brings a recorded schedule down to ``scalars`` by
+the table of operations in ``aten``, ``jit`` compiles their source and keeps it on disk, and a
+:class:`Kernel` runs it. numba is imported only to compile what is not on disk.
 """
 
 from __future__ import annotations
@@ -16,16 +16,15 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.optim import Optimizer
 
+from accelsched._recording import Untraceable, record
 from accelsched.kernels.aten import TABLE
-from accelsched.kernels.groups import Writer
+from accelsched.kernels.interpreted import Interpreted
 from accelsched.kernels.jit import compiled
 from accelsched.kernels.lowering import Lowering
 from accelsched.kernels.scalars import HEADER
-from accelsched.tracing import record
 
-__all__ = ["Kernel"]
+__all__ = ["HostFunction", "Interpreted", "Kernel", "host_function"]
 
 #: What a kernel returns if something went wrong, and the error that PyTorch would raise.
 _ERRORS = {1: ZeroDivisionError, 2: IndexError}
@@ -40,9 +39,14 @@ class Kernel:
 
     Args:
         function: from a 0-dim int64 step to tensors of shape [] or [G], as a
-            :class:`~accelsched.schedules.stacking.Evaluation` is.
+            :class:`~accelsched.schedules._vectorize.BatchedFormulas` is.
         positions: for each of these tensors the places of its values in a row of the result: G of
             them, or any number for a tensor of shape [], whose value is written to all.
+
+    Attributes:
+        run: computes the values of :attr:`step`, and moves on to the next one. It returns 0, or
+            what :meth:`error` makes an exception of; called at each step, it is no Python function.
+        out: float64, shape [width]: the values that ``run()`` computed last, by position.
 
     Raises:
         Untraceable: the function leaves the graph, or has an operation that is not compiled; the
@@ -69,11 +73,11 @@ class Kernel:
         self._code = compiled(program.source())
         self._reals, self._wholes = program.data()
         self._wholes[: len(HEADER)] = 0, 1, 1, self.width
-        self._out = np.empty(self.width)
-        self._frame = _frame(self._reals, self._out)
+        self.out = np.empty(self.width)
+        self._frame = _frame(self._reals, self.out)
         addresses = self._wholes.ctypes.data, self._frame.ctypes.data
         # Bound here, since a step takes no longer than to look a few things up.
-        self._run = functools.partial(self._code.call, *addresses)
+        self.run: Callable[[], int] = functools.partial(self._code.call, *addresses)
 
     @property
     def step(self) -> int:
@@ -84,44 +88,9 @@ class Kernel:
     def step(self, step: int) -> None:
         self._wholes[0] = step
 
-    def advance(self) -> list[float]:
-        """The values at :attr:`step`, by position, and on to the next one. Raises as :meth:`at`."""
-        status = self._run()
-        if status:
-            raise _error(status, f"step {self.step}")
-        return self.last()
-
-    def last(self) -> list[float]:
-        """The values that were computed last."""
-        values: list[float] = self._out.tolist()
-        return values
-
-    def stepper(self, optimizer: Optimizer, key: str, indices: Sequence[int]) -> Callable[[], None]:
-        """A function that does all of a step on the host: compute, and write to param groups."""
-        run, value, (first, *others) = self._run, self._out.item, indices
-
-        def step_one() -> None:
-            status = run()
-            if status:
-                raise _error(status, f"step {self.step}")
-            optimizer.param_groups[first][key] = value()
-
-        if not others:
-            return step_one
-        writer = Writer(self._out, key, indices)
-        put = writer.put
-
-        def step() -> None:
-            status = run()
-            if status:
-                raise _error(status, f"step {self.step}")
-            groups = optimizer.param_groups
-            # Loading a state replaces them.
-            if groups is not writer.groups:
-                writer.take(groups)
-            put()
-
-        return step
+    def error(self, status: int) -> Exception:
+        """The exception for what :attr:`run` returned."""
+        return _error(status, f"step {self.step}")
 
     def at(self, step: int) -> list[float]:
         """The values at a step, by position; any thread may ask.
@@ -171,3 +140,21 @@ def _cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+HostFunction = Kernel | Interpreted
+
+
+def host_function(
+    function: Callable[[Tensor], Sequence[Tensor]], positions: Sequence[Sequence[int]] = ((0,),)
+) -> HostFunction:
+    """Functions of the step for the host: machine code, or PyTorch for what cannot be compiled.
+
+    Args:
+        function: as for :class:`Kernel`.
+        positions: as for :class:`Kernel`.
+    """
+    try:
+        return Kernel(function, positions)
+    except Untraceable:
+        return Interpreted(function, positions)

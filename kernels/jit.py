@@ -22,8 +22,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from accelsched._recording import Untraceable
 from accelsched.kernels import helpers, scalars
-from accelsched.tracing import Untraceable
 
 #: Functions of C libraries that LLVM may call for what the sources say.
 _MATH = """sin cos sincos tan asin acos atan atan2 sinh cosh tanh asinh acosh atanh exp exp2 exp10

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 from torch.fx import GraphModule, Node
 
+from accelsched._recording import Untraceable
 from accelsched.kernels.scalars import DTYPES, Program, Scalar
-from accelsched.tracing import Untraceable
 
 Index = tuple[Scalar, ...]
 Rule = Callable[["Lowering", "Call"], "View | list[View]"]

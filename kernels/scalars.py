@@ -96,11 +96,11 @@ class Program:
         numbers.append(value)
         return self.value(f"{name}[{len(numbers) - 1}]", dtype)
 
-    def row_of(self, values: Any, dtype: torch.dtype) -> Row:
+    def row_of(self, values: Any, dtype: torch.dtype) -> PerPhase:
         """Numbers that the kernel reads from its arrays by an index."""
         first = self.number(0, torch.int64)
         self._tables.append((len(self._wholes) - 1, dtype.is_floating_point, values))
-        return Row(self, self._numbers(dtype)[0], first, dtype)
+        return PerPhase(self, self._numbers(dtype)[0], first, dtype)
 
     def _numbers(self, dtype: torch.dtype) -> tuple[str, list[float]]:
         real = dtype.is_floating_point
@@ -167,7 +167,7 @@ class Program:
 
 
 @dataclass(frozen=True)
-class Row:
+class PerPhase:
     """Numbers in one of the arrays of a kernel."""
 
     program: Program

@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-CODE = "import sys; from accelsched.cli import main; sys.exit(main(sys.argv[1:]))"
+CODE = "import sys; from accelsched._cli.command import main; sys.exit(main(sys.argv[1:]))"
 
 
 def run_command(*arguments, **options):

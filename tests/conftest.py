@@ -48,6 +48,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 @pytest.fixture
 def runtime(request: pytest.FixtureRequest):
     """A back end, by the name that the test is parametrized with."""
-    from accelsched import runtimes
+    from accelsched._runtimes import NAMED
 
-    return runtimes.NAMED[request.param]
+    return NAMED[request.param]

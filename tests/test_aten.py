@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from accelsched._recording import record
 from accelsched.kernels import Kernel
 from accelsched.kernels.aten import TABLE
-from accelsched.tracing import record
 
 aten = torch.ops.aten
 STEPS = range(0, 60)

@@ -8,10 +8,12 @@ import torch
 from command import run_command
 
 import accelsched
-from accelsched import ArgumentError, check, measuring, on_device, rules
-from accelsched.cli import main
+from accelsched import ArgumentError, check, on_device
+from accelsched._cli.command import main
+from accelsched._costs import measuring
+from accelsched._optimizers import rules
+from accelsched._runtimes import NAMED, Counters
 from accelsched.lr_scheduler import CosineDecayLR
-from accelsched.runtimes import NAMED, Counters
 
 
 def on(*names):
@@ -54,7 +56,7 @@ def agree(rule, measured):
 
 @LAZY
 @CLASSES
-@pytest.mark.parametrize("way", rules.WAYS)
+@pytest.mark.parametrize("way", rules.CONFIGURATIONS)
 def test_every_rule_is_measured_again(runtime, name, way):
     rule = rules.table(runtime.name).get(name, {}).get(way)
     agree(rule, measuring.of_class(runtime, name, way, PARAMETERS))

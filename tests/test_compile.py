@@ -6,7 +6,8 @@ from binding import EVERY
 from torch._dynamo.utils import counters
 
 import accelsched
-from accelsched import ArgumentError, Scheduler, measuring, reference
+from accelsched import ArgumentError, Scheduler, reference
+from accelsched._costs import measuring
 from accelsched.schedules import CosineDecay
 
 pytestmark = pytest.mark.parametrize("runtime", ["compile"], indirect=True)

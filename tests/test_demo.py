@@ -4,13 +4,13 @@ import struct
 
 import pytest
 
-from accelsched import cli
+from accelsched._cli import command as cli
 
 pytest.importorskip("sklearn", reason="the demo's data comes with scikit-learn (extra `demo`)")
 
 
 def rows(text):
-    """The cells of the table, by the name of the contestant."""
+    """The value_tensors of the table, by the name of the contestant."""
     names = ("constant lr", "accelsched", "torch (tensor lr)", "torch (float lr)")
     table = text.split("first: ")[0].splitlines()
     lines = {name: line for line in table for name in names if line.startswith(name)}

@@ -69,7 +69,7 @@ def differing(case, scheduler):
     """The steps at which ours and theirs differ by more than rounding: (step, theirs, ours)."""
     rows = recorded(case)
     peak = max((abs(v) for _, row in rows for v in row if math.isfinite(v)), default=0.0)
-    driven = dict(zip(scheduler.slots.indices, scheduler.schedules, strict=True))
+    driven = dict(zip(scheduler.group_values.indices, scheduler.schedules, strict=True))
     power, start = uses_a_power(case), scheduler.last_epoch
     for count, row in rows:
         step = scheduler.last_epoch = start + count

@@ -10,8 +10,8 @@ from binding import EVERY, optimizer
 from ulps import float32_ulps
 
 from accelsched import Scheduler
-from accelsched.host import Eager
 from accelsched.kernels import Kernel, jit
+from accelsched.kernels.interpreted import Interpreted
 from accelsched.lr_scheduler import CosineDecayLR, LambdaLR
 from accelsched.schedules import Constant, CosineDecay, Linear, Step
 
@@ -58,13 +58,13 @@ def test_all_groups_are_one_call():
     opt = optimizer(*[{}] * count)
     curves = [CosineDecay(0.1 * (i + 1), 0.001 * i, 50 + i) for i in range(count)]
     scheduler = Scheduler(opt, curves)
-    assert isinstance(scheduler.driver._evaluator, Kernel)
+    assert isinstance(scheduler.driver._function, Kernel)
     for step in range(3):
         assert [group["lr"] for group in opt.param_groups] == [curve(step) for curve in curves]
         scheduler.step()
     # The code is that of two groups: the number of groups is a number.
     few = Scheduler(optimizer({}, {}), curves[:2])
-    assert few.driver._evaluator._code is scheduler.driver._evaluator._code
+    assert few.driver._function._code is scheduler.driver._function._code
 
 
 def test_groups_of_several_kinds_are_one_call():
@@ -153,7 +153,7 @@ def test_steps_leave_nothing_behind():
     for _ in range(5):
         scheduler.step()
     gc.collect()
-    watched = [opt.param_groups, opt.param_groups[7], scheduler.slots.key, None]
+    watched = [opt.param_groups, opt.param_groups[7], scheduler.group_values.key, None]
     references = [sys.getrefcount(item) for item in watched]
     blocks = sys.getallocatedblocks()
     for _ in range(500):
@@ -187,7 +187,7 @@ def factor(step):
 def test_a_function_that_leaves_the_graph_runs_step_by_step():
     opt = optimizer()
     scheduler = Branching(opt, 0.5)
-    assert isinstance(scheduler.driver._evaluator, Eager)
+    assert isinstance(scheduler.driver._function, Interpreted)
     for step in range(60):
         assert opt.param_groups[0]["lr"] == pytest.approx(0.5 * factor(step), rel=2**-52)
         assert scheduler.get_last_lr() == scheduler.get_lr() == [opt.param_groups[0]["lr"]]
@@ -201,7 +201,7 @@ def test_a_function_that_leaves_the_graph_runs_anywhere_as_a_table(kind):
     opt = optimizer(kind=kind)
     scheduler = Branching(opt, 0.5, total_iters=70)
     if kind == "host":
-        assert isinstance(scheduler.driver._evaluator, Kernel)
+        assert isinstance(scheduler.driver._function, Kernel)
     for step in range(80):
         want = 0.5 * factor(min(step, 70))
         assert float(opt.param_groups[0]["lr"]) == pytest.approx(want, rel=2**-23)

@@ -11,9 +11,9 @@ import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from accelsched.pairs import in_float32
-from accelsched.pairs.aten import TABLE
-from accelsched.tracing import record
+from accelsched._recording import record
+from accelsched._recording.double_float import in_float32
+from accelsched._recording.double_float.aten import TABLE
 
 ERROR = 2.0**-30
 aten = torch.ops.aten

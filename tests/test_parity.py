@@ -17,10 +17,10 @@ from parity import RELATIVE, agrees, leaves_of
 from ulps import float32_ulps
 
 from accelsched import ArgumentError, reference
+from accelsched._lowering.tables import BatchedTables
+from accelsched._recording import record
 from accelsched.schedules import CosineDecay, Tabulated
-from accelsched.schedules.stacking import Evaluation, buckets
-from accelsched.schedules.tables import TableEvaluation
-from accelsched.tracing import record
+from accelsched.schedules._vectorize import BatchedFormulas, group_by_structure
 
 QUIET = {"deadline": None, "suppress_health_check": list(HealthCheck)}
 # The reference is slow, and so is a back end that compiles for each schedule that is drawn.
@@ -42,7 +42,9 @@ def by_graph(runtime, schedule, dtype):
     if runtime.name == "eager" and runtime.has_float64:
         return lambda steps: schedule(torch.tensor(steps)).to(dtype)
     device = runtime.device()
-    evaluate = runtime.lowered(functools.partial(Evaluation, buckets([schedule], [dtype])), device)
+    evaluate = runtime.lower(
+        functools.partial(BatchedFormulas, group_by_structure([schedule], [dtype])), device
+    )
     return stepwise(runtime, evaluate, device)
 
 
@@ -77,8 +79,8 @@ def keep_digits(schedule, steps):
 
 
 def by_table(runtime, schedule, dtype):
-    device, table = runtime.device(), TableEvaluation(buckets([schedule], [dtype]))
-    return stepwise(runtime, runtime.lowered(lambda _: table, device), device)
+    device, table = runtime.device(), BatchedTables(group_by_structure([schedule], [dtype]))
+    return stepwise(runtime, runtime.lower(lambda _: table, device), device)
 
 
 def by_numba(runtime, schedule, dtype):

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from training import Run, eager_result
 
 from accelsched import ArgumentError, Scheduler, policy, schedules
+from accelsched._runtimes import Counters
 from accelsched.lr_scheduler import (
     ChainedLR,
     ConstantLR,
@@ -23,9 +24,8 @@ from accelsched.lr_scheduler import (
     SequentialLR,
 )
 from accelsched.policy import Multiply, Policy, Schedule, Switch
-from accelsched.runtimes import Counters
 from accelsched.schedules import Lambda, Linear, Tabulated
-from accelsched.schedules.functions import DEFAULT_STEPS, from_function
+from accelsched.schedules._from_function import DEFAULT_STEPS, from_function
 
 GOLDEN = json.loads((Path(__file__).parent / "golden" / "thunder.json").read_text())
 KINDS = pytest.mark.parametrize("kind", ["host", "graph", "table"])
@@ -122,7 +122,7 @@ changes = st.dictionaries(st.tuples(st.integers(0, 25), st.integers(0, 1)), numb
 def test_generated_mappings(kind, name, each, lr_init, changed, in_place):
     theirs = Plain(name, each, lr_init)
     ours = bound(getattr(policy, name)(each, lr_init), {}, {}, kind=kind)
-    cells = [group["lr"] for group in ours.optimizer.param_groups]
+    tensors = [group["lr"] for group in ours.optimizer.param_groups]
     for step in range(28):
         if kind == "host":
             assert rates(ours) == theirs.rates
@@ -141,7 +141,7 @@ def test_generated_mappings(kind, name, each, lr_init, changed, in_place):
         ours.step()
         if kind != "host":
             groups = ours.optimizer.param_groups
-            assert all(group["lr"] is cell for group, cell in zip(groups, cells, strict=True))
+            assert all(group["lr"] is cell for group, cell in zip(groups, tensors, strict=True))
 
 
 @settings(max_examples=40, deadline=None)

@@ -12,9 +12,9 @@ from binding import EVERY
 from training import Run, eager_result, rounding
 
 import accelsched
-from accelsched import Scheduler, SynchronizationWarning, reference, runtimes
+from accelsched import Scheduler, SynchronizationWarning, reference
+from accelsched._runtimes import NAMED, Counters
 from accelsched.lr_scheduler import CosineDecayLR, LambdaLR, LinearLR, SequentialLR
-from accelsched.runtimes import Counters
 from accelsched.schedules import CosineAnnealing, CosineDecay, Lambda, Linear, Tabulated
 
 STEPS, WARM_UP = 200, 5
@@ -261,7 +261,7 @@ def test_the_default_compiler_computes_the_same(runtime):
 
 
 def test_a_learning_rate_that_is_off_is_seen_in_the_weights():
-    run = Run(runtimes.NAMED["eager"], "SGD", lambda o: LinearLR(o, 0.0, 0.05, 100))
+    run = Run(NAMED["eager"], "SGD", lambda o: LinearLR(o, 0.0, 0.05, 100))
     run.train(STEPS)
     wrong = Linear(0.0, 0.05 * (1 + 2.0**-24), 100)  # one rounding to float32
     want = eager_result("SGD", [curve(wrong)], STEPS, [{}])

@@ -99,13 +99,13 @@ def test_optimizer_step_is_left_alone():
 def test_the_value_tensor_is_the_same_object_for_ever():
     opt = optimizer({}, {}, kind="graph")
     scheduler = LinearLR(opt, 0.0, 1.0, 10)
-    cells = [group["lr"] for group in opt.param_groups]
-    assert cells[0] is not cells[1]  # torch gives all groups the one tensor that it was given
-    addresses = [cell.data_ptr() for cell in cells]
+    tensors = [group["lr"] for group in opt.param_groups]
+    assert tensors[0] is not tensors[1]  # torch gives all groups the one tensor that it was given
+    addresses = [cell.data_ptr() for cell in tensors]
 
     def same():
-        return all(g["lr"] is c for g, c in zip(opt.param_groups, cells, strict=True)) and (
-            addresses == [cell.data_ptr() for cell in cells]
+        return all(g["lr"] is c for g, c in zip(opt.param_groups, tensors, strict=True)) and (
+            addresses == [cell.data_ptr() for cell in tensors]
         )
 
     scheduler.step()

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from parity import agrees, leaves_of
 
 from accelsched import reference
+from accelsched._recording import record
 from accelsched.schedules import (
     Chained,
     Constant,
@@ -30,7 +31,6 @@ from accelsched.schedules import (
     Step,
     Sum,
 )
-from accelsched.tracing import record
 
 
 @pytest.mark.parametrize(

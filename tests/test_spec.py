@@ -23,7 +23,7 @@ from accelsched import (
     spec,
     to_spec,
 )
-from accelsched.cli import main
+from accelsched._cli.command import main
 from accelsched.schedules import (
     CosineAnnealingWarmRestarts,
     CosineDecay,

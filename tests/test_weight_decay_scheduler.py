@@ -23,7 +23,7 @@ from accelsched import (
 )
 from accelsched import lr_scheduler as lr
 from accelsched import weight_decay_scheduler as wd
-from accelsched.runtimes import NAMED, Counters
+from accelsched._runtimes import NAMED, Counters
 from accelsched.schedules import CosineDecay
 
 

@@ -13,7 +13,7 @@ from training import Run, eager_result, rounding
 from xla_programs import SCHEDULE, STEPS
 
 from accelsched import Scheduler, reference
-from accelsched.runtimes import Counters
+from accelsched._runtimes import Counters
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("torch_xla") is None, reason="torch_xla is not installed"

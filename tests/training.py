@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from accelsched._runtimes import Counters, Runtime
 from accelsched.errors import SynchronizationWarning
-from accelsched.runtimes import Counters, Runtime
 
 SIZE = 8
 Make = Callable[[torch.optim.Optimizer], Any]
@@ -124,7 +124,7 @@ def eager_result(
     optimizer: str, curves: list[Callable[[int], float]], steps: int, groups: list[dict[str, Any]]
 ) -> Tensor:
     """The weights of eager PyTorch with Python floats for learning rates, step by step."""
-    from accelsched.runtimes import NAMED
+    from accelsched._runtimes import NAMED
 
     run = Run(NAMED["eager"], optimizer, None, groups)
     for step in range(steps):

@@ -15,7 +15,8 @@ os.environ["PJRT_DEVICE"] = "CPU"
 import torch
 from training import Run
 
-from accelsched import Scheduler, runtimes
+from accelsched import Scheduler
+from accelsched._runtimes import NAMED
 from accelsched.schedules import CosineDecay, Linear
 
 SCHEDULE = Linear(0.0, 0.1, 20).then(CosineDecay(0.1, 0.001, 80), at=20)
@@ -24,7 +25,7 @@ STEPS, WARM, DEVICES = 50, 5, 4
 
 def run_of(lowering: str) -> Run:
     make = lambda optimizer: Scheduler(optimizer, SCHEDULE, lowering=lowering)  # noqa: E731
-    return Run(runtimes.NAMED["xla"], "SGD", make)
+    return Run(NAMED["xla"], "SGD", make)
 
 
 def found(run: Run, **more: Any) -> dict[str, Any]:

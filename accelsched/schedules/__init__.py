@@ -3,7 +3,8 @@
 A new one is a class here and a function of the same name in :mod:`accelsched.reference`.
 """
 
-from accelsched.schedules.base import Lookup, Schedule
+from accelsched.schedules._fields import Table
+from accelsched.schedules.base import Schedule
 from accelsched.schedules.compose import Chained, Product, Scaled, Sequential, Sum
 from accelsched.schedules.custom import Lambda, Tabulated
 from accelsched.schedules.cyclic import (
@@ -24,6 +25,9 @@ from accelsched.schedules.decay import (
 )
 from accelsched.schedules.milestones import MultiStep, PiecewiseConstant, Step
 
+#: The name that release 0.1 gave to :data:`Table`.
+Lookup = Table  # type: ignore[type-arg]
+
 __all__ = [
     "Chained",
     "Constant",
@@ -36,7 +40,6 @@ __all__ = [
     "InverseSquareRootDecay",
     "Lambda",
     "Linear",
-    "Lookup",
     "MultiStep",
     "Multiplicative",
     "OneCycle",
@@ -48,5 +51,6 @@ __all__ = [
     "Sequential",
     "Step",
     "Sum",
+    "Table",
     "Tabulated",
 ]

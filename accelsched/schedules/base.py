@@ -7,32 +7,20 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import itertools
-import math
-import numbers
-import types
-import typing
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from accelsched import runtimes
+from accelsched._runtimes import runtime_of
 from accelsched.errors import ArgumentError, require
+from accelsched.schedules._fields import check_fields, step_number
 
 if TYPE_CHECKING:
-    from accelsched.host import Eager
-    from accelsched.kernels import Kernel
-
-T = TypeVar("T")
-#: A tuple that the formula reads by index: on a device it is one tensor, however long it is.
-Lookup = Annotated[tuple[T, ...], "lookup"]
-#: What the formula does not read, since others are derived from it.
-Given = Annotated[T, "given"]
+    from accelsched.kernels import HostFunction
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,17 +29,14 @@ class Schedule(ABC):
 
     A subclass is a frozen dataclass with a :meth:`formula`. Its fields are checked and
     converted by their annotations (``float``, ``int``, ``bool``, ``Literal``, ``Schedule``, tuples,
-    :data:`Lookup` and :data:`Given` of these); :meth:`check` adds what the class alone knows.
+    ``Table`` and ``Source`` of these); :meth:`check` adds what the class alone knows.
 
     Raises:
         ArgumentError: a field is of another type, not finite, or does not fit the others.
     """
 
     def __post_init__(self) -> None:
-        for field, kind in kinds(type(self)).items():
-            if field.init:
-                given = getattr(self, field.name)
-                object.__setattr__(self, field.name, kind.convert(field.name, given))
+        check_fields(self)
         self.check()
 
     def check(self) -> None:  # noqa: B027 (most have nothing to add)
@@ -83,7 +68,7 @@ class Schedule(ABC):
     def settles(self) -> int | None:
         """The step from which the value stays the same; None if it never does, or none is known.
 
-        A schedule that settles fits a table on the device (see :mod:`accelsched.schedules.tables`).
+        A schedule that settles can be a table on the device: ``lowering="table"``.
         """
         return None
 
@@ -94,9 +79,9 @@ class Schedule(ABC):
     def __call__(self, step: int | Tensor) -> float | Tensor:
         """The value at ``step``: a float for an int, a tensor for an integer tensor.
 
-        An int is looked up by machine code, which is compiled once for all schedules that differ
-        in numbers only, and kept on disk; a tensor by the formula, on its device: float64, or
-        float32 where the device has no float64.
+        An int is evaluated by machine code, which is compiled once for all schedules that differ
+        in numbers only, and kept on disk. A tensor is evaluated by the formula, on its device:
+        float64, or float32 where the device has no float64.
 
         Raises:
             ArgumentError: the step is negative, or not an integer.
@@ -105,7 +90,7 @@ class Schedule(ABC):
             if step.is_floating_point() or step.is_complex() or step.dtype == torch.bool:
                 raise ArgumentError("step", step.dtype, "steps are counted: give an int64 tensor")
             return self._on_device(step.to(torch.int64))
-        return self._on_host.at(_count("step", step))[0]
+        return self._on_host.at(step_number("step", step))[0]
 
     def curve(self, start: int, stop: int, step: int = 1) -> NDArray[np.float64]:
         """The values at the steps of ``range(start, stop, step)``, on all cores, without PyTorch.
@@ -121,178 +106,51 @@ class Schedule(ABC):
         Raises:
             ArgumentError: a step is negative, or not an integer.
         """
-        stride = _count("step", step)
+        stride = step_number("step", step)
         require(stride > 0, "step", step, "give 1 or more")
-        return self._on_host.rows(range(_count("start", start), _count("stop", stop), stride))[:, 0]
+        steps = range(step_number("start", start), step_number("stop", stop), stride)
+        return self._on_host.rows(steps)[:, 0]
 
     def _on_device(self, step: Tensor) -> Tensor:
-        runtime = runtimes.of(step.device)
+        runtime = runtime_of(step.device)
         if runtime.has_float64:
             return self.formula(step)
-        return runtime.lowered(lambda _: self._values, step.device, step.shape)(step)[0]
+        return runtime.lower(lambda _: self._values, step.device, step.shape)(step)[0]
 
     def _values(self, step: Tensor) -> list[Tensor]:
         return [self.formula(step)]
 
     @functools.cached_property
-    def _on_host(self) -> Kernel | Eager:
-        from accelsched.host import evaluator
+    def _on_host(self) -> HostFunction:
+        from accelsched.kernels import host_function  # and with it the compiler
 
-        return evaluator(self._values)
+        return host_function(self._values)
 
     def __getstate__(self) -> dict[str, Any]:
         return {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
 
-    def __add__(self, other: Schedule | float) -> Schedule:
-        from accelsched.schedules.compose import Sum
+    # Operators make schedules of classes that inherit from this one. So _operators imports this
+    # module, and this module imports _operators when the first operator is used: the only two
+    # files of the package that import each other.
 
-        return Sum((self, _as_schedule(other)))
+    def __add__(self, other: Schedule | float) -> Schedule:
+        made: Schedule = _operators().add(self, other)
+        return made
 
     def __mul__(self, other: Schedule | float) -> Schedule:
-        from accelsched.schedules.compose import Product, Scaled
-
-        return Product((self, other)) if isinstance(other, Schedule) else Scaled(self, other)
+        made: Schedule = _operators().multiply(self, other)
+        return made
 
     __radd__ = __add__
     __rmul__ = __mul__
 
     def then(self, following: Schedule, *, at: int) -> Schedule:
         """This schedule before step ``at``; from there ``following``, which counts from 0 again."""
-        from accelsched.schedules.compose import Sequential
-
-        if isinstance(self, Sequential):
-            return Sequential((*self.schedules, following), (*self.milestones, at))
-        return Sequential((self, following), (at,))
+        made: Schedule = _operators().join(self, following, at)
+        return made
 
 
-def _as_schedule(value: Schedule | float) -> Schedule:
-    from accelsched.schedules.decay import Constant
+def _operators() -> Any:
+    from accelsched.schedules import _operators
 
-    return value if isinstance(value, Schedule) else Constant(value)
-
-
-# Fields: what an annotation means, read once a class.
-
-
-@dataclasses.dataclass(frozen=True)
-class Kind:
-    """How a field is checked, converted and, for several param groups, stacked."""
-
-    element: Callable[[str, Any], Any]
-    is_tuple: bool = False
-    is_lookup: bool = False
-    is_given: bool = False
-    is_number: bool = False
-
-    def convert(self, name: str, value: Any) -> Any:
-        if not self.is_tuple:
-            return self.element(name, value)
-        if isinstance(value, (str, bytes)) or not hasattr(value, "__iter__"):
-            raise ArgumentError(name, value, "give a list")
-        return tuple(self.element(f"{name}[{i}]", item) for i, item in enumerate(value))
-
-
-@functools.cache
-def kinds(cls: type[Schedule]) -> dict[dataclasses.Field[Any], Kind]:
-    """The kind of each field of a schedule class, in order."""
-    hints = typing.get_type_hints(cls, include_extras=True)
-    return {field: _kind(hints[field.name]) for field in dataclasses.fields(cls)}
-
-
-def _kind(hint: Any) -> Kind:
-    if typing.get_origin(hint) is Annotated:
-        kind = _kind(typing.get_args(hint)[0])
-        is_given = "given" in hint.__metadata__
-        return dataclasses.replace(kind, is_given=is_given, is_lookup=not is_given)
-    if typing.get_origin(hint) is tuple:
-        return dataclasses.replace(_kind(typing.get_args(hint)[0]), is_tuple=True)
-    if typing.get_origin(hint) is Literal:
-        return Kind(_one_of(typing.get_args(hint)))
-    if typing.get_origin(hint) in (types.UnionType, typing.Union):
-        return _optional(_kind(typing.get_args(hint)[0]))
-    return _KINDS.get(hint, _ANYTHING)
-
-
-def _optional(kind: Kind) -> Kind:
-    element = kind.element
-    return dataclasses.replace(
-        kind, element=lambda name, value: None if value is None else element(name, value)
-    )
-
-
-def real(name: str, value: Any) -> float:
-    """The value of an argument that is a finite number."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        raise ArgumentError(name, value, "give a number")
-    require(math.isfinite(value), name, value, "give a finite number")
-    return float(value)
-
-
-def integer(name: str, value: Any) -> int:
-    """The value of an argument that counts steps."""
-    # YAML and JSON read 1e5 as a float, so a float that is a whole number is taken for one.
-    number = real(name, value)
-    require(number == int(number), name, value, "give a whole number of steps")
-    require(abs(int(value)) < 2**62, name, value, "give a number that int64 can count with")
-    return int(value)
-
-
-def _count(name: str, value: Any) -> int:
-    count = integer(name, value)
-    require(count >= 0, name, value, "steps are counted from 0")
-    return count
-
-
-def _boolean(name: str, value: Any) -> bool:
-    require(isinstance(value, bool), name, value, "give True or False")
-    return bool(value)
-
-
-def _one_of(choices: tuple[str, ...]) -> Callable[[str, Any], Any]:
-    def element(name: str, value: Any) -> Any:
-        require(value in choices, name, value, f"give one of {', '.join(map(repr, choices))}")
-        return value
-
-    return element
-
-
-def _schedule(name: str, value: Any) -> Schedule:
-    if isinstance(value, Schedule):
-        return value
-    raise ArgumentError(name, value, "give a Schedule")
-
-
-def _function(name: str, value: Any) -> Any:
-    require(callable(value), name, value, "give a function of the step")
-    return value
-
-
-_ANYTHING = Kind(lambda _, value: value)
-_KINDS: dict[Any, Kind] = {
-    float: Kind(real, is_number=True),
-    int: Kind(integer, is_number=True),
-    bool: Kind(_boolean),
-    Schedule: Kind(_schedule),
-    Callable[..., Any]: Kind(_function),
-}
-
-
-def require_positive(schedule: Schedule, *names: str) -> None:
-    """Refuse a field that is not above zero."""
-    for name in names:
-        value = getattr(schedule, name)
-        require(value > 0, name, value, "give a number above 0")
-
-
-def require_not_negative(schedule: Schedule, *names: str) -> None:
-    """Refuse a field below zero."""
-    for name in names:
-        value = getattr(schedule, name)
-        require(value >= 0, name, value, "give 0 or a number above it")
-
-
-def require_increasing(name: str, milestones: tuple[int, ...]) -> None:
-    """Refuse milestones that go back; two equal ones make a phase of no steps."""
-    ordered = all(a <= b for a, b in itertools.pairwise(milestones))
-    require(ordered, name, milestones, "give steps in increasing order")
-    require(not milestones or milestones[0] >= 0, name, milestones, "steps are counted from 0")
+    return _operators

@@ -11,8 +11,10 @@ import torch
 from torch import Tensor
 
 from accelsched.errors import require
-from accelsched.schedules import phases, terms
-from accelsched.schedules.base import Given, Lookup, Schedule, require_increasing
+from accelsched.schedules import terms
+from accelsched.schedules._fields import Source, Table, require_increasing
+from accelsched.schedules._phases import merge_phases
+from accelsched.schedules.base import Schedule
 
 
 def _last_settles(schedules: tuple[Schedule, ...]) -> int | None:
@@ -37,12 +39,12 @@ class Sequential(Schedule):
         milestones: steps, in increasing order.
     """
 
-    schedules: Given[tuple[Schedule, ...]]
-    milestones: Given[tuple[int, ...]]
+    schedules: Source[tuple[Schedule, ...]]
+    milestones: Source[tuple[int, ...]]
     parts: tuple[Schedule, ...] = field(init=False, repr=False, compare=False)
     starts: tuple[int, ...] = field(init=False, repr=False, compare=False)
-    turns: Lookup[int] | None = field(init=False, repr=False, compare=False)
-    part_of: Lookup[int] | None = field(init=False, repr=False, compare=False)
+    turns: Table[int] | None = field(init=False, repr=False, compare=False)
+    part_of: Table[int] | None = field(init=False, repr=False, compare=False)
 
     def check(self) -> None:
         _require_some("schedules", self.schedules)
@@ -58,7 +60,7 @@ class Sequential(Schedule):
 
     def _derive_parts(self) -> None:
         first_steps = (0, *self.milestones)
-        made = sorted(phases.parts(self.schedules, first_steps), key=lambda part: part[1])
+        made = sorted(merge_phases(self.schedules, first_steps), key=lambda part: part[1])
         part_of = [0] * len(self.schedules)
         for index, (_, positions) in enumerate(made):
             for position in positions:

@@ -5,18 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from accelsched.errors import ArgumentError, require
 from accelsched.schedules import terms
-from accelsched.schedules.base import Given, Schedule
+from accelsched.schedules._fields import Source, TensorTable
+from accelsched.schedules.base import Schedule
 
 #: 32 MiB of float64 on the host, and as much or half of it on the device.
 MAX_TABLE_STEPS = 2**22
-Table = Annotated[Tensor, "lookup"]
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Lambda(Schedule):
     initial: float
     functions: tuple[Callable[..., Any], ...]
     total_iters: int | None = None
-    factors: Table | None = field(init=False, repr=False, compare=False)
+    factors: TensorTable | None = field(init=False, repr=False, compare=False)
 
     def check(self) -> None:
         factors = None
@@ -85,10 +85,10 @@ class Tabulated(Schedule):
             that at twice the steps).
     """
 
-    source: Given[Callable[..., Any]]
+    source: Source[Callable[..., Any]]
     total_iters: int
     past_end: Literal["hold", "cycle", "error"] = "hold"
-    values: Table = field(init=False, repr=False, compare=False)
+    values: TensorTable = field(init=False, repr=False, compare=False)
 
     def check(self) -> None:
         require_table(self.total_iters)

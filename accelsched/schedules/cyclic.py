@@ -10,12 +10,8 @@ from torch import Tensor
 
 from accelsched.errors import require
 from accelsched.schedules import terms
-from accelsched.schedules.base import (
-    Lookup,
-    Schedule,
-    require_not_negative,
-    require_positive,
-)
+from accelsched.schedules._fields import Table, require_not_negative, require_positive
+from accelsched.schedules.base import Schedule
 
 
 @dataclass(frozen=True)
@@ -62,8 +58,8 @@ class CosineAnnealingWarmRestarts(Schedule):
     T_0: int
     T_mult: int = 1
     eta_min: float = 0.0
-    starts: Lookup[int] = field(init=False, repr=False, compare=False)
-    lengths: Lookup[int] = field(init=False, repr=False, compare=False)
+    starts: Table[int] = field(init=False, repr=False, compare=False)
+    lengths: Table[int] = field(init=False, repr=False, compare=False)
 
     def check(self) -> None:
         require_positive(self, "T_0", "T_mult")
@@ -177,10 +173,10 @@ class OneCycle(Schedule):
     final_div_factor: float = 1e4
     three_phase: bool = False
     anneal_strategy: Literal["cos", "linear"] = "cos"
-    starts: Lookup[float] = field(init=False, repr=False, compare=False)
-    ends: Lookup[float] = field(init=False, repr=False, compare=False)
-    from_values: Lookup[float] = field(init=False, repr=False, compare=False)
-    to_values: Lookup[float] = field(init=False, repr=False, compare=False)
+    starts: Table[float] = field(init=False, repr=False, compare=False)
+    ends: Table[float] = field(init=False, repr=False, compare=False)
+    from_values: Table[float] = field(init=False, repr=False, compare=False)
+    to_values: Table[float] = field(init=False, repr=False, compare=False)
 
     def check(self) -> None:
         require_positive(self, "total_steps", "final_div_factor")

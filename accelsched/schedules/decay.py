@@ -8,11 +8,8 @@ import torch
 from torch import Tensor
 
 from accelsched.schedules import terms
-from accelsched.schedules.base import (
-    Schedule,
-    require_not_negative,
-    require_positive,
-)
+from accelsched.schedules._fields import require_not_negative, require_positive
+from accelsched.schedules.base import Schedule
 
 
 @dataclass(frozen=True)

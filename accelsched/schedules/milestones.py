@@ -8,13 +8,13 @@ from torch import Tensor
 
 from accelsched.errors import require
 from accelsched.schedules import terms
-from accelsched.schedules.base import (
-    Lookup,
-    Schedule,
+from accelsched.schedules._fields import (
+    Table,
     require_increasing,
     require_not_negative,
     require_positive,
 )
+from accelsched.schedules.base import Schedule
 
 
 @dataclass(frozen=True)
@@ -26,8 +26,8 @@ class PiecewiseConstant(Schedule):
         milestones: steps, in increasing order.
     """
 
-    values: Lookup[float]
-    milestones: Lookup[int]
+    values: Table[float]
+    milestones: Table[int]
 
     def check(self) -> None:
         require_increasing("milestones", self.milestones)
@@ -85,7 +85,7 @@ class MultiStep(Schedule):
 
     initial: float
     gamma: float
-    milestones: Lookup[int]
+    milestones: Table[int]
 
     def check(self) -> None:
         require_not_negative(self, "gamma")

@@ -12,7 +12,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from accelsched.schedules.base import Lookup
+from accelsched.schedules._fields import Table
 
 T = TypeVar("T", int, float)
 
@@ -66,7 +66,7 @@ def cosine_blend(
     )
 
 
-def reached(milestones: Lookup[int] | Lookup[float], step: Tensor) -> Tensor:
+def reached(milestones: Table[int] | Table[float], step: Tensor) -> Tensor:
     """How many of the milestones the step has reached (int64, shaped like ``step``).
 
     One comparison of the whole row, so 10,000 milestones are no more graph nodes than two.
@@ -75,7 +75,7 @@ def reached(milestones: Lookup[int] | Lookup[float], step: Tensor) -> Tensor:
     return (step.unsqueeze(-1) >= _row(milestones, step)).to(torch.int64).sum(-1)
 
 
-def take(table: Lookup[int] | Lookup[float] | Tensor, index: Tensor) -> Tensor:
+def take(table: Table[int] | Table[float] | Tensor, index: Tensor) -> Tensor:
     """The entry of the table at each index, gathered on the device."""
     row = _row(table, index)
     if index.dim() == 0:
@@ -93,7 +93,7 @@ def held(step: Tensor, table: Tensor) -> Tensor:
     return step.clamp(max=table.shape[-1] - 1)
 
 
-def _row(values: Lookup[int] | Lookup[float] | Tensor, like: Tensor) -> Tensor:
+def _row(values: Table[int] | Table[float] | Tensor, like: Tensor) -> Tensor:
     # A schedule bound to an optimizer has its rows on the device already (see stacking.py).
     if isinstance(values, Tensor) and values.device == like.device:
         return values

@@ -71,7 +71,7 @@ def schedule_of(name):
 def test_every_class(front_end, name, lowering):
     lowered = front_end(cases.of_class, name, lowering)
     step = compare(lowered, schedule_of(name))
-    # Carried as state: an input of the step that is an output of it, from its value on.
+    # CarriedState as state: an input of the step that is an output of it, from its value on.
     assert COUNTER in step.carried
     assert [float(initial[COUNTER]) for initial in lowered.initial] == [1, 1000]
     # The update of the weights is made of it, unless the formula is a constant.

@@ -145,7 +145,7 @@ ALIKE = {
 
 def compare(mine, other, power, steps=STEPS):
     """Step both, and yield (step, group, theirs, ours, tolerance) wherever they are driven."""
-    curves = dict(zip(mine.slots.indices, mine.schedules, strict=True))
+    curves = dict(zip(mine.group_values.indices, mine.schedules, strict=True))
     peak = max(reference.value(s, t) for s in curves.values() for t in range(steps + 1))
     for step in range(steps + 1):
         key = mine.key
@@ -188,7 +188,7 @@ def test_a_state_of_theirs_is_continued_from(make, power):
     mine = make(ours, optimizer())
     mine.load_state_dict(other.state_dict())
     assert mine.last_epoch == 40
-    curves = dict(zip(mine.slots.indices, mine.schedules, strict=True))
+    curves = dict(zip(mine.group_values.indices, mine.schedules, strict=True))
     peak = max(reference.value(s, t) for s in curves.values() for t in range(STEPS))
     for index, schedule in curves.items():
 

@@ -1,0 +1,142 @@
+"""Values for cerebras_pytorch, whose backend traces one step and repeats it on the system."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from accelsched._binding.graph_driver import GraphDriver
+from accelsched._binding.ownership import ownership_of
+from accelsched._binding.param_groups import GroupValues
+from accelsched._lowering import choose_lowering, lower_to_device
+from accelsched._runtimes import cerebras
+from accelsched._runtimes.device_graph import DeviceGraph
+from accelsched.schedules import Schedule
+
+_CPU = torch.device("cpu")
+
+
+class CerebrasDriver(GraphDriver):
+    """A counter that the backend carries, and values that are operations of the traced step.
+
+    The values are made anew before each step of the optimizer, so the counter is all that
+    changes. While nothing is traced the param groups hold floats, or what the last step gave back.
+    """
+
+    _next: DeviceGraph
+
+    def __init__(
+        self,
+        group_values: GroupValues,
+        schedules: Sequence[Schedule],
+        step: int,
+        lowering: str | None = None,
+    ) -> None:
+        self._group_values = group_values
+        self._asked = lowering
+        self._device = group_values.device
+        self._runtime = cerebras.RUNTIME
+        self._counter = self._state(step, torch.int64, self._device)
+        self._next = self._lowered(schedules)
+        values = self._computed()
+        optimizer = group_values.optimizer
+        self._registration = cerebras.registration(optimizer, lambda: _drivers_of(optimizer))
+        self._set(values)
+
+    def _lowered(self, schedules: Sequence[Schedule]) -> DeviceGraph:
+        """From the counter, which is the backend's to undo, to the value of each group."""
+        self.lowering = choose_lowering(self._asked, schedules, self._runtime, holds_tensors=True)
+        dtypes = self._group_values.dtypes()
+        with cerebras.exact():
+            device, lowering = self._device, self.lowering
+            graph = lower_to_device(schedules, dtypes, device, lowering, advances=False)
+            self._on_host = lower_to_device(schedules, dtypes, _CPU, "graph", advances=False)
+        assert isinstance(graph, DeviceGraph)
+        return graph
+
+    def set_schedules(self, schedules: Sequence[Any]) -> None:
+        """Evaluate other schedules from the next step on, one for each group."""
+        _require_no_trace("follow another schedule")
+        super().set_schedules(schedules)
+
+    def step(self) -> None:
+        """Move to the next step: while one is traced, as an operation of it."""
+        if not cerebras.is_tracing():
+            self.set_step(self.count + 1)
+            return
+        with torch.no_grad():
+            cerebras.skip_if_not_finite(self._group_values.optimizer, self._counter)
+            self._counter.add_(1)
+            self.assign()
+
+    @property
+    def count(self) -> int:
+        """The step whose values the groups have."""
+        _require_no_trace("read the step")
+        return int(cerebras.read(self._counter))
+
+    def set_step(self, step: int) -> None:
+        """Move to a step, and compute its values on the host."""
+        _require_no_trace("move to another step")
+        self._counter = self._state(step, torch.int64, self._device)
+        self._set(self._computed())
+
+    def write_to_groups(self) -> None:
+        """Put the values in the groups."""
+        self._group_values.write(self._values)
+
+    def _set(self, values: Sequence[Any]) -> None:
+        self._values = list(values)
+        self.write_to_groups()
+
+    def _computed(self) -> list[float]:
+        """The values at this step, on the host."""
+        step = torch.tensor(self.count, device=_CPU)
+        with cerebras.exact():
+            return [value.item() for value in self._on_host(step)]
+
+    def current(self) -> list[Any]:
+        """The values of this step, computed anew."""
+        return self._traced() if cerebras.is_tracing() else self._computed()
+
+    def last(self) -> list[Any]:
+        """The values that the groups have."""
+        return list(self._values)
+
+    # What the backend asks for: see cerebras.CarriedState.
+
+    def state(self) -> list[Tensor]:
+        """The counter, and what the evaluation reads."""
+        return [self._counter, *self._next.tensors()]
+
+    def assign(self) -> None:
+        """Put the values of the traced step in the groups."""
+        self._set(self._traced())
+
+    def _traced(self) -> list[Tensor]:
+        with torch.no_grad():
+            return list(self._next(self._counter))
+
+    def values(self) -> list[Tensor]:
+        """What :meth:`assign` put there last."""
+        return self._values
+
+    def report(self, values: Sequence[Tensor]) -> None:
+        """Take values that have come back from the device."""
+        self._set(values)
+
+
+def _drivers_of(optimizer: torch.optim.Optimizer) -> list[CerebrasDriver]:
+    drivers = [owner.driver for owner in ownership_of(optimizer).owners()]
+    return [driver for driver in drivers if isinstance(driver, CerebrasDriver)]
+
+
+def _require_no_trace(what: str) -> None:
+    if cerebras.is_tracing():
+        raise RuntimeError(
+            f"a step is being traced, and the system repeats it without Python: {what} before the "
+            "run, or in a cstorch.step_closure or cstorch.checkpoint_closure"
+        )

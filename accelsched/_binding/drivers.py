@@ -1,0 +1,83 @@
+"""What holds the step and writes the values of a scheduler: one driver, chosen here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from accelsched._binding.cerebras_driver import CerebrasDriver
+from accelsched._binding.graph_driver import GraphDriver
+from accelsched._binding.host_driver import HostDriver
+from accelsched._binding.param_groups import GroupValues
+from accelsched._binding.recurrent import Recurrence, RecurrentGraphDriver, RecurrentHostDriver
+from accelsched._lowering import choose_lowering
+from accelsched._runtimes import runtime_of
+from accelsched.schedules import Schedule
+
+
+class Driver(Protocol):
+    """The state of a scheduler: a step, and the values of its param groups.
+
+    Attributes:
+        lowering: how the values are computed.
+    """
+
+    lowering: str
+
+    @property
+    def count(self) -> int:
+        """The step whose values the groups have."""
+
+    def step(self) -> None:
+        """Compute the values of the next step, and write them to the groups."""
+
+    def set_step(self, step: int) -> None:
+        """Move to a step, and write its values to the groups."""
+
+    def set_schedules(self, schedules: Sequence[Any]) -> None:
+        """Evaluate other schedules from the next step on, one for each group."""
+
+    def write_to_groups(self) -> None:
+        """Put what it holds in the groups, which may hold something else."""
+
+    def current(self) -> list[Any]:
+        """The values of this step, computed anew."""
+
+    def last(self) -> list[Any]:
+        """Copies of the values that were written last."""
+
+
+def driver_for(
+    group_values: GroupValues, schedules: Sequence[Schedule], step: int, lowering: str | None
+) -> Driver:
+    """Bind schedules to values, at a step.
+
+    Args:
+        group_values: what is driven.
+        schedules: one for each group.
+        step: where to start; its values are written.
+        lowering: as the user asked for it.
+
+    Raises:
+        ArgumentError: the lowering cannot be had here; nothing was changed.
+    """
+    runtime = runtime_of(group_values.device)
+    if choose_lowering(lowering, schedules, runtime, group_values.hold_tensors) == "host":
+        return HostDriver(group_values, schedules, step)
+    on_device = CerebrasDriver if runtime.traces_once else GraphDriver
+    return on_device(group_values, schedules, step, lowering)
+
+
+def recurrent_driver_for(
+    group_values: GroupValues,
+    recurrences: Sequence[Recurrence],
+    step: int,
+    values: Sequence[float],
+    lowering: str | None,
+) -> RecurrentHostDriver | RecurrentGraphDriver:
+    """Bind recurrences to values; as :func:`driver_for`, with the values at the step."""
+    runtime = runtime_of(group_values.device)
+    schedules = [part for r in recurrences for part in (r.factor, r.summand)]
+    if choose_lowering(lowering, schedules, runtime, group_values.hold_tensors) == "host":
+        return RecurrentHostDriver(group_values, recurrences, step, values)
+    return RecurrentGraphDriver(group_values, recurrences, step, values, lowering)

@@ -1,0 +1,105 @@
+"""Several schedulers of one optimizer as one: what a training loop steps and a checkpoint holds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from torch import Tensor
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler as TorchLRScheduler
+
+from accelsched._binding import state
+from accelsched._binding.scheduler import Scheduler
+from accelsched.errors import ArgumentError, require
+
+
+class SchedulerList(TorchLRScheduler):
+    """Steps several schedulers together: of different keys, or of different param groups.
+
+    Args:
+        schedulers: at least one; they count the same steps, and have the same optimizer, or none
+            yet: ``scheduler_list(optimizer)`` binds them all.
+
+    Raises:
+        ArgumentError: they do not fit together.
+    """
+
+    def __init__(self, schedulers: Sequence[Scheduler]) -> None:
+        # Not super().__init__: it patches optimizer.step and steps the scheduler.
+        require(len(schedulers) > 0, "schedulers", schedulers, "give at least one")
+        for position, scheduler in enumerate(schedulers):
+            if not isinstance(scheduler, Scheduler):
+                raise ArgumentError(
+                    f"schedulers[{position}]", scheduler, "give a scheduler of accelsched"
+                )
+            same = scheduler.optimizer is schedulers[0].optimizer
+            require(same, f"schedulers[{position}]", scheduler, "it has another optimizer")
+        self.schedulers = list(schedulers)
+
+    @property
+    def optimizer(self) -> Optimizer:  # type: ignore[override]
+        """The optimizer of all of them."""
+        return self.schedulers[0].optimizer
+
+    def __call__(self, optimizer: Optimizer) -> SchedulerList:
+        """The same as :meth:`set_optimizer`."""
+        return self.set_optimizer(optimizer)
+
+    def set_optimizer(self, optimizer: Optimizer) -> SchedulerList:
+        """Bind each of them, and return this list."""
+        for scheduler in self.schedulers:
+            scheduler.set_optimizer(optimizer)
+        return self
+
+    def step(self, epoch: int | None = None) -> None:
+        """Step each of them."""
+        for scheduler in self.schedulers:
+            scheduler.step(epoch)
+
+    @property
+    def last_epoch(self) -> int:
+        """The step; setting it moves all of them there."""
+        return self.schedulers[0].last_epoch
+
+    @last_epoch.setter
+    def last_epoch(self, step: int) -> None:
+        for scheduler in self.schedulers:
+            scheduler.last_epoch = step
+
+    def get_last_lr(self) -> list[float | Tensor | None]:  # type: ignore[override]
+        """The learning rate of each param group; None for one that none of them drives."""
+        rates: list[float | Tensor | None] = [None] * len(self.optimizer.param_groups)
+        for scheduler in self.schedulers:
+            if scheduler.key == "lr":
+                pairs = zip(rates, scheduler.get_last_lr(), strict=True)
+                rates = [mine if other is None else other for mine, other in pairs]
+        return rates
+
+    def state_dict(self) -> dict[str, Any]:
+        """The states of all of them, in order."""
+        return {"schedulers": [scheduler.state_dict() for scheduler in self.schedulers]}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Continue from a state, or from that of torch's one scheduler for all of it.
+
+        Raises:
+            ArgumentError: it does not fit; nothing was changed.
+        """
+        foreign = state.is_foreign(state_dict)
+        states = [state_dict] * len(self.schedulers) if foreign else state_dict.get("schedulers")
+        fits = isinstance(states, list) and len(states) == len(self.schedulers)
+        require(fits, "state_dict", state_dict, f"give the states of {len(self.schedulers)}")
+        before = self.state_dict()["schedulers"]
+        try:
+            self._load(states)
+        except ArgumentError:
+            self._load(before)
+            raise
+
+    def _load(self, states: Any) -> None:
+        for scheduler, saved in zip(self.schedulers, states, strict=True):
+            scheduler.load_state_dict(saved)
+
+    def __repr__(self) -> str:
+        return f"SchedulerList({self.schedulers})"

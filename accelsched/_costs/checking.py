@@ -1,0 +1,174 @@
+"""Says before a training run what a scheduled value will cost it, and what to change."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+from torch.optim import Optimizer
+
+from accelsched._binding.param_groups import GroupValues
+from accelsched._costs import measuring
+from accelsched._optimizers import remedies, rules
+from accelsched._runtimes import NAMED, Counters, runtime_of
+from accelsched.errors import ArgumentError, require
+
+
+@dataclass(frozen=True)
+class Check:
+    """What a step of an optimizer costs, once it is warm; ``print`` it.
+
+    Attributes:
+        optimizer: its class, with the options that matter.
+        runtime: the back end.
+        key: the value that is scheduled.
+        parameters: how many parameter tensors it has.
+        expected: the cost by the rules; None for an optimizer or a key that has none.
+        measured: the cost of steps that were run; None if none were.
+        remedy: what to change so that a step stays on the device; None if nothing is to change.
+    """
+
+    optimizer: str
+    runtime: str
+    key: str
+    parameters: int
+    expected: Counters | None
+    measured: Counters | None
+    remedy: str | None
+
+    def __str__(self) -> str:
+        rule = "by rule" if self.runtime != "cuda" else "by rule, not measured"
+        counts = [("measured", self.measured), (rule, self.expected)]
+        lines = [f"  {_words(count)} ({name})" for name, count in counts if count is not None]
+        known = lines or ["  no rule is known: give measure=True"]
+        head = f"{self.optimizer} on {self.runtime}, {self.key} scheduled"
+        return "\n".join(
+            [
+                f"{head}, {self.parameters} parameter tensors; a step costs",
+                *known,
+                f"  to change: {self.remedy or 'nothing'}",
+            ]
+        )
+
+
+def _words(counts: Counters) -> str:
+    return (
+        f"executions {counts.executions}, compiles {counts.compiles}, transfers to the device "
+        f"{counts.to_device} and from it {counts.from_device}, operations on the host "
+        f"{counts.fallbacks}"
+    )
+
+
+def check(
+    optimizer: Optimizer, key: str = "lr", *, runtime: str | None = None, measure: bool = False
+) -> Check:
+    """Say what a step of this optimizer will cost when one of its values is scheduled.
+
+    Args:
+        optimizer: as the training builds it; it is left as it is.
+        key: the value that is to be scheduled; ``"betas[0]"`` is one of a tuple.
+        runtime: ``"xla"``, ``"lazy"``, ``"compile"``, ``"cuda"`` or ``"eager"``; by default what
+            the parameters are on, and ``"compile"`` on the CPU for a tensor learning rate.
+        measure: run steps of a copy as well, which takes the memory of one, and count. Only where
+            the parameters are, and where the back end counts.
+
+    Raises:
+        ArgumentError: an unknown key or runtime, or one that cannot be measured here.
+    """
+    held = GroupValues(optimizer, key, None).values()[0]
+    tensors = [p for group in optimizer.param_groups for p in group["params"]]
+    here = runtime_of(tensors[0].device)
+    by_default = here.name
+    if by_default == "eager" and isinstance(held, Tensor):
+        by_default = "compile"
+    name = runtime or by_default
+    known = sorted({*NAMED, "cuda", here.name})
+    require(name in known, "runtime", name, f"give one of {', '.join(known)}")
+    return Check(
+        optimizer=_called(optimizer),
+        runtime=name,
+        key=key,
+        parameters=len(tensors),
+        expected=_expected(optimizer, key, name, len(tensors)),
+        measured=_measured(optimizer, key, name, tensors[0]) if measure else None,
+        remedy=_remedy(optimizer, key, name),
+    )
+
+
+def _called(optimizer: Optimizer) -> str:
+    group = optimizer.param_groups[0]
+    options = [o for o in ("capturable", "foreach", "fused") if group.get(o)]
+    return f"{type(optimizer).__name__}({', '.join(f'{o}=True' for o in options)})"
+
+
+def _expected(optimizer: Optimizer, key: str, runtime: str, parameters: int) -> Counters | None:
+    group, name = optimizer.param_groups[0], rules.name_of(optimizer)
+    if runtime == "eager" or group.get("fused"):
+        return Counters()
+    rule = rules.table(runtime).get(name or "", {}).get(rules.configuration_of(group))
+    return None if rule is None or key != "lr" else rule.cost(parameters)
+
+
+def _remedy(optimizer: Optimizer, key: str, name: str) -> str | None:
+    group = optimizer.param_groups[0]
+    if name == "compile":
+        tensor = isinstance(GroupValues(optimizer, key, None).values()[0], Tensor)
+        return None if tensor else f"build it with {key}=torch.tensor(...)"
+    if name == "eager" or group.get("fused"):
+        return None
+    return remedies.remedy(optimizer, key, name)
+
+
+def _measured(optimizer: Optimizer, key: str, name: str, parameter: Tensor) -> Counters:
+    runtime = NAMED.get(name)
+    if runtime is None or runtime.device().type != parameter.device.type or not runtime.counts:
+        remedy = (
+            f"{name} is not counted with parameters on {parameter.device.type!r} in this process"
+        )
+        raise ArgumentError("measure", True, remedy)
+    return measuring.of_copy(runtime, optimizer, key)
+
+
+# The command.
+
+
+def add_command(commands: Any) -> None:
+    """Add ``accelsched check`` to the commands of a parser."""
+    details = "Say what a step of an optimizer costs when its learning rate is scheduled."
+    parser = commands.add_parser("check", help=details.lower(), description=details)
+    path = "the optimizer, or a function that makes it: package.module:name"
+    parser.add_argument("path", metavar="PATH", help=path)
+    parser.add_argument("--key", default="lr", help="what is scheduled (default: %(default)s)")
+    parser.add_argument("--runtime", help="the back end (default: that of the parameters)")
+    parser.add_argument("--measure", action="store_true", help="run steps of a copy, and count")
+    parser.set_defaults(run=_run)
+
+
+def _run(options: argparse.Namespace) -> int:
+    try:
+        optimizer = _found(options.path)
+        print(check(optimizer, options.key, runtime=options.runtime, measure=options.measure))
+    except ArgumentError as error:
+        print(f"accelsched check: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _found(path: str) -> Optimizer:
+    module, _, name = path.partition(":")
+    remedy = "give package.module:name, importable from here, of an optimizer or its maker"
+    sys.path.insert(0, "")
+    try:
+        found = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ArgumentError("PATH", path, f"{remedy} ({error})") from error
+    finally:
+        sys.path.pop(0)
+    optimizer = found if isinstance(found, Optimizer) else found()
+    if not isinstance(optimizer, Optimizer):
+        raise ArgumentError("PATH", path, f"{remedy}; it is a {type(optimizer).__name__}")
+    return optimizer

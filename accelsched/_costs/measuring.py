@@ -1,0 +1,108 @@
+"""Counts what steps of an optimizer cost, by the counters of the back end that runs them."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import inspect
+import itertools
+import warnings
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+
+import torch
+from torch.optim import Optimizer
+
+from accelsched._binding.scheduler import Scheduler
+from accelsched._optimizers.on_device import on_device
+from accelsched._runtimes import Counters, Runtime
+from accelsched.schedules import CosineDecay
+
+#: The optimizers of this PyTorch that step without a closure and on dense gradients.
+CLASSES = [
+    name
+    for name, cls in sorted(vars(torch.optim).items())
+    if inspect.isclass(cls) and issubclass(cls, Optimizer)
+    if name not in ("Optimizer", "LBFGS", "SparseAdam")
+]
+#: RAdam turns to another formula at its sixth step.
+WARM_UP, STEPS = 8, 10
+_serial = itertools.count(1)
+
+
+def _unheard() -> float:
+    """A small number that is new to the process: back ends keep the numbers that they have sent."""
+    return next(_serial) * 1e-5
+
+
+def of_class(runtime: Runtime, name: str, way: str, parameters: int) -> Counters | None:
+    """The cost of a step of a torch.optim optimizer.
+
+    Args:
+        runtime: where to run it.
+        name: of the class.
+        way: one of :data:`accelsched._optimizers.rules.CONFIGURATIONS`.
+        parameters: how many parameter tensors.
+
+    Returns:
+        The counts of one step, or None if PyTorch refuses to build or to step it so.
+    """
+    cls = getattr(torch.optim, name)
+    options: dict[str, Any] = {o: True for o in way.split() if o != "on_device"}
+    if "betas" in inspect.signature(cls).parameters:
+        options["betas"] = (0.9 - _unheard(), 0.999 - _unheard())
+    tensors = [torch.nn.Parameter(torch.ones(4, 4).to(runtime.device())) for _ in range(parameters)]
+    lr = torch.tensor(0.01) if runtime.device().type == "cpu" else 0.01
+    try:
+        optimizer = cls(tensors, lr=lr, **options)
+        return of_steps(runtime, optimizer, within=on_device if "on_device" in way else None)
+    except (TypeError, RuntimeError, AssertionError, ValueError):
+        return None
+
+
+def of_copy(runtime: Runtime, optimizer: Optimizer, key: str) -> Counters:
+    """The cost of a step of an optimizer, of which a copy is stepped."""
+    return of_steps(runtime, copy.deepcopy(optimizer), key)
+
+
+def of_steps(
+    runtime: Runtime,
+    optimizer: Optimizer,
+    key: str = "lr",
+    within: Callable[[], contextlib.AbstractContextManager[Any]] | None = None,
+) -> Counters:
+    """The cost of a step of an optimizer of which one value is scheduled, rounded up."""
+    within = within or contextlib.nullcontext
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        scheduler = Scheduler(optimizer, CosineDecay(0.01 + _unheard(), 0.001, 1000), key)
+
+    def update() -> None:
+        with within():
+            optimizer.step()
+        scheduler.step()
+
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            parameter.grad = torch.full_like(parameter, 0.5)
+    if runtime.name != "compile":
+        return _counted(runtime, update)
+    # What Dynamo compiles, and how often, does not depend on what compiles it for the machine.
+    # At its limit it would stop to compile and to count.
+    torch._dynamo.reset()
+    with torch._dynamo.config.patch(cache_size_limit=WARM_UP + 2 * STEPS):
+        return _counted(runtime, torch.compile(update, backend="eager"))
+
+
+def _counted(runtime: Runtime, update: Callable[[], None]) -> Counters:
+    def steps(count: int) -> Counters:
+        for _ in range(count):
+            update()
+            runtime.finish_step()
+        runtime.wait()
+        return runtime.counters()
+
+    before = steps(WARM_UP)
+    spent = asdict(steps(STEPS) - before)
+    return Counters(**{name: -(-count // STEPS) for name, count in spent.items()})

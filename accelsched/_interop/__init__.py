@@ -1,0 +1,1 @@
+"""How do the schedules of others come in, and ours go out as plain data?"""

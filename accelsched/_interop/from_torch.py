@@ -1,0 +1,482 @@
+"""From the schedulers of torch.optim.lr_scheduler: the same values, from the step they are at."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import math
+import types
+import warnings
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from torch import Tensor
+from torch.optim import lr_scheduler as torch_schedulers
+from torch.optim.lr_scheduler import LRScheduler as TorchLRScheduler
+from torch.optim.swa_utils import SWALR
+
+from accelsched._binding.scheduler import Scheduler
+from accelsched._binding.scheduler_list import SchedulerList
+from accelsched.errors import ArgumentError
+from accelsched.lr_scheduler import LRScheduler
+from accelsched.schedules import (
+    Constant,
+    CosineAnnealing,
+    CosineAnnealingWarmRestarts,
+    CosineDecay,
+    Cyclic,
+    Linear,
+    Multiplicative,
+    MultiStep,
+    OneCycle,
+    Polynomial,
+    Product,
+    Schedule,
+    Sequential,
+    Step,
+    Sum,
+    Tabulated,
+)
+from accelsched.schedules._from_function import DEFAULT_STEPS, from_function, never_reads_the_step
+
+
+def from_torch(
+    scheduler: TorchLRScheduler, *, total_iters: int | None = None, lowering: str | None = None
+) -> Scheduler | SchedulerList:
+    """A scheduler of ours in the place of one of torch, at the step that it has reached.
+
+    Every class of ``torch.optim.lr_scheduler`` but ReduceLROnPlateau is taken, in compositions
+    too, and SWALR. A function in them (LambdaLR and the schedules of transformers) is traced, or
+    tabulated where it cannot be. What torch computes from the learning rate before (a chain with
+    a LambdaLR in it, a subclass of one's own) is tabulated too, by running a copy, if
+    ``total_iters`` is given. Use it in the place of torch's, which is not to be stepped any more;
+    what that wrapped around ``optimizer.step`` is taken off.
+
+    Where torch steps on from the learning rate that it finds, one that was changed from outside
+    is stepped on from. Past its end OneCycleLR stays at its minimum, and a CosineAnnealingLR in a
+    ChainedScheduler rises again by its own factor.
+
+    Args:
+        scheduler: a torch scheduler with its optimizer.
+        total_iters: the last step that is needed of what has to be tabulated; if not given, of
+            functions ``schedules.functions.DEFAULT_STEPS``, or, of the schedules of transformers
+            with a number of training steps, at least twice as many.
+        lowering: as for :class:`accelsched.Scheduler`.
+
+    Returns:
+        A scheduler of the learning rate; if momentum or betas are cycled with it, the list of both.
+
+    Raises:
+        ArgumentError: it cannot be converted; the message says why and what to do. Nothing was
+            changed.
+    """
+    if isinstance(scheduler, (Scheduler, SchedulerList)):
+        raise ArgumentError("scheduler", scheduler, "it is one of accelsched already")
+    if isinstance(scheduler, torch_schedulers.ReduceLROnPlateau):
+        raise ArgumentError(
+            "scheduler", scheduler, "it follows a metric, not the step: keep it, or plan the decay"
+        )
+    if not isinstance(scheduler, TorchLRScheduler):
+        raise ArgumentError("scheduler", scheduler, "give a torch.optim.lr_scheduler.LRScheduler")
+    optimizer, now = scheduler.optimizer, _count(scheduler)
+    indices = range(len(optimizer.param_groups))
+    key = _cycled_key(scheduler)
+    double = _double(scheduler)
+    try:
+        schedules = {"lr": [_continued(double, i, now, total_iters) for i in indices]}
+        if key is not None:
+            schedules[key] = [_cycled(double, i) for i in indices]
+    except _NoFormula as why:
+        if total_iters is None:
+            remedy = f"{why}: give total_iters, its last step, to tabulate what a copy of it does"
+            raise ArgumentError("scheduler", scheduler, remedy) from None
+        schedules = _simulated(double, ["lr", key] if key else ["lr"], now, total_iters)
+    options: dict[str, Any] = {"last_epoch": now - 1, "lowering": lowering}
+    made: Scheduler = LRScheduler(optimizer, schedules["lr"], **options)
+    if hasattr(vars(optimizer).get("step"), "_wrapped_by_lr_sched"):
+        del optimizer.step
+    if key is None:
+        return made
+    # Floats that change would be compiled in, and compiled again.
+    options["lowering"] = lowering or ("host" if made.driver.lowering == "host" else "graph")
+    return SchedulerList([made, Scheduler(optimizer, schedules[key], key, **options)])
+
+
+class _NoFormula(Exception):
+    """There is no closed form; the message says why."""
+
+
+def _count(scheduler: Any) -> int:
+    """The step that a scheduler has reached."""
+    counts = {_count(child) for child in getattr(scheduler, "_schedulers", [])}
+    if isinstance(scheduler, torch_schedulers.ChainedScheduler):
+        if len(counts) > 1:
+            remedy = f"its schedulers are at different steps: {sorted(counts)}"
+            raise ArgumentError("scheduler", scheduler, remedy)
+        return counts.pop()
+    return int(scheduler.last_epoch)
+
+
+def _continued(scheduler: Any, index: int, now: int, total: int | None) -> Schedule:
+    """The schedule of one param group, from the learning rate that it has now."""
+    schedule = _formula(scheduler, index, _base(scheduler, index), now, total)
+    if not _only_multiplies(scheduler):
+        return schedule
+    held, expected = scheduler.optimizer.param_groups[index]["lr"], schedule(now)
+    if expected == 0 or math.isclose(held, expected, rel_tol=scheduler.optimizer.drift):
+        return schedule
+    return schedule * float(held / expected)
+
+
+def _formula(
+    scheduler: Any, index: int, base: float, now: int | None, total: int | None
+) -> Schedule:
+    """The closed form of a scheduler for one param group.
+
+    Args:
+        scheduler: one of torch.
+        index: of the param group.
+        base: what torch calls the initial learning rate.
+        now: the step that it has reached; None if it has not begun, or is over.
+        total: the last step to tabulate.
+    """
+    cls = _known(scheduler)
+    if cls is torch_schedulers.SequentialLR:
+        return _sequential(scheduler, index, now, total)
+    if cls is torch_schedulers.ChainedScheduler:
+        return _chained(scheduler, index, base, now, total)
+    if cls in _FUNCTIONS:
+        function = scheduler.lr_lambdas[index]
+        # Param groups mostly share one function, and a table of it is made once.
+        made = getattr(scheduler.optimizer, "made", {})
+        if (cls, id(function)) not in made:
+            made[cls, id(function)] = _FUNCTIONS[cls](function, total)
+        shared: Schedule = base * made[cls, id(function)]
+        return shared
+    schedule: Schedule = _FORMULAS[cls](scheduler, index, base)
+    return schedule
+
+
+def _known(scheduler: Any) -> Any:
+    """The class of torch that says what a scheduler does."""
+    for cls in type(scheduler).__mro__:
+        if cls in _FORMULAS or cls in _FUNCTIONS or cls in _COMPOSED:
+            return cls
+        if {"get_lr", "step", "_update_lr"} & set(vars(cls)):
+            break
+    raise _NoFormula(f"what {type(scheduler).__name__} does is known to itself alone")
+
+
+def _base(scheduler: Any, index: int) -> float:
+    while not hasattr(scheduler, "base_lrs"):
+        scheduler = scheduler._schedulers[0]
+    return float(scheduler.base_lrs[index])
+
+
+# One function a class: from a scheduler, the index of a param group and its initial learning rate.
+
+
+def _constant(s: Any, _: int, base: float) -> Schedule:
+    held = Constant(base * s.factor)
+    # torch never comes to the end of a phase without steps.
+    return held if s.total_iters <= 0 else held.then(Constant(base), at=s.total_iters)
+
+
+def _linear(s: Any, _: int, base: float) -> Schedule:
+    if s.total_iters <= 0:
+        return Constant(base * s.start_factor)
+    return Linear(base * s.start_factor, base * s.end_factor, s.total_iters)
+
+
+def _polynomial(s: Any, _: int, base: float) -> Schedule:
+    return Constant(base) if s.total_iters <= 0 else Polynomial(base, 0.0, s.total_iters, s.power)
+
+
+def _multi_step(s: Any, _: int, base: float) -> Schedule:
+    return MultiStep(base, s.gamma, tuple(sorted(s.milestones.elements())))
+
+
+def _warm_restarts(s: Any, _: int, base: float) -> Schedule:
+    schedule = CosineAnnealingWarmRestarts(base, s.T_0, s.T_mult, float(s.eta_min))
+    step = int(s.last_epoch)
+    period = bisect_right(schedule.starts, step) - 1
+    if s.last_epoch >= 0 and s.T_cur != (step - schedule.starts[period]) % schedule.lengths[period]:
+        raise _NoFormula("it was stepped by fractions of an epoch")
+    return schedule
+
+
+def _cyclic(s: Any, index: int, _: float) -> Schedule:
+    return _triangles(s, float(s.base_lrs[index]), float(s.max_lrs[index]))
+
+
+def _triangles(s: Any, foot: float, top: float) -> Schedule:
+    up = s.total_size * s.step_ratio
+    if not math.isclose(up, round(up), rel_tol=1e-9) or s.total_size != int(s.total_size):
+        raise _NoFormula("its steps up or down are no whole number")
+    sizes = {"step_size_up": round(up), "step_size_down": int(s.total_size) - round(up)}
+    if s._scale_fn_custom is None:
+        return Cyclic(foot, top, **sizes, mode=s.mode, gamma=s.gamma)
+    period = int(s.total_size) if s.scale_mode == "cycle" else None
+    scale = from_function(functools.partial(_scale, s._scale_fn_custom, period))
+    return Sum((Constant(foot), Product((Cyclic(0.0, top - foot, **sizes), scale))))
+
+
+def _scale(function: Callable[[Any], Any], period: int | None, step: Any) -> Any:
+    return function(step if period is None else 1 + step // period)
+
+
+def _one_cycle(s: Any, index: int, _: float) -> Schedule:
+    group = s.optimizer.param_groups[index]
+    first, top, last = (float(group[name]) for name in ("initial_lr", "max_lr", "min_lr"))
+    return _one_cycle_of(s, first, top, first / last)
+
+
+def _one_cycle_of(s: Any, first: float, top: float, final_div_factor: float) -> Schedule:
+    phases = s._schedule_phases
+    rise = phases[0]["end_step"] + 1
+    if not 1 < rise < s.total_steps:
+        raise _NoFormula("its rise has no step of its own, or all of them")
+    return OneCycle(
+        first,
+        top,
+        s.total_steps,
+        rise / s.total_steps,
+        final_div_factor,
+        three_phase=len(phases) == 3,
+        anneal_strategy=s._anneal_func_type,
+    )
+
+
+def _averaging(s: Any, index: int, _: float) -> Schedule:
+    group, step = s.optimizer.param_groups[index], s._step_count - 1
+    if step != s.last_epoch:
+        raise _NoFormula("it counts other steps than last_epoch says")
+    lr, end = float(group["lr"]), float(group["swa_lr"])
+    weight = s.anneal_func(min(1.0, step / max(1, s.anneal_epochs)))
+    if s.anneal_epochs == 0 or weight == 1:
+        return Constant(end)
+    cls = CosineDecay if s.anneal_func == s._cosine_anneal else Linear
+    return cls((lr - weight * end) / (1 - weight), end, s.anneal_epochs)
+
+
+_FORMULAS: dict[Any, Callable[[Any, int, float], Schedule]] = {
+    torch_schedulers.StepLR: lambda s, _, base: Step(base, s.step_size, s.gamma),
+    torch_schedulers.MultiStepLR: _multi_step,
+    torch_schedulers.ConstantLR: _constant,
+    torch_schedulers.LinearLR: _linear,
+    torch_schedulers.ExponentialLR: lambda s, _, base: Multiplicative(base, s.gamma),
+    torch_schedulers.PolynomialLR: _polynomial,
+    torch_schedulers.CosineAnnealingLR: lambda s, _, base: CosineAnnealing(
+        base, s.T_max, float(s.eta_min)
+    ),
+    torch_schedulers.CosineAnnealingWarmRestarts: _warm_restarts,
+    torch_schedulers.CyclicLR: _cyclic,
+    torch_schedulers.OneCycleLR: _one_cycle,
+    SWALR: _averaging,
+}
+
+
+# Functions of the user's own.
+
+
+def _lambda(function: Callable[[int], Any], total: int | None) -> Schedule:
+    if total is None and isinstance(function, functools.partial):
+        # A schedule of transformers, which says how many steps it is for.
+        planned = function.keywords.get("num_training_steps")
+        if isinstance(planned, int) and planned < DEFAULT_STEPS // 2:
+            total = max(2 * planned, 2**16)
+    return from_function(function, total, "lr_lambda")
+
+
+def _multiplicative(function: Callable[[int], Any], total: int | None) -> Schedule:
+    if never_reads_the_step(function):
+        return Multiplicative(1.0, float(function(1)))
+    steps = range(1, (DEFAULT_STEPS if total is None else total) + 1)
+    factors = itertools.accumulate((float(function(step)) for step in steps), lambda a, b: a * b)
+    values = [1.0, *(factors if total else itertools.takewhile(math.isfinite, factors))]
+    return Tabulated(values.__getitem__, len(values) - 1)
+
+
+_FUNCTIONS: dict[Any, Callable[[Any, int | None], Schedule]] = {
+    torch_schedulers.LambdaLR: _lambda,
+    torch_schedulers.MultiplicativeLR: _multiplicative,
+}
+
+
+# Compositions.
+
+_COMPOSED = (torch_schedulers.SequentialLR, torch_schedulers.ChainedScheduler)
+_MULTIPLY = (
+    torch_schedulers.StepLR,
+    torch_schedulers.MultiStepLR,
+    torch_schedulers.ConstantLR,
+    torch_schedulers.LinearLR,
+    torch_schedulers.ExponentialLR,
+    torch_schedulers.PolynomialLR,
+    torch_schedulers.MultiplicativeLR,
+)
+
+
+def _only_multiplies(scheduler: Any) -> bool:
+    """Whether each step multiplies the learning rate, whatever it is."""
+    if isinstance(scheduler, torch_schedulers.ChainedScheduler):
+        return all(map(_only_multiplies, scheduler._schedulers))
+    return _known(scheduler) in _MULTIPLY
+
+
+def _sequential(s: Any, index: int, now: int | None, total: int | None) -> Schedule:
+    # Where it stands counts, not where it should: torch counts one step too many of one that is
+    # the first of another.
+    ahead = 0 if now is None else s.last_epoch - now
+    starts = [0, *(max(0, milestone - ahead) for milestone in s._milestones)]
+    active = None if now is None else bisect_right(s._milestones, s.last_epoch)
+    parts: list[Schedule] = []
+    for position, child in enumerate(s._schedulers):
+        since = None
+        if now is not None and position == active:
+            since = _count(child)
+            if position > 0:
+                starts[position] = now - since
+            elif since != now:
+                raise _NoFormula("its first scheduler is at another step than itself")
+        base = _base(child, index)
+        if position > 0 and _known(child) is torch_schedulers.MultiplicativeLR:
+            # It has no closed form, so torch lets it step on from what it finds.
+            found = parts[-1](max(0, starts[position] - starts[position - 1] - 1))
+            base = found * _first_factor(child, index)
+        parts.append(_formula(child, index, base, since, total))
+    return Sequential(tuple(parts), tuple(starts[1:]))
+
+
+def _first_factor(s: Any, index: int) -> float:
+    """What torch multiplies by at the start of a later phase: nothing before 2.9."""
+    return float(s.lr_lambdas[index](0)) if hasattr(s, "_is_initial") else 1.0
+
+
+def _chained(s: Any, index: int, base: float, now: int | None, total: int | None) -> Schedule:
+    for child in s._schedulers:
+        cosine = _known(child) is torch_schedulers.CosineAnnealingLR and child.eta_min == 0
+        if not cosine and not _only_multiplies(child):
+            name = type(child).__name__
+            raise _NoFormula(f"the {name} in it does not multiply what those before it give")
+    return base * Product(tuple(_formula(c, index, 1.0, now, total) for c in s._schedulers))
+
+
+# What is cycled with the learning rate.
+
+
+def _cycled_key(scheduler: Any) -> str | None:
+    """The key that it drives beside the learning rate, if any."""
+    children = [_cycled_key(child) for child in getattr(scheduler, "_schedulers", [])]
+    keys = [key for key in children if key is not None]
+    if keys:
+        return keys[0]
+    if not getattr(scheduler, "cycle_momentum", False):
+        return None
+    return "betas[0]" if scheduler.use_beta1 else "momentum"
+
+
+def _cycled(scheduler: Any, index: int) -> Schedule:
+    group = scheduler.optimizer.param_groups[index]
+    cls = _known(scheduler)
+    if cls is torch_schedulers.CyclicLR:
+        return _triangles(
+            scheduler, float(scheduler.max_momentums[index]), float(scheduler.base_momentums[index])
+        )
+    if cls is torch_schedulers.OneCycleLR:
+        top, foot = float(group["max_momentum"]), float(group["base_momentum"])
+        return _one_cycle_of(scheduler, top, foot, 1.0)
+    raise _NoFormula("a scheduler in it cycles momentum")
+
+
+# What torch does, step by step.
+
+
+def _simulated(
+    scheduler: Any, keys: Sequence[str], now: int, total: int
+) -> dict[str, list[Schedule]]:
+    """Tables of what a copy does from here on; before this step they hold the value of now."""
+    groups = scheduler.optimizer.param_groups
+    values: dict[str, list[list[float]]] = {key: [[] for _ in groups] for key in keys}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for step in range(now, total + 1):
+            if step > now:
+                _step(scheduler, step)
+            for key, columns in values.items():
+                for column, group in zip(columns, groups, strict=True):
+                    value = group["betas"][0] if key == "betas[0]" else group[key]
+                    column.extend([float(value)] * (1 if step > now else now + 1))
+    return {
+        key: [Tabulated(column.__getitem__, len(column) - 1) for column in columns]
+        for key, columns in values.items()
+    }
+
+
+def _step(scheduler: Any, step: int) -> None:
+    try:
+        scheduler.step()
+    except Exception as error:
+        remedy = f"a copy of it fails at step {step}: {type(error).__name__}: {error}"
+        raise ArgumentError("scheduler", scheduler, remedy) from error
+
+
+def _double(scheduler: Any) -> Any:
+    """A copy of a scheduler, on param groups of floats that nobody else has."""
+    optimizer = scheduler.optimizer
+    groups = [{**group, "params": [], "lr": float(group["lr"])} for group in optimizer.param_groups]
+    tensors = any(isinstance(group["lr"], Tensor) for group in optimizer.param_groups)
+    stand_in = types.SimpleNamespace(
+        param_groups=groups,
+        defaults=optimizer.defaults,
+        step=None,
+        made={},
+        # How far torch may have come off by rounding alone, step by step: in float32 or float64.
+        drift=1e-4 if tensors else 1e-9,
+    )
+    bases = [_initial(scheduler, index) for index in range(len(groups))]
+    return _copied(scheduler, stand_in, bases)
+
+
+def _copied(scheduler: Any, optimizer: Any, bases: list[float | None]) -> Any:
+    double = object.__new__(type(scheduler))
+    vars(double).update(vars(scheduler))
+    double.optimizer = optimizer
+    if hasattr(scheduler, "base_lrs"):
+        groups = scheduler.optimizer.param_groups
+        double.base_lrs = [
+            base if base is not None and lr is group["lr"] else float(lr)
+            for base, lr, group in zip(bases, scheduler.base_lrs, groups, strict=True)
+        ]
+    if hasattr(scheduler, "_schedulers"):
+        double._schedulers = [_copied(c, optimizer, bases) for c in scheduler._schedulers]
+    return double
+
+
+def _initial(scheduler: Any, index: int) -> float | None:
+    """The initial learning rate where torch has lost it; None where it has not.
+
+    Up to torch 2.9 a SequentialLR makes one tensor of a learning rate and its initial value.
+    """
+    held = scheduler.optimizer.param_groups[index]["lr"]
+    if not isinstance(held, Tensor) or all(lr is not held for lr in _bases(scheduler, index)):
+        return None
+    first, *later = getattr(scheduler, "_schedulers", [scheduler])
+    intact = not any(hasattr(child, "_milestones") for child in [first, *later])
+    over = bisect_right(getattr(scheduler, "_milestones", [0]), _count(scheduler)) > 0
+    if intact and not over and _only_multiplies(first):
+        factor = _formula(first, index, 1.0, None, None)(_count(first))
+        if factor > 0:
+            return float(held) / factor
+    remedy = (
+        "this torch has overwritten its initial learning rate, a tensor that SequentialLR shares "
+        "with the learning rate: build it with a float, or convert it before its first milestone"
+    )
+    raise ArgumentError("scheduler", scheduler, remedy)
+
+
+def _bases(scheduler: Any, index: int) -> list[Any]:
+    own = [scheduler.base_lrs[index]] if hasattr(scheduler, "base_lrs") else []
+    below = [_bases(child, index) for child in getattr(scheduler, "_schedulers", [])]
+    return [*own, *itertools.chain.from_iterable(below)]

@@ -1,0 +1,252 @@
+"""Schedules and schedulers as plain data: names and numbers, as JSON and YAML hold them.
+
+A spec is a dict with one name, that of a class, and its arguments: ``{"Linear": {"initial": 0.0,
+"end": 0.1, "total_iters": 100}}``. The names are those of :mod:`accelsched.schedules` (a schedule),
+and of :mod:`accelsched.lr_scheduler`, ``Scheduler``, ``Multiply`` and ``Switch`` (a scheduler). A
+list of schedulers, as the Model Zoo of Cerebras has it, is a :class:`SchedulerList`. Nothing that
+a spec or an expression says is ever run.
+"""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import dataclasses
+import difflib
+import inspect
+import operator
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from torch.optim import Optimizer
+
+from accelsched import lr_scheduler, policy, schedules, weight_decay_scheduler
+from accelsched._binding.scheduler import Scheduler
+from accelsched._binding.scheduler_list import SchedulerList
+from accelsched.errors import ArgumentError, require
+from accelsched.schedules import Schedule
+
+Item = Schedule | Scheduler | SchedulerList
+
+_POLICIES: dict[str, Any] = {"Multiply": policy.Multiply, "Switch": policy.Switch}
+_SCHEDULERS: dict[str, Any] = {
+    **{name: getattr(lr_scheduler, name) for name in lr_scheduler.__all__},
+    **{name: getattr(weight_decay_scheduler, name) for name in weight_decay_scheduler.__all__},
+    **_POLICIES,
+    "Scheduler": Scheduler,
+}
+_SCHEDULES: dict[str, Any] = {
+    name: item
+    for name, item in vars(schedules).items()
+    if name in schedules.__all__ and inspect.isclass(item) and item is not Schedule
+}
+# What PyYAML takes for text, as YAML 1.1 wants a point in a number.
+_NUMBER = re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+")
+
+
+def to_spec(item: Item) -> Any:
+    """A schedule or a scheduler as plain data, of which :func:`from_spec` makes it again.
+
+    Args:
+        item: a schedule, a scheduler (bound or not; its step is in its ``state_dict``), or a
+            :class:`SchedulerList`.
+
+    Raises:
+        ArgumentError: there is a Python function in it, or a class that is not of accelsched.
+    """
+    if isinstance(item, SchedulerList):
+        return [to_spec(scheduler) for scheduler in item.schedulers]
+    name = type(item).__name__
+    named = _SCHEDULES if isinstance(item, Schedule) else _SCHEDULERS
+    require(named.get(name) is type(item), "item", item, "only classes of accelsched have a name")
+    if isinstance(item, Schedule):
+        fields = [field.name for field in dataclasses.fields(item) if field.init]
+        return {name: {field: _plain(field, getattr(item, field)) for field in fields}}
+    arguments = {argument: _argument(item, argument) for argument in _parameters(named[name])}
+    return {name: {argument: _plain(argument, value) for argument, value in arguments.items()}}
+
+
+def _argument(scheduler: Any, name: str) -> Any:
+    """What a scheduler was built with."""
+    if name == "schedule":
+        alike = len(set(scheduler.schedules)) == 1
+        return scheduler.schedules[0] if alike else scheduler.schedules
+    if name == "scheduler":
+        return scheduler.schedulers[0]
+    return -1 if name == "last_epoch" else getattr(scheduler, name)
+
+
+def _plain(name: str, value: Any) -> Any:
+    if isinstance(value, (Schedule, Scheduler)):
+        return to_spec(value)
+    if isinstance(value, Mapping):
+        return {str(key): _plain(name, item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [_plain(name, item) for item in value]
+    require(not callable(value), name, value, "a Python function is no data: write a formula")
+    return str(value) if isinstance(value, str) else value
+
+
+def from_spec(spec: Any, optimizer: Optimizer | None = None) -> Item:
+    """What a spec says: a schedule, or a scheduler, bound to the optimizer if there is one.
+
+    Args:
+        spec: a dict with one name and its arguments; a list of such, for schedulers; or the text
+            of an expression, such as ``"Linear(0, 0.1, 100).then(Step(0.1, 30, 0.5), at=100)"``.
+        optimizer: what schedulers are bound to; None to bind them later.
+
+    Raises:
+        ArgumentError: it has a name or an argument that there is not (the nearest one is named),
+            or a value that cannot be.
+    """
+    made = _expression(spec) if isinstance(spec, str) else _made(spec)
+    if optimizer is None or isinstance(made, Schedule):
+        return made
+    return made(optimizer)
+
+
+def _made(spec: Any) -> Item:
+    if isinstance(spec, list):
+        made = [_made(item) for item in spec]
+        if len(made) == 1:
+            return made[0]
+        return SchedulerList(made)  # type: ignore[arg-type]
+    if not isinstance(spec, Mapping) or len(spec) != 1:
+        raise ArgumentError("spec", spec, "give a dict with one name, and its arguments under it")
+    ((name, arguments),) = spec.items()
+    arguments = {} if arguments is None else arguments
+    if not isinstance(arguments, Mapping):
+        raise ArgumentError(str(name), arguments, "give a dict of its arguments")
+    convert = _by_step if name in _POLICIES else _value
+    return _built(name, {argument: convert(value) for argument, value in arguments.items()})
+
+
+def _value(value: Any) -> Any:
+    """An argument; one that is a spec itself is what that says."""
+    if isinstance(value, list):
+        return [_value(item) for item in value]
+    if isinstance(value, Mapping) and len(value) == 1 and str(next(iter(value))).isidentifier():
+        return _made(value)
+    return _number(value)
+
+
+def _number(value: Any) -> Any:
+    return float(value) if isinstance(value, str) and _NUMBER.fullmatch(value) else value
+
+
+def _built(name: Any, arguments: Mapping[str, Any]) -> Item:
+    cls = _named(name, arguments)
+    parameters = _parameters(cls)
+    for argument in arguments:
+        require(argument in parameters, name, argument, _remedy("argument", argument, parameters))
+    missing = [p for p, needed in parameters.items() if needed and p not in arguments]
+    require(not missing, name, dict(arguments), f"it needs {', '.join(missing)}")
+    unbound = {"optimizer": None} if "optimizer" in inspect.signature(cls).parameters else {}
+    made: Item = cls(**unbound, **arguments)
+    return made
+
+
+def _named(name: Any, arguments: Mapping[str, Any]) -> Any:
+    known = {**_SCHEDULES, **_SCHEDULERS}
+    require(name in known, "spec", name, _remedy("name", str(name), known))
+    # CosineAnnealingWarmRestarts is both.
+    return _SCHEDULES[name] if name in _SCHEDULES and "initial" in arguments else known[name]
+
+
+def _parameters(cls: Any) -> dict[str, bool]:
+    """The arguments of a class, and whether each is needed."""
+    parameters = inspect.signature(cls).parameters.values()
+    needed = {p.name: p.default is inspect.Parameter.empty for p in parameters}
+    needed.pop("optimizer", None)
+    return needed
+
+
+def _remedy(kind: str, wrong: str, known: Mapping[str, Any]) -> str:
+    nearest = difflib.get_close_matches(wrong, known, n=1, cutoff=0.0)
+    return f"there is no such {kind}; the nearest is {', '.join(map(repr, nearest))}"
+
+
+def _by_step(mapping: Any) -> Any:
+    """The mapping of a policy: the keys of JSON are text."""
+    if isinstance(mapping, list):
+        return [_by_step(item) for item in mapping]
+    if not isinstance(mapping, Mapping):
+        return _number(mapping)
+    return {int(k) if str(k).isdecimal() else k: _number(v) for k, v in mapping.items()}
+
+
+# Expressions: a small part of Python, read and not run.
+
+
+def _expression(text: str) -> Item:
+    try:
+        made = _evaluated(ast.parse(text.strip(), mode="eval").body, text.strip())
+    except SyntaxError as error:
+        raise ArgumentError("spec", text, f"it cannot be read: {error.msg}") from None
+    if not isinstance(made, Item):
+        raise ArgumentError("spec", text, "give a schedule, such as Linear(0, 0.1, 100)")
+    return made
+
+
+def _evaluated(node: ast.expr, text: str) -> Any:
+    match node:
+        case ast.Constant(value=value):
+            return value
+        case ast.List(elts=items) | ast.Tuple(elts=items):
+            return [_evaluated(item, text) for item in items]
+        case ast.Dict(keys=keys, values=values) if all(isinstance(k, ast.Constant) for k in keys):
+            pairs = zip(keys, values, strict=True)
+            return {k.value: _evaluated(v, text) for k, v in pairs}  # type: ignore[union-attr]
+        case ast.UnaryOp(op=ast.USub(), operand=operand):
+            return _evaluated(operand, text) * -1
+        case ast.BinOp(left=left, op=op, right=right) if type(op) in _OPERATORS:
+            one, other = _evaluated(left, text), _evaluated(right, text)
+            if isinstance(one, _OPERANDS) and isinstance(other, _OPERANDS):
+                with contextlib.suppress(TypeError, ZeroDivisionError):
+                    return _OPERATORS[type(op)](one, other)
+        case ast.Call(func=ast.Name(id=name), args=given, keywords=keywords):
+            return _called(name, [_evaluated(item, text) for item in given], keywords, text)
+        case ast.Call(
+            func=ast.Attribute(value=before, attr="then"),
+            args=[after],
+            keywords=[ast.keyword(arg="at", value=at)],
+        ):
+            first, second = _evaluated(before, text), _evaluated(after, text)
+            if isinstance(first, Schedule):
+                return first.then(second, at=_evaluated(at, text))
+    part = ast.get_source_segment(text, node)
+    raise ArgumentError("spec", part, "an expression has schedules, numbers, +, *, / and .then()")
+
+
+def _called(name: str, given: list[Any], keywords: list[ast.keyword], text: str) -> Item:
+    # Without its arguments, a name that both have is that of a schedule.
+    names = list(_parameters(_named(name, {"initial": None})))
+    require(len(given) <= len(names), name, given, f"it takes {len(names)} arguments")
+    arguments = dict(zip(names, given, strict=False))
+    for keyword in keywords:
+        once = keyword.arg is not None and keyword.arg not in arguments
+        require(once, name, keyword.arg, "give each argument once, by its name")
+        arguments[str(keyword.arg)] = _evaluated(keyword.value, text)
+    return _built(name, arguments)
+
+
+_OPERANDS = (int, float, Schedule)
+_OPERATORS: dict[Any, Callable[[Any, Any], Any]] = {
+    ast.Add: operator.add,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+}
+
+
+def is_spec(content: Mapping[Any, Any]) -> bool:
+    """Whether a dict of one name is a spec, and no label."""
+    (name,) = content
+    return name in _SCHEDULES or name in _SCHEDULERS
+
+
+def pure(item: Scheduler) -> Schedule:
+    """The schedule of a scheduler's first param group; of a policy, as if nobody changed it."""
+    if isinstance(item, (policy.Multiply, policy.Switch)):
+        return item.undisturbed()
+    return item.schedules[0]

@@ -1,0 +1,74 @@
+"""Schedules as tables on the device: computed once in float64, rounded once, then looked up.
+
+A step costs a graph the same three operations, whatever the schedule is made of.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from accelsched.errors import require
+from accelsched.schedules import Schedule
+from accelsched.schedules._vectorize import Batch, group_by_structure
+
+#: The most numbers that all tables of a scheduler hold: 16 MiB of float32, a group or many.
+MAX_NUMBERS = 2**22
+
+
+def fit(schedules: Sequence[Schedule]) -> bool:
+    """Whether tables of a fair size hold all values of these schedules."""
+    size = _size(schedules)
+    return size is not None and size <= MAX_NUMBERS
+
+
+def require_tables(schedules: Sequence[Schedule]) -> None:
+    """Refuse schedules that no table of a fair size holds.
+
+    Raises:
+        ArgumentError: a schedule never settles, or the tables would be too large.
+    """
+    unsettled = [schedule for schedule in schedules if schedule.settles is None]
+    remedy = 'it never settles: give lowering="graph", or Tabulated(schedule, total_iters)'
+    require(not unsettled, "schedule", unsettled[:1], remedy)
+    remedy = f'tables hold at most {MAX_NUMBERS} numbers: give lowering="graph"'
+    require(fit(schedules), "numbers in tables", _size(schedules), remedy)
+
+
+def _size(schedules: Sequence[Schedule]) -> int | None:
+    """How many numbers the tables of these schedules hold; None if one never settles."""
+    total = 0
+    for batch in group_by_structure(schedules, [torch.float32] * len(schedules)):
+        steps = [schedule.settles for schedule in batch.schedules]
+        if None in steps:
+            return None
+        distinct = 1 if len(set(batch.schedules)) == 1 else len(steps)
+        total += distinct * (max(step for step in steps if step is not None) + 1)
+    return total
+
+
+class BatchedTables:
+    """The values of batches at a step: for each a tensor of shape [] or [G]."""
+
+    def __init__(self, batches: Sequence[Batch]) -> None:
+        self._tables = [_table(batch) for batch in batches]
+
+    def __call__(self, counter: Tensor) -> list[Tensor]:
+        values = []
+        for table in self._tables:
+            row = table.index_select(0, counter.clamp(max=table.shape[0] - 1))
+            # Of a table for one group a 0-dim index selects a number, of others a row of one row.
+            values.append(row if row.dim() == 0 else row.squeeze(0))
+        return values
+
+
+def _table(batch: Batch) -> Tensor:
+    """The values at all steps until the last schedule settles: shape [steps] or [steps, G]."""
+    last = max(schedule.settles or 0 for schedule in batch.schedules)
+    steps = torch.arange(last + 1, device="cpu")
+    if len(set(batch.schedules)) == 1:
+        return batch.schedules[0].formula(steps).to(batch.dtype)
+    curves = [schedule.formula(steps) for schedule in batch.schedules]
+    return torch.stack(curves, dim=1).to(batch.dtype)

@@ -1,0 +1,101 @@
+"""Which of PyTorch's optimizers read a scheduled tensor on the host, and what stops it."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import sys
+import warnings
+
+from torch.optim import Optimizer
+
+from accelsched._optimizers import rules
+from accelsched._optimizers.on_device import entered
+from accelsched._runtimes import Runtime
+from accelsched.errors import SynchronizationWarning
+
+
+def needs_grad(optimizer: Optimizer, index: int, key: str, runtime: Runtime) -> bool:
+    """Whether the value is to be marked as requiring a gradient; warns if it will be read.
+
+    SGD multiplies by a learning rate that requires a gradient, on the device, and reads any
+    other. No gradient is ever computed for it: a step runs without autograd.
+    """
+    name = rules.name_of(optimizer)
+    if name is None or not runtime.reads_cost_an_execution:
+        return False
+    group = optimizer.param_groups[index]
+    if key == "lr" and name == "SGD" and not group.get("foreach") and _sgd_asks_for_grad():
+        return True
+    remedy = _remedy(name, group, key, runtime)
+    if remedy:
+        warnings.warn(
+            f"{name} reads {key!r} on the host at every step on this device ({runtime.name}), and "
+            f"that stops it: {remedy}",
+            SynchronizationWarning,
+            stacklevel=_level_of_the_caller(),
+        )
+    return False
+
+
+def _level_of_the_caller() -> int:
+    """The stack level of the code that built the scheduler, whichever class it is of."""
+    level, frame = 1, sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals["__name__"].startswith("accelsched."):
+        level, frame = level + 1, frame.f_back
+    return level
+
+
+@functools.cache
+def _sgd_asks_for_grad() -> bool:
+    """Whether this PyTorch's SGD has the branch: 2.4 has not."""
+    return "lr.requires_grad" in inspect.getsource(sys.modules["torch.optim.sgd"])
+
+
+def _remedy(name: str, group: dict[str, object], key: str, runtime: Runtime) -> str | None:
+    """What stops the reads of a scheduled value, in words; None if there are none."""
+    known = rules.table(runtime.name).get(name)
+    if known is None:
+        return None
+    way = rules.configuration_of(group)
+    if key != "lr":
+        going = f"{way} on_device".strip() if entered() else way
+        return _remedy_of_key(runtime.name, name, key, going)
+    if name == "SGD" and not _sgd_asks_for_grad():
+        return None if entered() else rules.change(way, "on_device")
+    going = "on_device" if way == "" and entered() else way
+    if going in known and known[going].stays_on_device:
+        return None
+    best = rules.best(runtime.name, name)
+    return "it has no option that helps there" if best is None else rules.change(way, best)
+
+
+def _remedy_of_key(runtime: str, name: str, key: str, way: str) -> str | None:
+    """The same for a value that is not the learning rate."""
+    best = rules.best_of_key(runtime, name, key)
+    if best is None:
+        return "it has no option that helps there"
+    stays = set(best.split()) <= set(way.split()) and "foreach" not in way
+    return None if stays else rules.change(way, best)
+
+
+def remedy(optimizer: Optimizer, key: str, runtime: str) -> str | None:
+    """What lets the steps of this optimizer stay on the device; None if they do already.
+
+    Args:
+        optimizer: any; nothing is known of one that is not of torch.optim.
+        key: the value that is scheduled.
+        runtime: the name of a runtime that rules are known for.
+    """
+    name, way = rules.name_of(optimizer), rules.configuration_of(optimizer.param_groups[0])
+    known = rules.table(runtime).get(name or "", {})
+    if not known:
+        return None
+    if key != "lr":
+        return _remedy_of_key(runtime, name or "", key, way)
+    best = rules.best(runtime, name or "")
+    if best is None:
+        return "it has no option that helps there"
+    stays = way in known and known[way].stays_on_device
+    saves = stays and known[way].cost(1).to_device > known[best].cost(1).to_device
+    return rules.change(way, best) if saves or not stays else None

@@ -1,0 +1,52 @@
+"""Float64 formulas on devices that have no float64: each number as the sum of two of float32.
+
+``arithmetic.py`` adds, multiplies and divides them, ``functions.py`` has exp, log and sin, and
+``aten.py`` is the table of operations: what was recorded in float64 is done again by these.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.fx import GraphModule, Node
+
+from accelsched._recording.double_float.arithmetic import DoubleFloat
+from accelsched._recording.double_float.aten import apply
+
+
+def in_float32(graph: GraphModule) -> Callable[[Tensor], list[Tensor]]:
+    """The function of a graph in float32 and integers only, right to some 40 bits.
+
+    The largest number is that of float32, and the least that keeps its digits is some 2**-96.
+
+    Args:
+        graph: as :func:`accelsched._recording.recorder.record` makes it, in float64.
+
+    Returns:
+        A function from the step to the outputs: float32 where they were float64.
+    """
+
+    def function(step: Tensor) -> list[Tensor]:
+        values: dict[Node, Any] = {}
+
+        def value(argument: Any) -> Any:
+            return torch.fx.node.map_arg(argument, values.__getitem__)
+
+        for node in graph.graph.nodes:
+            if node.op == "placeholder":
+                values[node] = step
+            elif node.op == "get_attr":
+                values[node] = getattr(graph, node.target)
+            elif node.op == "output":
+                return [
+                    one.high if isinstance(one, DoubleFloat) else one for one in value(node.args[0])
+                ]
+            else:
+                is_real = node.meta["value"].dtype == torch.float64
+                values[node] = apply(node.target, value(node.args), value(node.kwargs), is_real)
+        raise AssertionError("a graph without an output")
+
+    return function

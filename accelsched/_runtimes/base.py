@@ -1,0 +1,147 @@
+"""What a back end has to say for itself; the defaults are those of eager PyTorch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.fx import GraphModule
+from torch.optim import Optimizer
+
+from accelsched._recording import Untraceable, record
+from accelsched._recording.double_float import in_float32
+from accelsched._runtimes.device_graph import DeviceGraph
+
+#: From the step counter to tensors.
+Evaluate = Callable[[Tensor], Sequence[Tensor]]
+_CPU = torch.device("cpu")
+
+
+@dataclass(frozen=True)
+class Counters:
+    """What a back end has done since it was started; ``after - before`` is what a span of it did.
+
+    Attributes:
+        compiles: graphs compiled (for torch.compile: frames, recompiles included).
+        executions: graphs executed, or calls of compiled graphs where that is counted.
+        to_device: transfers of data from the host to the device.
+        from_device: transfers from the device to the host.
+        fallbacks: operations that the back end handed to the host.
+    """
+
+    compiles: int = 0
+    executions: int = 0
+    to_device: int = 0
+    from_device: int = 0
+    fallbacks: int = 0
+
+    def __sub__(self, before: Counters) -> Counters:
+        old = asdict(before)
+        return Counters(**{name: count - old[name] for name, count in asdict(self).items()})
+
+
+ALL_COUNTS = tuple(Counters.__dataclass_fields__)
+
+
+class Runtime:
+    """The least that differs from back end to back end."""
+
+    #: The name a user gives it.
+    name = "eager"
+    #: Whether a number read on the host stops the device, so that state has to live on it.
+    on_device = True
+    #: Whether such a read ends the graph that is being gathered.
+    reads_cost_an_execution = False
+    #: Whether every step is traced anew, so that each operation of a schedule costs the host time.
+    traces_every_step = False
+    #: Whether only the first step of a run is traced, and then repeated without any Python.
+    traces_once = False
+    #: Whether PyTorch lets an optimizer there be built with capturable=True.
+    accepts_capturable = True
+    #: Which of its :class:`Counters` it keeps; the others stay 0.
+    counts: tuple[str, ...] = ()
+    #: Whether it computes in float64; where not, formulas are in double-float.
+    has_float64 = True
+
+    def as_state(self, state: Tensor, device: torch.device) -> Tensor:
+        """A tensor of the CPU on the device, as state that graphs carry from step to step."""
+        return state.to(device)
+
+    def lower(
+        self,
+        evaluation: Callable[[torch.device], Evaluate],
+        device: torch.device,
+        shape: Sequence[int] = (),
+    ) -> Evaluate:
+        """Record an evaluation, and make of it what this back end calls at each step.
+
+        Args:
+            evaluation: makes the evaluation for a device.
+            device: where it is to run.
+            shape: that of the counter.
+
+        Raises:
+            Untraceable: a user's function reads a number, on a back end that has to trace it.
+        """
+        try:
+            graph = self._record(evaluation(_CPU), shape)
+        except Untraceable:
+            if self.traces_every_step or not self.has_float64:
+                raise
+            return evaluation(device)
+        return self.as_callable(DeviceGraph(graph, device, self.as_state), device, shape)
+
+    def _record(self, function: Evaluate, shape: Sequence[int]) -> GraphModule:
+        if not self.has_float64:
+            function = in_float32(record(function, shape=shape))
+        return record(function, self.replacements(), shape)
+
+    def as_callable(
+        self, graph: DeviceGraph, device: torch.device, shape: Sequence[int]
+    ) -> Evaluate:
+        """What this back end calls to run a graph; the arguments are those of :meth:`lower`."""
+        return graph
+
+    def replacements(self) -> dict[Any, Callable[..., Tensor]]:
+        """For each ATen operation that would leave the graph, an equal one that does not."""
+        return {}
+
+    def assign(self, tensors: Sequence[Tensor], values: Sequence[Tensor]) -> None:
+        """Write values in place, of shape [], one into each tensor."""
+        for tensor, value in zip(tensors, values, strict=True):
+            # copy_ and fill_ would leave the graph on some lazy back ends.
+            torch.add(value.to(tensor.device), 0, out=tensor)
+
+    def before_step(self, counter: Tensor, optimizer: Optimizer) -> None:
+        """Called before a counter moves on, which belongs to a scheduler of the optimizer."""
+
+    # For those that drive a whole training loop: the demo, the tests, the benchmarks.
+
+    def available(self) -> str | None:
+        """Why this back end cannot run here, or None if it can."""
+        return None
+
+    def device(self) -> torch.device:
+        """The device to put a model on."""
+        return torch.device("cpu")
+
+    def compiled(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """The function as this back end runs it."""
+        return function
+
+    def finish_step(self) -> None:
+        """Execute what a lazy back end has gathered."""
+
+    def wait(self) -> None:
+        """Block until the device is idle."""
+
+    def counters(self) -> Counters:
+        """The counts so far."""
+        return Counters()
+
+    def nodes(self, tensors: Sequence[Tensor]) -> int:
+        """How many operations a lazy back end has gathered for tensors, constants included."""
+        return 0

@@ -1,0 +1,11 @@
+"""CUDA: eager kernels, or a graph of them that was captured once and is replayed."""
+
+from __future__ import annotations
+
+from accelsched._runtimes.base import Runtime
+
+
+class Cuda(Runtime):
+    """A device of torch.cuda, eager or captured."""
+
+    name = "cuda"

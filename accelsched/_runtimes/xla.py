@@ -1,0 +1,123 @@
+"""torch_xla: traced anew at every step, compiled once as long as the graph stays the same."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+from accelsched._runtimes.base import ALL_COUNTS, Counters, Evaluate, Runtime
+from accelsched._runtimes.device_graph import DeviceGraph
+from accelsched._runtimes.xla_computation import XlaComputation, internals, is_spmd
+
+
+class Xla(Runtime):
+    """Any PJRT client of torch_xla: TPU, GPU or CPU."""
+
+    name = "xla"
+    reads_cost_an_execution = True
+    traces_every_step = True
+    counts = ALL_COUNTS
+
+    def as_state(self, state: Tensor, device: torch.device) -> Tensor:
+        # A fresh 0-dim tensor shares its buffer with every equal constant of a graph, and
+        # backend="openxla" then takes the state itself for that constant.
+        return state.to(device).clone()
+
+    def as_callable(
+        self, graph: DeviceGraph, device: torch.device, shape: Sequence[int]
+    ) -> Evaluate:
+        if len(shape) > 0 or is_spmd():
+            return graph
+        counter = self.as_state(torch.tensor(1, device="cpu"), device)
+        before = self.counters().fallbacks
+        computation = XlaComputation(graph, counter)
+        # What a device hands to the host is computed there now, and would be a constant of it.
+        whole = self.counters().fallbacks == before
+        return computation if whole and computation.reads_the_counter else graph
+
+    def assign(self, tensors: Sequence[Tensor], values: Sequence[Tensor]) -> None:
+        # As its own FSDP does: in a quarter of the time of a copy_.
+        replace = internals()._replace_xla_tensor
+        is_traced = torch.compiler.is_compiling() or is_spmd()
+        for tensor, value in zip(tensors, values, strict=True):
+            if is_traced or tensor.device != value.device:
+                tensor.copy_(value)
+            else:
+                replace(tensor, value)
+
+    def before_step(self, counter: Tensor, optimizer: Optimizer) -> None:
+        # backend="openxla" executes what its own graphs take. A counter that moves on outside of
+        # them gathers one more addition at each step, and what depends on it is compiled again. It
+        # is not so where the optimizer's step is pending too, as in a graph of several steps.
+        if torch.compiler.is_compiling() or not _is_pending([counter]):
+            return
+        parameters = [p for group in optimizer.param_groups for p in group["params"]]
+        if not _is_pending(parameters):
+            internals()._xla_sync_multi([counter], [str(counter.device)], wait=False)
+
+    def replacements(self) -> dict[Any, Callable[..., Tensor]]:
+        return _exact()
+
+    def available(self) -> str | None:
+        if importlib.util.find_spec("torch_xla") is None:
+            return "torch_xla is not installed (pip install accelsched[xla], on Linux)"
+        return None
+
+    def device(self) -> torch.device:
+        import torch_xla
+
+        return torch.device(torch_xla.device())
+
+    def finish_step(self) -> None:
+        import torch_xla
+
+        torch_xla.sync()
+
+    def wait(self) -> None:
+        import torch_xla.core.xla_model as xm
+
+        xm.wait_device_ops()
+
+    def counters(self) -> Counters:
+        import torch_xla.debug.metrics as met
+
+        def samples(metric: str) -> int:
+            data: Any = met.metric_data(metric)
+            return int(data[0]) if data else 0
+
+        names: list[str] = [name for name in met.counter_names() if name.startswith("aten::")]
+        return Counters(
+            compiles=samples("CompileTime"),
+            # The second under SPMD.
+            executions=samples("ExecuteTime") + samples("ExecuteReplicatedTime"),
+            to_device=samples("TransferToDeviceTime"),
+            from_device=samples("TransferFromDeviceTime"),
+            fallbacks=sum(int(met.counter_value(name)) for name in names),
+        )
+
+    def nodes(self, tensors: Sequence[Tensor]) -> int:
+        text: str = internals()._get_xla_tensors_text(list(tensors))
+        return text.count(" = ")
+
+
+def _is_pending(tensors: Sequence[Tensor]) -> bool:
+    """Whether one of them is gathered and not executed; 0.3 us for one tensor."""
+    return any(internals()._check_tensor_need_materialization(tensors))
+
+
+def _exact() -> dict[Any, Callable[..., Tensor]]:
+    """An integer division for users' functions: torch_xla's own goes through float32."""
+    return {torch.ops.aten.floor_divide.default: _floor_divide}
+
+
+def _floor_divide(dividend: Tensor, divisor: Any) -> Tensor:
+    if torch.result_type(dividend, divisor).is_floating_point:
+        return torch.floor(dividend / divisor)
+    multiple: Tensor = dividend - dividend % divisor
+    quotient: Tensor = multiple.to(torch.float64) / divisor
+    return quotient.to(torch.int64)

@@ -1,0 +1,184 @@
+"""The fields of a schedule: what an annotation means, and how a value is checked and converted."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import inspect
+import itertools
+import math
+import numbers
+import types
+import typing
+from collections.abc import Callable
+from typing import Annotated, Any, Literal, TypeVar
+
+from torch import Tensor
+
+from accelsched.errors import ArgumentError, require
+
+T = TypeVar("T")
+
+#: A tuple of numbers that the formula reads by index, such as ``milestones: Table[int]``. On a
+#: device it is one tensor, so its length adds no operation to a graph.
+Table = Annotated[tuple[T, ...], "table"]
+#: A table that is a tensor from the start, such as ``values: TensorTable``.
+TensorTable = Annotated[Tensor, "table"]
+#: A field that other fields are derived from, and that the formula itself does not read, such as
+#: ``schedules: Source[tuple[Schedule, ...]]``.
+Source = Annotated[T, "source"]
+
+
+@dataclasses.dataclass(frozen=True)
+class FieldType:
+    """What the annotation of a field says.
+
+    Attributes:
+        element: checks and converts a value, given the name of its argument; of a tuple each item.
+        is_tuple: whether the value is a tuple.
+        is_table: whether it is a :data:`Table` or a :data:`TensorTable`.
+        is_source: whether it is a :data:`Source`.
+        is_number: whether it, or each item, is an int or a float.
+    """
+
+    element: Callable[[str, Any], Any]
+    is_tuple: bool = False
+    is_table: bool = False
+    is_source: bool = False
+    is_number: bool = False
+
+    def convert(self, name: str, value: Any) -> Any:
+        """The value as the formula reads it.
+
+        Raises:
+            ArgumentError: the value is not of this type.
+        """
+        if not self.is_tuple:
+            return self.element(name, value)
+        if isinstance(value, (str, bytes)) or not hasattr(value, "__iter__"):
+            raise ArgumentError(name, value, "give a list")
+        return tuple(self.element(f"{name}[{i}]", item) for i, item in enumerate(value))
+
+
+@functools.cache
+def field_types(cls: type[Any]) -> dict[str, FieldType]:
+    """The type of each field of a schedule class, by name, in order."""
+    hints = typing.get_type_hints(cls, include_extras=True)
+    return {field.name: _field_type(hints[field.name]) for field in dataclasses.fields(cls)}
+
+
+def check_fields(schedule: Any) -> None:
+    """Convert each field that the constructor takes.
+
+    Raises:
+        ArgumentError: a value is not of its field's type.
+    """
+    types = field_types(schedule.__class__)
+    for field in dataclasses.fields(schedule):
+        if field.init:
+            value = types[field.name].convert(field.name, getattr(schedule, field.name))
+            object.__setattr__(schedule, field.name, value)
+
+
+def _field_type(hint: Any) -> FieldType:
+    if typing.get_origin(hint) is Annotated:
+        kind, (mark, *_) = _field_type(typing.get_args(hint)[0]), hint.__metadata__
+        return dataclasses.replace(kind, is_table=mark == "table", is_source=mark == "source")
+    if typing.get_origin(hint) is tuple:
+        return dataclasses.replace(_field_type(typing.get_args(hint)[0]), is_tuple=True)
+    if typing.get_origin(hint) is Literal:
+        return FieldType(_one_of(typing.get_args(hint)))
+    if typing.get_origin(hint) in (types.UnionType, typing.Union):
+        return _optional(_field_type(typing.get_args(hint)[0]))
+    if hint in _KNOWN:
+        return _KNOWN[hint]
+    return FieldType(_instance_of(hint) if inspect.isclass(hint) else lambda _, value: value)
+
+
+def _optional(kind: FieldType) -> FieldType:
+    element = kind.element
+    return dataclasses.replace(
+        kind, element=lambda name, value: None if value is None else element(name, value)
+    )
+
+
+def real(name: str, value: Any) -> float:
+    """The value of an argument that is a finite number."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise ArgumentError(name, value, "give a number")
+    require(math.isfinite(value), name, value, "give a finite number")
+    return float(value)
+
+
+def integer(name: str, value: Any) -> int:
+    """The value of an argument that counts steps."""
+    # YAML and JSON read 1e5 as a float, so a float that is a whole number is taken for one.
+    number = real(name, value)
+    require(number == int(number), name, value, "give a whole number of steps")
+    require(abs(int(value)) < 2**62, name, value, "give a number that int64 can count with")
+    return int(value)
+
+
+def step_number(name: str, value: Any) -> int:
+    """The value of an argument that is a step."""
+    number = integer(name, value)
+    require(number >= 0, name, value, "steps are counted from 0")
+    return number
+
+
+def _boolean(name: str, value: Any) -> bool:
+    require(isinstance(value, bool), name, value, "give True or False")
+    return bool(value)
+
+
+def _one_of(choices: tuple[str, ...]) -> Callable[[str, Any], Any]:
+    def element(name: str, value: Any) -> Any:
+        require(value in choices, name, value, f"give one of {', '.join(map(repr, choices))}")
+        return value
+
+    return element
+
+
+def _instance_of(cls: type) -> Callable[[str, Any], Any]:
+    def element(name: str, value: Any) -> Any:
+        require(isinstance(value, cls), name, value, f"give a {cls.__name__}")
+        return value
+
+    return element
+
+
+def _function(name: str, value: Any) -> Any:
+    require(callable(value), name, value, "give a function of the step")
+    return value
+
+
+_KNOWN: dict[Any, FieldType] = {
+    float: FieldType(real, is_number=True),
+    int: FieldType(integer, is_number=True),
+    bool: FieldType(_boolean),
+    Callable[..., Any]: FieldType(_function),
+}
+
+
+# What several schedules check.
+
+
+def require_positive(schedule: Any, *names: str) -> None:
+    """Refuse a field that is not above zero."""
+    for name in names:
+        value = getattr(schedule, name)
+        require(value > 0, name, value, "give a number above 0")
+
+
+def require_not_negative(schedule: Any, *names: str) -> None:
+    """Refuse a field below zero."""
+    for name in names:
+        value = getattr(schedule, name)
+        require(value >= 0, name, value, "give 0 or a number above it")
+
+
+def require_increasing(name: str, milestones: tuple[int, ...]) -> None:
+    """Refuse milestones that go back; two equal ones make a phase of no steps."""
+    ordered = all(a <= b for a, b in itertools.pairwise(milestones))
+    require(ordered, name, milestones, "give steps in increasing order")
+    require(not milestones or milestones[0] >= 0, name, milestones, "steps are counted from 0")

@@ -1,0 +1,95 @@
+"""A Python function of the step as a schedule: traced, or tabulated where it cannot be."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from accelsched._recording import record
+from accelsched.errors import require
+from accelsched.schedules.base import Schedule
+from accelsched.schedules.custom import Lambda, Tabulated
+
+#: How many steps of a function are tabulated if nobody says how many are needed.
+DEFAULT_STEPS = 2**20
+# Steps at which a traced function must give what Python gives.
+_PROBES = (0, 1, 2, 3, 4, 5, 7, 10, 31, 99, 100, 1000, 12345, 10**6)
+
+
+def from_function(
+    function: Callable[[int], Any], total_iters: int | None = None, argument: str = "function"
+) -> Schedule:
+    """The schedule whose value at a step is that of the function.
+
+    A function in operators or torch functions becomes a :class:`Lambda`, which is evaluated on the
+    device. Any other (``math``, ``numpy``, an ``if``, ``min``) is called once for each step and
+    becomes a :class:`Tabulated`, whose last value holds past its end.
+
+    Args:
+        function: from the step, an int, to a number.
+        total_iters: the steps to tabulate if need be; ``DEFAULT_STEPS`` if not given.
+        argument: what errors call the function.
+
+    Raises:
+        ArgumentError: it is no function, or its values are not finite numbers.
+
+    Warns:
+        UserWarning: no ``total_iters`` was given, and the value has not settled at its default.
+    """
+    require(callable(function), argument, function, "give a function of the step")
+    if isinstance(function, Schedule):
+        return function
+    if _is_traceable(function):
+        return Lambda(1.0, (function,))
+    table = Tabulated(function, DEFAULT_STEPS if total_iters is None else total_iters)
+    late = table.values[DEFAULT_STEPS // 2 :]
+    if total_iters is None and bool((late != late[0]).any()):
+        warnings.warn(
+            f"{argument}={function!r} cannot be traced, so its first {DEFAULT_STEPS} steps were "
+            "tabulated, and past them the last value holds: give total_iters if you need more",
+            UserWarning,
+            stacklevel=2,
+        )
+    return table
+
+
+def never_reads_the_step(function: Callable[[Any], Any]) -> bool:
+    """Whether a function gives its value without any use of the step."""
+    try:
+        return not isinstance(function(_Untouchable()), (Tensor, _Untouchable))
+    except Exception:
+        return False
+
+
+class _Untouchable:
+    """A step that supports no operation."""
+
+    __slots__ = ()
+    __hash__ = None  # type: ignore[assignment]
+
+    def __eq__(self, other: object) -> bool:
+        raise TypeError
+
+    def __bool__(self) -> bool:
+        raise TypeError
+
+
+def _is_traceable(function: Callable[[Any], Any]) -> bool:
+    steps = torch.tensor(_PROBES, dtype=torch.float64)
+    try:
+        record(lambda step: [Lambda(1.0, (function,)).formula(step)])
+        # It may still tell a tensor from a number.
+        traced = function(steps)
+        called = torch.tensor([float(function(step)) for step in _PROBES], dtype=torch.float64)
+    except Exception:
+        return False
+    if not isinstance(traced, Tensor):
+        traced = torch.full_like(steps, traced)
+    # The few roundings in which an operator may differ from Python's.
+    return traced.shape == steps.shape and torch.allclose(
+        traced.to(torch.float64), called, rtol=2**-48, atol=0.0, equal_nan=True
+    )

@@ -1,0 +1,93 @@
+"""The phases of a sequence as few schedules: those that differ in numbers only are merged.
+
+The numbers are looked up by the step, so a hundred phases of a kind cost a graph no more
+operations than two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from torch import Tensor
+
+from accelsched.schedules import terms
+from accelsched.schedules._fields import Table
+from accelsched.schedules._pytree import PerPhase, all_equal, flatten, tree_map
+from accelsched.schedules.base import Schedule
+
+#: From how many on phases of a kind are merged; fewer are fewer operations by themselves.
+MERGED_FROM = 3
+
+
+@dataclass(frozen=True)
+class Later(Schedule):
+    """A schedule that counts its steps from ``start``, and has its first value until then."""
+
+    schedule: Schedule
+    start: int
+
+    def formula(self, step: Tensor) -> Tensor:
+        return self.schedule.formula((step - self.start).clamp(min=0))
+
+
+@dataclass(frozen=True)
+class MergedPhases(Schedule):
+    """Schedules of one structure, each from its start on, counting its steps from there.
+
+    Args:
+        pattern: what they are, with a :class:`PerPhase` in the place of a leaf that differs.
+        starts: the first step of each, in increasing order.
+        depth: that of these leaves, which tells them from those that the phases have themselves.
+    """
+
+    pattern: Schedule
+    starts: Table[int]
+    depth: int
+
+    def formula(self, step: Tensor) -> Tensor:
+        phase = (terms.reached(self.starts, step) - 1).clamp(min=0)
+        since = (step - terms.take(self.starts, phase)).clamp(min=0)
+
+        def leaf_of_phase(column: list[Any]) -> Any:
+            leaf = column[0]
+            mine = isinstance(leaf, PerPhase) and leaf.depth == self.depth
+            return terms.take(leaf.values, phase) if mine else leaf
+
+        return tree_map(leaf_of_phase, [self.pattern]).formula(since)
+
+
+def merge_phases(
+    schedules: Sequence[Schedule], starts: Sequence[int]
+) -> Iterator[tuple[Schedule, list[int]]]:
+    """The schedules that follow each other from their starts on, as few as may be.
+
+    Yields:
+        a schedule of the step of all, and the positions of those that it stands for.
+    """
+    alike: dict[Hashable, list[int]] = {}
+    for position, schedule in enumerate(schedules):
+        leaves, structure = flatten(schedule)
+        alike.setdefault((structure, _tables(leaves)), []).append(position)
+    for positions in alike.values():
+        if len(positions) < MERGED_FROM:
+            for i in positions:
+                yield (Later(schedules[i], starts[i]) if starts[i] else schedules[i]), [i]
+        else:
+            phases = [schedules[i] for i in positions]
+            depths = [leaf.depth for leaf in flatten(phases[0])[0] if isinstance(leaf, PerPhase)]
+            depth = 1 + max(depths, default=0)
+            pattern = tree_map(partial(_merged_leaf, depth), phases)
+            yield MergedPhases(pattern, tuple(starts[i] for i in positions), depth), positions
+
+
+def _merged_leaf(depth: int, column: list[Any]) -> Any:
+    return column[0] if all_equal(column) else PerPhase(tuple(column), depth)
+
+
+def _tables(leaves: Sequence[Any]) -> Hashable:
+    """What a schedule reads by index, which phases that are to be merged must share."""
+    tables = (leaf for leaf in leaves if isinstance(leaf, (tuple, PerPhase, Tensor)))
+    return tuple(id(table) if isinstance(table, Tensor) else table for table in tables)

@@ -1,0 +1,117 @@
+"""A schedule as a pytree: its numbers are the leaves, all else is its structure.
+
+Schedules of one structure are stacked for several param groups, merged as phases of a sequence,
+and evaluated by the same machine code: each of these maps over their leaves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from accelsched.schedules._fields import FieldType, field_types
+from accelsched.schedules.base import Schedule
+
+
+@dataclass(frozen=True)
+class PerPhase:
+    """A leaf that stands for one leaf of each of several phases (see :mod:`._phases`).
+
+    Attributes:
+        values: as many as there are phases.
+        depth: 1, or for phases that have such leaves themselves one more than those.
+    """
+
+    values: tuple[Any, ...] | Tensor
+    depth: int
+
+
+def flatten(schedule: Schedule) -> tuple[list[Any], Hashable]:
+    """The leaves of a schedule, in the order of its fields, and its structure.
+
+    A leaf is a number, a table (a tuple of numbers, or a tensor), or a :class:`PerPhase`. Two
+    schedules of equal structure have as many leaves, of the same kinds, in the same order.
+    """
+    leaves: list[Any] = []
+    return leaves, _structure(schedule, leaves)
+
+
+def unflatten(pattern: Schedule, leaves: Iterable[Any]) -> Schedule:
+    """A schedule of the structure of ``pattern`` with other leaves, which are not checked."""
+    return _rebuilt(pattern, iter(leaves))
+
+
+def tree_map(function: Callable[[list[Any]], Any], schedules: Sequence[Schedule]) -> Schedule:
+    """One schedule of several of the same structure.
+
+    Args:
+        function: from the leaves in one place of each schedule to the leaf that is to be there.
+        schedules: at least one.
+    """
+    columns = zip(*(flatten(schedule)[0] for schedule in schedules), strict=True)
+    return unflatten(schedules[0], (function(list(column)) for column in columns))
+
+
+def all_equal(leaves: Sequence[Any]) -> bool:
+    """Whether all leaves are the same number, or the same numbers."""
+    first = leaves[0]
+    return all(_equal(leaf, first) for leaf in leaves)
+
+
+def _structure(schedule: Schedule, leaves: list[Any]) -> Hashable:
+    types = field_types(type(schedule))
+    fields = (_structure_of(getattr(schedule, name), types[name], leaves) for name in types)
+    return (type(schedule), *fields)
+
+
+def _structure_of(value: Any, field_type: FieldType, leaves: list[Any]) -> Hashable:
+    if field_type.is_source or value is None:
+        return None
+    if _is_leaf(value, field_type):
+        leaves.append(value)
+        return _structure_of_leaf(value, field_type)
+    if isinstance(value, tuple):
+        return tuple(_structure_of(item, field_type, leaves) for item in value)
+    if isinstance(value, Schedule):
+        return _structure(value, leaves)
+    # A function may have no hash; while the schedule lives, so does its id.
+    return id(value) if callable(value) else value
+
+
+def _is_leaf(value: Any, field_type: FieldType) -> bool:
+    is_tuple = isinstance(value, tuple)
+    return field_type.is_table or (field_type.is_number and not is_tuple)
+
+
+def _structure_of_leaf(leaf: Any, field_type: FieldType) -> Hashable:
+    if isinstance(leaf, PerPhase):
+        return PerPhase, len(leaf.values), leaf.depth
+    return ("table", len(leaf)) if field_type.is_table else "number"
+
+
+def _rebuilt(schedule: Schedule, leaves: Iterator[Any]) -> Schedule:
+    made = object.__new__(type(schedule))
+    for name, field_type in field_types(type(schedule)).items():
+        value = _with_leaves(getattr(schedule, name), field_type, leaves)
+        object.__setattr__(made, name, value)
+    return made
+
+
+def _with_leaves(value: Any, field_type: FieldType, leaves: Iterator[Any]) -> Any:
+    if field_type.is_source or value is None:
+        return value
+    if _is_leaf(value, field_type):
+        return next(leaves)
+    if isinstance(value, tuple):
+        return tuple(_with_leaves(item, field_type, leaves) for item in value)
+    return _rebuilt(value, leaves) if isinstance(value, Schedule) else value
+
+
+def _equal(one: Any, other: Any) -> bool:
+    if isinstance(one, Tensor) and isinstance(other, Tensor):
+        return one is other or torch.equal(one, other)
+    return bool(one == other)

@@ -1,0 +1,91 @@
+"""The schedules of all param groups as few: those that differ in numbers only are vectorized.
+
+A vector of G numbers in the place of a number costs a graph no more operations than the number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from accelsched._runtimes import runtime_of
+from accelsched.schedules import terms
+from accelsched.schedules._pytree import PerPhase, all_equal, flatten, tree_map
+from accelsched.schedules.base import Schedule
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The schedules of some param groups that are evaluated at once.
+
+    Attributes:
+        schedules: of one structure.
+        dtype: that of their values.
+        positions: which of the driven param groups they are for.
+    """
+
+    schedules: tuple[Schedule, ...]
+    dtype: torch.dtype
+    positions: tuple[int, ...]
+
+
+def group_by_structure(schedules: Sequence[Schedule], dtypes: Sequence[torch.dtype]) -> list[Batch]:
+    """The schedules of all groups, one each, in as few batches as their structures allow."""
+    alike: dict[Hashable, list[int]] = {}
+    for position, (schedule, dtype) in enumerate(zip(schedules, dtypes, strict=True)):
+        _, structure = flatten(schedule)
+        alike.setdefault((structure, dtype), []).append(position)
+    return [
+        Batch(tuple(schedules[i] for i in positions), dtypes[positions[0]], tuple(positions))
+        for positions in alike.values()
+    ]
+
+
+class BatchedFormulas:
+    """The values of batches at a step, on a device: for each a tensor of shape [] or [G]."""
+
+    def __init__(self, batches: Sequence[Batch], device: torch.device) -> None:
+        self._stacked = [(stack(batch.schedules, device), batch.dtype) for batch in batches]
+
+    def __call__(self, counter: Tensor) -> list[Tensor]:
+        return [schedule.formula(counter).to(dtype) for schedule, dtype in self._stacked]
+
+
+def per_group(
+    batches: Sequence[Batch], evaluate: Callable[[Tensor], Sequence[Tensor]]
+) -> Callable[[Tensor], list[Tensor]]:
+    """From the values of batches, of shape [] or [G], to those of the groups, of shape []."""
+
+    def values(counter: Tensor) -> list[Tensor]:
+        by_position: dict[int, Tensor] = {}
+        for batch, value in zip(batches, evaluate(counter), strict=True):
+            for index, position in enumerate(batch.positions):
+                by_position[position] = value.select(0, index) if value.dim() else value
+        return [by_position[position] for position in range(len(by_position))]
+
+    return values
+
+
+def stack(schedules: Sequence[Schedule], device: torch.device) -> Schedule:
+    """One schedule for G schedules of the same structure, its tables on the device.
+
+    A number that all share stays a Python number. One that differs becomes a tensor of shape [G]
+    (a table or a :class:`PerPhase` one of shape [G, n]), so the value of a step has shape [G], or
+    [] where nothing differs.
+    """
+
+    def stacked(column: list[Any]) -> Any:
+        first, same = column[0], all_equal(column)
+        if isinstance(first, PerPhase):
+            return PerPhase(stacked([leaf.values for leaf in column]), first.depth)
+        if isinstance(first, (tuple, Tensor)):
+            rows = [terms.row(leaf) for leaf in (column[:1] if same else column)]
+            return as_state(rows[0] if same else torch.stack(rows), device)
+        return first if same else as_state(terms.row(tuple(column)), device)
+
+    as_state = runtime_of(device).as_state
+    return tree_map(stacked, schedules)
