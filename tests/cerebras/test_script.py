@@ -32,7 +32,7 @@ def run(folder, text, *options):
     finished = subprocess.run(
         [sys.executable, "-c", RUN, "train.py", *options],
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1] / "support")},
         capture_output=True,
         text=True,
     )

@@ -129,7 +129,7 @@ def test_openxla_compiles_and_transfers_nothing_once_warm(runtime, lowering, ins
 def started(name, lowering, folder, devices=1):
     environment = {**os.environ, "CPU_NUM_DEVICES": str(devices)}
     environment.pop("PYTHONSAFEPATH", None)
-    program = Path(__file__).with_name("xla_programs.py")
+    program = Path(__file__).parents[1] / "support" / "xla_programs.py"
     return subprocess.run(
         [sys.executable, program, name, lowering, folder],
         env=environment, capture_output=True, text=True,

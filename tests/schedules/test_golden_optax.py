@@ -20,7 +20,7 @@ from accelsched.schedules import (
     Sequential,
 )
 
-CASES = json.loads((Path(__file__).parent / "golden" / "optax.json").read_text())
+CASES = json.loads((Path(__file__).parents[1] / "golden" / "optax.json").read_text())
 
 
 def built(case):

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from accelsched import ArgumentError, Scheduler
+from accelsched._lowering import tables
 from accelsched.schedules import (
     CosineAnnealing,
     CosineDecay,
@@ -18,7 +19,6 @@ from accelsched.schedules import (
     Scaled,
     Step,
     Tabulated,
-    tables,
 )
 
 

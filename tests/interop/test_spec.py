@@ -20,10 +20,10 @@ from accelsched import (
     lr_scheduler,
     policy,
     reference,
-    spec,
     to_spec,
 )
 from accelsched._cli.command import main
+from accelsched._interop import spec
 from accelsched.schedules import (
     CosineAnnealingWarmRestarts,
     CosineDecay,

@@ -10,7 +10,7 @@ from textwrap import dedent
 import pytest
 from command import run_command
 
-README = (Path(__file__).parents[1] / "README.md").read_text()
+README = (Path(__file__).parents[2] / "README.md").read_text()
 BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 COMMANDS = re.findall(r"```console\n\$ (accelsched [^\n]*)\n(.*?)```", README, re.DOTALL)
 #: What the commands read.
@@ -67,7 +67,7 @@ def test_every_schedule_is_named():
 
 
 def test_every_target_of_the_makefile_is_named():
-    makefile = (Path(__file__).parents[1] / "Makefile").read_text()
+    makefile = (Path(__file__).parents[2] / "Makefile").read_text()
     targets = re.findall(r"^(demo|bench|test[\w-]*):", makefile, re.MULTILINE)
     assert set(targets) == {"demo", "bench", "test", "test-latest", "test-cerebras"}
     assert all(f"`make {t}`" in README or f"$ make {t}" in README for t in targets)

@@ -27,7 +27,7 @@ from accelsched.policy import Multiply, Policy, Schedule, Switch
 from accelsched.schedules import Lambda, Linear, Tabulated
 from accelsched.schedules._from_function import DEFAULT_STEPS, from_function
 
-GOLDEN = json.loads((Path(__file__).parent / "golden" / "thunder.json").read_text())
+GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "thunder.json").read_text())
 KINDS = pytest.mark.parametrize("kind", ["host", "graph", "table"])
 
 

@@ -16,13 +16,13 @@ from accelsched import (
     Scheduler,
     check,
     from_spec,
-    measuring,
     on_device,
-    rules,
     to_spec,
 )
 from accelsched import lr_scheduler as lr
 from accelsched import weight_decay_scheduler as wd
+from accelsched._costs import measuring
+from accelsched._optimizers import rules
 from accelsched._runtimes import NAMED, Counters
 from accelsched.schedules import CosineDecay
 

@@ -18,7 +18,7 @@ from accelsched import ArgumentError, SchedulerList, from_torch
 from accelsched import lr_scheduler as ours
 from accelsched.schedules import Chained, Multiplicative, Scaled
 
-GOLDEN = json.loads((Path(__file__).parent / "golden" / "torch.json").read_text())
+GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "torch.json").read_text())
 RECORDED = [case for case in GOLDEN if case["values"] and case["scheduler"] != "ReduceLROnPlateau"]
 KINDS = pytest.mark.parametrize("kind", ["host", "graph"])
 
@@ -488,7 +488,7 @@ def test_fractions_of_an_epoch():
 
 # transformers.
 
-HF = json.loads((Path(__file__).parent / "golden" / "transformers.json").read_text())
+HF = json.loads((Path(__file__).parents[1] / "golden" / "transformers.json").read_text())
 RUN_HF = [case for case in HF if case["values"]]
 
 

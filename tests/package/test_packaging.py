@@ -14,7 +14,7 @@ import tomllib
 
 import accelsched
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 def in_a_new_process(program):

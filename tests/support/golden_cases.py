@@ -10,7 +10,7 @@ import torch
 
 from accelsched import lr_scheduler
 
-CASES = json.loads((Path(__file__).parent / "golden" / "cerebras.json").read_text())
+CASES = json.loads((Path(__file__).parents[1] / "golden" / "cerebras.json").read_text())
 
 
 def build(case: dict[str, Any]) -> lr_scheduler.LRScheduler:
