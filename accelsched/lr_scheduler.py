@@ -68,6 +68,30 @@ __all__ = [
 ]
 
 
+#: What Cerebras' schedulers save beside the settings that are attributes here too.
+_OF_CEREBRAS = {"param_group_tags", "total_iters", "power", "cycle", "lr_adjustment_scalars"}
+#: The settings that the state of each scheduler of torch has, by its name; it has more where it
+#: schedules a momentum too.
+_OF_TORCH = {
+    "ConstantLR": {"factor", "total_iters"},
+    "LinearLR": {"start_factor", "end_factor", "total_iters"},
+    "ExponentialLR": {"gamma"},
+    "StepLR": {"step_size", "gamma"},
+    "MultiStepLR": {"milestones", "gamma"},
+    "CosineAnnealingLR": {"T_max", "eta_min"},
+    "CosineAnnealingWarmRestarts": {"T_0", "T_i", "T_mult", "T_cur", "eta_min"},
+    "PolynomialLR": {"total_iters", "power"},
+    "LambdaLR": {"lr_lambdas"},
+    "MultiplicativeLR": {"lr_lambdas"},
+    "CyclicLR": {"max_lrs", "total_size", "step_ratio", "mode", "gamma", "scale_mode"},
+    "OneCycleLR": {"total_steps"},
+    "SequentialLR": set(),
+    "ChainedScheduler": set(),
+    "ChainedLR": set(),
+}
+_MOMENTA = {"cycle_momentum", "use_beta1", "base_momentums", "max_momentums"}
+
+
 class Argument:
     """An argument of the constructor as an attribute: a field of the schedule."""
 
@@ -111,6 +135,14 @@ class LRScheduler(Scheduler):
     def param_group_key(self) -> str:
         """The key of the param groups that is driven."""
         return self.key
+
+    def _stands_for(self, saved: dict[str, Any]) -> bool:
+        settings = state.settings_of(saved)
+        if "_last_value" in saved:  # of Cerebras, whose settings have the names of ours
+            known = {*_attribute_names(type(self)), *_OF_CEREBRAS}
+            return settings <= known and set(saved) >= {"param_group_tags"}
+        mine = _OF_TORCH.get(type(self).__name__)
+        return super()._stands_for(saved) or (mine is not None and settings - _MOMENTA == mine)
 
     def _require_alike(self, saved: dict[str, Any]) -> None:
         for name in _attribute_names(type(self)):
@@ -641,12 +673,16 @@ class _FunctionsLR(LRScheduler):
         return (given,) if callable(given) else tuple(given)
 
     def _attributes(self) -> dict[str, Any]:
-        without = self._with_functions(self.schedules, ())
-        return {**super()._attributes(), "schedules": without}
+        attributes = super()._attributes()
+        names = ("_schedules", "_given")
+        without = {name: self._with_functions(attributes[name], ()) for name in names}
+        return {**attributes, **without}
 
     def _restore(self, attributes: dict[str, Any]) -> None:
         super()._restore(attributes)
-        self.schedules = self._with_functions(self.schedules, self._functions())
+        functions = self._functions()
+        self._given = self._with_functions(self._given, functions)
+        self._schedules = self._with_functions(self._schedules, functions)
 
     @staticmethod
     def _with_functions(
@@ -740,7 +776,7 @@ class _Composite(Composite, LRScheduler):
     @property
     def schedulers(self) -> list[Scheduler]:
         """The schedulers that this one was made of."""
-        return list(self.children)
+        return list(self._children)
 
     def _require_alike(self, saved: dict[str, Any]) -> None:
         Composite._require_alike(self, saved)
@@ -789,7 +825,7 @@ class SequentialLR(_Composite):
             raise
 
     def composed(self, index: int) -> Schedule:
-        parts = tuple(schedule_of(child, index) for child in self.children)
+        parts = tuple(schedule_of(child, index) for child in self._children)
         return self._schedule(Sequential, schedules=parts, milestones=self._milestones)
 
     def distribute(self, schedule: Schedule) -> Sequence[Schedule]:
@@ -817,7 +853,7 @@ class ChainedLR(_Composite):
         super().__init__(first.optimizer, schedulers, param_group_tags=param_group_tags)
 
     def composed(self, index: int) -> Schedule:
-        return Chained(tuple(schedule_of(child, index) for child in self.children))
+        return Chained(tuple(schedule_of(child, index) for child in self._children))
 
     def distribute(self, schedule: Schedule) -> Sequence[Schedule]:
         assert isinstance(schedule, Chained)
@@ -875,7 +911,7 @@ class ScalePerParamLR(_Composite):
     lr_adjustment_scalars = adjustment_scalars
 
     def composed(self, index: int) -> Schedule:
-        child = schedule_of(self.children[0], index)
+        child = schedule_of(self._children[0], index)
         return Scaled(child, self._scalars[index])
 
     def distribute(self, schedule: Schedule) -> Sequence[Schedule]:

@@ -10,9 +10,9 @@ from typing import Any
 
 from accelsched import schedules
 from accelsched._binding import state
-from accelsched._binding.drivers import recurrent_driver_for
+from accelsched._binding.drivers import RecurrentDriver, recurrent_driver_for
 from accelsched._binding.param_groups import GroupValues
-from accelsched._binding.recurrent import Recurrence, RecurrentGraphDriver, RecurrentHostDriver
+from accelsched._binding.recurrent import Recurrence
 from accelsched.errors import ArgumentError, require
 from accelsched.lr_scheduler import LRScheduler
 from accelsched.schedules import Constant, PiecewiseConstant
@@ -45,7 +45,7 @@ class MappingPolicy(Policy):
     Args:
         mapping: one for all param groups, or a list with one for each.
         lr_init: the learning rate before the mapping acts at step 0: a number for all param
-            groups, or a list with one for each. That of the group is overwritten.
+            groups, or a list with one for each. If not given, each group keeps its own.
         lowering: as for :class:`accelsched.Scheduler`.
 
     Raises:
@@ -56,14 +56,14 @@ class MappingPolicy(Policy):
     def __init__(
         self,
         mapping: Any,
-        lr_init: float | Sequence[float] = 1e-3,
+        lr_init: float | Sequence[float] | None = None,
         *,
         lowering: str | None = None,
     ) -> None:
         self.mapping = mapping
         self.lr_init = lr_init
         self._rules = _converted(self._rule, "mapping", mapping)
-        self._starts = _converted(real, "lr_init", lr_init)
+        self._starts = None if lr_init is None else _converted(_rate, "lr_init", lr_init)
         super().__init__(self._as_schedules(), lowering=lowering)
 
     def _rule(self, name: str, mapping: Any) -> Any:
@@ -127,12 +127,14 @@ class Schedule(MappingPolicy):
 class _Recurrent(MappingPolicy):
     """A policy whose next value depends on the one that the group has; its state holds these."""
 
-    _driver: RecurrentHostDriver | RecurrentGraphDriver  # type: ignore[assignment]
+    _driver: RecurrentDriver  # type: ignore[assignment]
+    #: What the groups held when they were bound, if nobody said what to start from.
+    _own: Sequence[float] = ()
 
     def _rule(self, name: str, mapping: Any) -> dict[int, float]:
         if not isinstance(mapping, Mapping):
             raise ArgumentError(name, mapping, "give a dict from steps to numbers")
-        at = {integer(name, step): real(f"{name}[{step}]", mapping[step]) for step in mapping}
+        at = {integer(name, step): _rate(f"{name}[{step}]", mapping[step]) for step in mapping}
         require(all(step >= 0 for step in at), name, mapping, "steps are counted from 0")
         return dict(sorted(at.items()))
 
@@ -149,15 +151,25 @@ class _Recurrent(MappingPolicy):
 
     def _driver_for(self, group_values: GroupValues, schedules: Any, count: int) -> Any:
         rules = self._recurrences(len(group_values.indices))
-        values = self._values_at(count, len(group_values.indices))
+        if self._starts is None:
+            self._own = [float(value) for value in group_values.values()]
+        values = self._values_at(count, len(rules))
         return recurrent_driver_for(group_values, rules, count, values, self.lowering)
+
+    def _drive_on(self, group_values: GroupValues) -> None:
+        held = [float(value) for value in group_values.values()]
+        own = self._own
+        super()._drive_on(group_values)
+        self._own = [*own, *self._own[len(own) :]]
+        self._driver.set_state(self.last_epoch, held)
 
     def _recurrences(self, count: int) -> list[Recurrence]:
         return [self._recurrence(at) for at in _each("mapping", self._rules, count)]
 
     def _values_at(self, step: int, count: int) -> list[float]:
         """The values that nobody has changed from outside."""
-        values = list(_each("lr_init", self._starts, count))
+        starts = self._own if self._starts is None else self._starts
+        values = list(_each("lr_init", starts, count))
         for i, at in enumerate(_each("mapping", self._rules, count)):
             recurrence = self._recurrence(at)
             for reached in at:
@@ -174,8 +186,10 @@ class _Recurrent(MappingPolicy):
         values = [self._values_at(step, count)[0] for step in (0, *milestones)]
         return PiecewiseConstant(values, milestones)  # type: ignore[arg-type]
 
-    def _move(self, step: int) -> None:
+    def _set_step(self, step: int) -> None:
         self._driver.set_state(step, self._values_at(step, len(self.indices)))
+
+    _move = _set_step
 
     def reschedule(self, schedules: Any) -> None:
         """Refused: the values follow from a mapping, not from schedules."""
@@ -185,36 +199,42 @@ class _Recurrent(MappingPolicy):
         """The step, the values and the mappings, in plain values. Waits for the device."""
         rules = _each("mapping", self._rules, len(self.indices))
         return {
-            **state.header(self.key, self.driver.count, self.group_values.indices),
-            "values": [float(value) for value in self.driver.last()],
+            **state.header(self),
+            "values": [float(value) for value in self._driver.values()],
             "mappings": [[[step, number] for step, number in at.items()] for at in rules],
         }
 
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Continue from a state: its step, its mappings, and the values that the groups had.
-
-        Raises:
-            ArgumentError: the state does not fit; nothing was changed.
-        """
+    def _loader(self, state_dict: dict[str, Any], step_only: bool = False) -> Callable[[], None]:
+        """Take over a step, the mappings, and the values that the groups had."""
         self._require_driving()
-        expected = {"values", "mappings"}
-        step = state.fitting_header(state_dict, expected, self.key, self.group_values.indices)
+        if step_only:
+            step = state.foreign_step(state_dict)
+            return lambda: self._set_step(step)
+        step = state.fitting_header(state_dict, {"values", "mappings"}, self)
         count = len(self.indices)
-        values = _each("values", _converted(real, "values", state_dict["values"]), count)
-        given = [dict(pairs) for pairs in state_dict["mappings"]]
+        given = [
+            _as_mapping(f"mappings[{i}]", pairs) for i, pairs in _items(state_dict, "mappings")
+        ]
         rules = _each("mappings", _converted(self._rule, "mappings", given), count)
-        self._driver.set_schedules([self._recurrence(at) for at in rules])
-        self._rules = rules
-        self.mapping = [dict(at) for at in rules]
-        self._driver.set_state(step, values)
+        held = [_rate(f"values[{i}]", value) for i, value in _items(state_dict, "values")]
+        values = _each("values", held, count)
+        lowered = self._driver.lower([self._recurrence(at) for at in rules])
+
+        def load() -> None:
+            self._driver.follow(lowered)
+            self._rules = rules
+            self.mapping = [dict(at) for at in rules]
+            self._driver.set_state(step, values)
+
+        return load
 
     def __getstate__(self) -> dict[str, Any]:
-        values = [float(value) for value in self.driver.last()] if self._bound else []
+        values = [float(value) for value in self._driver.values()] if self._drives else []
         return {**super().__getstate__(), "values": values}
 
     def __setstate__(self, saved: dict[str, Any]) -> None:
         super().__setstate__(saved)
-        if self._bound:
+        if self._drives:
             self._driver.set_state(saved["step"], saved["values"])
 
 
@@ -257,6 +277,29 @@ def _only_at(at: dict[int, float], otherwise: float) -> schedules.Schedule:
         values += [number, otherwise]
         milestones += [step, step + 1]
     return PiecewiseConstant(values, milestones)  # type: ignore[arg-type]
+
+
+def _rate(name: str, value: Any) -> float:
+    """The value of an argument that is a learning rate."""
+    rate = real(name, value)
+    require(rate >= 0, name, value, "a learning rate is 0 or more")
+    return rate
+
+
+def _items(saved: Mapping[str, Any], name: str) -> list[tuple[int, Any]]:
+    """The entries of a list in a state, with their positions."""
+    items = saved[name]
+    require(isinstance(items, (list, tuple)), f"state_dict[{name!r}]", items, "give a list")
+    return list(enumerate(items))
+
+
+def _as_mapping(name: str, pairs: Any) -> dict[Any, Any]:
+    """A mapping of its pairs, as a state has them."""
+    fits = isinstance(pairs, (list, tuple)) and all(
+        isinstance(pair, (list, tuple)) and len(pair) == 2 for pair in pairs
+    )
+    require(fits, name, pairs, "give pairs of a step and a number")
+    return {real(f"{name} step", step): number for step, number in pairs}
 
 
 def _converted(convert: Callable[[str, Any], Any], name: str, given: Any) -> Any:

@@ -14,19 +14,20 @@ from numpy.typing import NDArray
 
 from accelsched.kernels.jit import compiled
 
-# ``wholes``: the list of groups, the key, how many values there are, the group of each.
+# ``wholes``: the list of groups, the key, how many values there are, the list of floats that were
+# written, the group of each. PyList_SetItem takes the reference to the float over.
 _SOURCE = """
 def kernel(wholes, frame):
     values = frame[0]
     groups = wholes[0]
     key = wholes[1]
     for i in range(wholes[2]):
-        group = PyList_GetItem(groups, wholes[3 + i])
+        group = PyList_GetItem(groups, wholes[4 + i])
         if group == 0:
             return 1
         value = PyFloat_FromDouble(values[i])
         failed = PyObject_SetItem(group, key, value)
-        Py_DecRef(value)
+        PyList_SetItem(wholes[3], i, value)
         if failed != 0:
             return 1
     return 0
@@ -43,6 +44,7 @@ class GroupWriter:
 
     Attributes:
         groups: the list of groups that is written to; see :meth:`take`.
+        written: the floats that were written last, as objects.
         write: writes. The interpreter's lock is held in it, and an error that was set is raised.
     """
 
@@ -50,7 +52,9 @@ class GroupWriter:
         self.groups: list[dict[str, object]] | None = None
         # What is known by its address only must live as long as this.
         self._key, self._values = key, values
-        self._wholes = np.array([0, id(key), len(indices), *indices], dtype=np.int64)
+        self.written = [0.0] * len(indices)
+        wholes = [0, id(key), len(indices), id(self.written), *indices]
+        self._wholes = np.array(wholes, dtype=np.int64)
         self._frame = np.array([values.ctypes.data], dtype=np.intp)
         addresses = self._wholes.ctypes.data, self._frame.ctypes.data
         self.write: Callable[[], int] = functools.partial(compiled(_SOURCE).call, *addresses)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from accelsched._binding.graph_driver import GraphDriver
 from accelsched._binding.ownership import ownership_of
-from accelsched._binding.param_groups import GroupValues
+from accelsched._binding.param_groups import GroupValues, dtype_of
 from accelsched._lowering import choose_lowering, lower_to_device
 from accelsched._runtimes import cerebras
 from accelsched._runtimes.device_graph import DeviceGraph
@@ -35,42 +35,45 @@ class CerebrasDriver(GraphDriver):
         step: int,
         lowering: str | None = None,
     ) -> None:
-        self._group_values = group_values
+        self.group_values = group_values
+        self._optimizer = group_values.optimizer
+        self._group_count = len(self._optimizer.param_groups)
         self._asked = lowering
-        self._device = group_values.device
+        self.device = group_values.device
         self._runtime = cerebras.RUNTIME
-        self._counter = self._state(step, torch.int64, self._device)
-        self._next = self._lowered(schedules)
+        self._counter = self._state(step, torch.int64, self.device)
+        self.follow(self.lower(schedules))
         values = self._computed()
-        optimizer = group_values.optimizer
+        optimizer = self._optimizer
         self._registration = cerebras.registration(optimizer, lambda: _drivers_of(optimizer))
         self._set(values)
 
-    def _lowered(self, schedules: Sequence[Schedule]) -> DeviceGraph:
-        """From the counter, which is the backend's to undo, to the value of each group."""
-        self.lowering = choose_lowering(self._asked, schedules, self._runtime, holds_tensors=True)
-        dtypes = self._group_values.dtypes()
-        with cerebras.exact():
-            device, lowering = self._device, self.lowering
-            graph = lower_to_device(schedules, dtypes, device, lowering, advances=False)
-            self._on_host = lower_to_device(schedules, dtypes, _CPU, "graph", advances=False)
-        assert isinstance(graph, DeviceGraph)
-        return graph
-
-    def set_schedules(self, schedules: Sequence[Any]) -> None:
-        """Evaluate other schedules from the next step on, one for each group."""
+    def lower(self, schedules: Sequence[Any]) -> Any:
+        """What :meth:`follow` takes, for one schedule a group; nothing changes."""
         _require_no_trace("follow another schedule")
-        super().set_schedules(schedules)
+        lowering = choose_lowering(self._asked, schedules, self._runtime, holds_tensors=True)
+        values = zip(self.group_values.groups(), self.group_values.values(), strict=True)
+        dtypes = [dtype_of(group, value) for group, value in values]
+        with cerebras.exact():
+            # The counter is the backend's to undo, so the graph does not advance it.
+            graph = lower_to_device(schedules, dtypes, self.device, lowering, advances=False)
+            on_host = lower_to_device(schedules, dtypes, _CPU, "graph", advances=False)
+        return lowering, graph, on_host
 
-    def step(self) -> None:
+    def follow(self, lowered: Any) -> None:
+        """Evaluate other schedules from the next step on."""
+        self.lowering, self._next, self._on_host = lowered
+
+    def step(self) -> bool:
         """Move to the next step: while one is traced, as an operation of it."""
         if not cerebras.is_tracing():
             self.set_step(self.count + 1)
-            return
+            return len(self._optimizer.param_groups) != self._group_count
         with torch.no_grad():
-            cerebras.skip_if_not_finite(self._group_values.optimizer, self._counter)
+            cerebras.skip_if_not_finite(self._optimizer, self._counter)
             self._counter.add_(1)
             self.assign()
+        return False
 
     @property
     def count(self) -> int:
@@ -81,12 +84,14 @@ class CerebrasDriver(GraphDriver):
     def set_step(self, step: int) -> None:
         """Move to a step, and compute its values on the host."""
         _require_no_trace("move to another step")
-        self._counter = self._state(step, torch.int64, self._device)
+        self._counter = self._state(step, torch.int64, self.device)
         self._set(self._computed())
 
-    def write_to_groups(self) -> None:
+    move = set_step
+
+    def write_to_groups(self, groups: list[dict[str, Any]] | None = None) -> None:
         """Put the values in the groups."""
-        self._group_values.write(self._values)
+        self.group_values.write(self._values, groups)
 
     def _set(self, values: Sequence[Any]) -> None:
         self._values = list(values)
@@ -101,10 +106,6 @@ class CerebrasDriver(GraphDriver):
     def current(self) -> list[Any]:
         """The values of this step, computed anew."""
         return self._traced() if cerebras.is_tracing() else self._computed()
-
-    def last(self) -> list[Any]:
-        """The values that the groups have."""
-        return list(self._values)
 
     # What the backend asks for: see cerebras.CarriedState.
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+import torch
+
 from accelsched._binding.cerebras_driver import CerebrasDriver
 from accelsched._binding.graph_driver import GraphDriver
 from accelsched._binding.host_driver import HostDriver
@@ -19,37 +21,65 @@ class Driver(Protocol):
     """The state of a scheduler: a step, and the values of its param groups.
 
     Attributes:
+        group_values: what it writes.
         lowering: how the values are computed.
+        device: where the parameters were when it was made.
     """
 
+    group_values: GroupValues
     lowering: str
+    device: torch.device
 
     @property
     def count(self) -> int:
         """The step whose values the groups have."""
 
-    def step(self) -> None:
-        """Compute the values of the next step, and write them to the groups."""
+    def step(self) -> bool:
+        """Compute the values of the next step, and write them to the groups.
 
-    def set_step(self, step: int) -> None:
-        """Move to a step, and write its values to the groups."""
+        Returns:
+            Whether the optimizer has other groups than when the driver was made.
+        """
 
-    def set_schedules(self, schedules: Sequence[Any]) -> None:
-        """Evaluate other schedules from the next step on, one for each group."""
+    def lower(self, schedules: Sequence[Any]) -> Any:
+        """What :meth:`follow` takes, for one schedule a group. What can fail, fails here."""
 
-    def write_to_groups(self) -> None:
+    def follow(self, lowered: Any) -> None:
+        """Evaluate other schedules from the next step on."""
+
+    def ignore_new_groups(self) -> None:
+        """Take the groups that there are for those that it was made for."""
+
+    def write_to_groups(self, groups: list[dict[str, Any]] | None = None) -> None:
         """Put what it holds in the groups, which may hold something else."""
 
     def current(self) -> list[Any]:
         """The values of this step, computed anew."""
 
-    def last(self) -> list[Any]:
-        """Copies of the values that were written last."""
+
+class PureDriver(Driver, Protocol):
+    """A driver of schedules: its values are functions of the step."""
+
+    def set_step(self, step: int) -> None:
+        """Move to a step, and write its values to the groups."""
+
+    def move(self, step: int) -> None:
+        """Move to a step; a group that somebody else has given a value keeps it until the next."""
+
+
+class RecurrentDriver(Driver, Protocol):
+    """A driver of recurrences: its values depend on those before them."""
+
+    def set_state(self, step: int, values: Sequence[float]) -> None:
+        """Be at a step, with these values."""
+
+    def values(self) -> Sequence[Any]:
+        """The values that the groups have."""
 
 
 def driver_for(
     group_values: GroupValues, schedules: Sequence[Schedule], step: int, lowering: str | None
-) -> Driver:
+) -> PureDriver:
     """Bind schedules to values, at a step.
 
     Args:
@@ -74,7 +104,7 @@ def recurrent_driver_for(
     step: int,
     values: Sequence[float],
     lowering: str | None,
-) -> RecurrentHostDriver | RecurrentGraphDriver:
+) -> RecurrentDriver:
     """Bind recurrences to values; as :func:`driver_for`, with the values at the step."""
     runtime = runtime_of(group_values.device)
     schedules = [part for r in recurrences for part in (r.factor, r.summand)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,7 +13,7 @@ from accelsched._binding.ownership import ownership_of
 from accelsched._binding.param_groups import GroupValues, device_of, dtype_of
 from accelsched._lowering import choose_lowering, lower_to_device
 from accelsched._optimizers.on_device import Factor, mark
-from accelsched._optimizers.remedies import needs_grad
+from accelsched._optimizers.remedies import level_of_the_caller, needs_grad
 from accelsched._runtimes import Evaluate, runtime_of
 from accelsched.schedules import Schedule
 
@@ -37,29 +38,35 @@ class GraphDriver:
         step: int,
         lowering: str | None = None,
     ) -> None:
-        self._group_values = group_values
+        self.group_values = group_values
+        self._optimizer = group_values.optimizer
+        self._group_count = len(self._optimizer.param_groups)
         self._asked = lowering
-        self._device = group_values.device
-        self._runtime = runtime_of(self._device)
-        self._counter = self._state(step, torch.int64, self._device)
-        # All that can fail comes before the optimizer is touched.
-        self.set_schedules(schedules)
-        self._next(self._counter)
-        self._value_tensors = [self._value_tensor(index) for index in group_values.indices]
-        self.set_step(step)
-        self.write_to_groups()
+        self._warned = False
+        self.device = group_values.device
+        self._runtime = runtime_of(self.device)
+        # State that is made in inference mode could not be updated outside of it.
+        with torch.inference_mode(False):
+            self._counter = self._state(step, torch.int64, self.device)
+            # All that can fail comes before the optimizer is touched.
+            self._value_tensors = [self._value_tensor(index) for index in group_values.indices]
+            self.follow(self.lower(schedules))
+            with torch.no_grad():
+                self._next(self._counter)
+            self.set_step(step)
 
     def _state(self, number: float, dtype: torch.dtype, device: torch.device) -> Tensor:
         return self._runtime.as_state(torch.tensor(number, dtype=dtype, device="cpu"), device)
 
     def _value_tensor(self, index: int) -> Tensor:
         """The tensor of a group's value, for ever; made if there is none yet."""
-        optimizer, key = self._group_values.optimizer, self._group_values.key
+        optimizer, key = self.group_values.optimizer, self.group_values.key
         known = ownership_of(optimizer).value_tensors
-        if (index, key) not in known:
-            group = optimizer.param_groups[index]
-            dtype = dtype_of(group, self._group_values.value(group))
-            tensor = self._state(float("nan"), dtype, device_of([group]))
+        group = optimizer.param_groups[index]
+        device = device_of([group])
+        if (index, key) not in known or known[index, key].device != device:
+            dtype = dtype_of(group, self.group_values.value(group))
+            tensor = self._state(float("nan"), dtype, device)
             if needs_grad(optimizer, index, key, self._runtime):
                 # A parameter, since other tensors that require a gradient cannot be loaded there.
                 tensor = Factor(tensor)
@@ -68,22 +75,51 @@ class GraphDriver:
             known[index, key] = tensor
         return known[index, key]
 
-    def set_schedules(self, schedules: Sequence[Any]) -> None:
-        """Evaluate other schedules from the next step on, one for each group."""
-        self._next = self._lowered(schedules)
-
-    def _lowered(self, schedules: Sequence[Schedule]) -> Evaluate:
-        """From the counter to what it is at the next step, and the value of each group there."""
-        self.lowering = choose_lowering(self._asked, schedules, self._runtime, holds_tensors=True)
+    def lower(self, schedules: Sequence[Any]) -> tuple[str, Evaluate]:
+        """What :meth:`follow` takes, for one schedule a group; nothing changes."""
+        lowering = choose_lowering(self._asked, schedules, self._runtime, holds_tensors=True)
         # A recurrence is two schedules a group.
-        dtypes = self._group_values.dtypes() * (len(schedules) // len(self._group_values.indices))
-        return lower_to_device(schedules, dtypes, self._device, self.lowering)
+        dtypes = [tensor.dtype for tensor in self._value_tensors]
+        dtypes *= len(schedules) // len(dtypes)
+        return lowering, lower_to_device(schedules, dtypes, self.device, lowering)
 
-    def step(self) -> None:
+    def follow(self, lowered: tuple[str, Evaluate]) -> None:
+        """Evaluate other schedules from the next step on."""
+        self.lowering, self._next = lowered
+
+    def step(self) -> bool:
         """Compute the values of the next step, in place, on the device."""
-        self._runtime.before_step(self._counter, self._group_values.optimizer)
+        self._runtime.before_step(self._counter, self._optimizer)
         with torch.no_grad():
             self._advance()
+        return self._look()
+
+    def _look(self) -> bool:
+        """Put the tensors back where a group has something else; True if there are other groups."""
+        held = self.group_values
+        # Dynamo would guard on all that an optimizer has, if it were asked for its groups.
+        if not torch.compiler.is_compiling() and self._groups is not self._optimizer.param_groups:
+            self._know(self._optimizer.param_groups)
+        for group, tensor in zip(self._driven, self._value_tensors, strict=True):
+            if held.value(group) is not tensor:
+                self._warn_of(group)
+                held.put(group, tensor)
+        return len(self._groups) != self._group_count
+
+    def _warn_of(self, group: dict[str, Any]) -> None:
+        # Dynamo cannot trace a warning.
+        if self._warned or torch.compiler.is_compiling():
+            return
+        self._warned = True
+        key, value = self.group_values.key, self.group_values.value(group)
+        # The text of a tensor would be read from the device.
+        shown = "another tensor" if isinstance(value, Tensor) else repr(value)
+        warnings.warn(
+            f"{key!r} of a param group is scheduled, and something has put {shown} there: the "
+            "scheduled tensor is back in its place. To change its value, change the schedule",
+            UserWarning,
+            stacklevel=level_of_the_caller(),
+        )
 
     def _advance(self) -> None:
         self._runtime.assign([self._counter, *self._value_tensors], self._next(self._counter))
@@ -94,24 +130,32 @@ class GraphDriver:
         return int(self._counter.item())
 
     def set_step(self, step: int) -> None:
-        """Move to a step, and compute its values."""
-        self._set_counter(step - 1)
-        with torch.no_grad():
+        """Move to a step, compute its values, and put the tensors in the groups."""
+        self.move(step)
+        self.write_to_groups()
+
+    def move(self, step: int) -> None:
+        """Move to a step, and compute its values; what somebody else put in a group stays there."""
+        with torch.inference_mode(False), torch.no_grad():
+            self._set_counter(step - 1)
             self._advance()
 
     def _set_counter(self, step: int) -> None:
-        with torch.no_grad():
-            self._runtime.assign([self._counter], [self._state(step, torch.int64, self._device)])
+        self._runtime.assign([self._counter], [self._state(step, torch.int64, self.device)])
 
-    def write_to_groups(self) -> None:
+    def ignore_new_groups(self) -> None:
+        """Take the groups that there are for those that it was made for."""
+        self._group_count = len(self._optimizer.param_groups)
+
+    def write_to_groups(self, groups: list[dict[str, Any]] | None = None) -> None:
         """Put the tensors in the groups."""
-        self._group_values.write(self._value_tensors)
+        self._know(self._optimizer.param_groups if groups is None else groups)
+        self.group_values.write(self._value_tensors, groups)
+
+    def _know(self, groups: list[dict[str, Any]]) -> None:
+        self._groups, self._driven = groups, self.group_values.groups(groups)
 
     def current(self) -> list[Tensor]:
         """The values of this step, computed anew."""
         with torch.no_grad():
             return list(self._next(self._counter - 1))[1:]
-
-    def last(self) -> list[Tensor]:
-        """Copies of the values that the groups have."""
-        return [tensor.detach().clone() for tensor in self._value_tensors]

@@ -26,34 +26,49 @@ class HostDriver:
     lowering = "host"
 
     def __init__(self, group_values: GroupValues, schedules: Sequence[Schedule], step: int) -> None:
-        self._group_values = group_values
+        self.group_values = group_values
         self._optimizer = group_values.optimizer
-        self._follow(lower_to_host(schedules))
+        self._group_count = len(self._optimizer.param_groups)
+        self.device = group_values.device
+        self._use(self.lower(schedules))
         self.set_step(step)
 
-    def _follow(self, function: HostFunction) -> None:
+    def lower(self, schedules: Sequence[Schedule]) -> HostFunction:
+        """What :meth:`follow` takes, for one schedule a group; nothing changes."""
+        return lower_to_host(schedules)
+
+    def follow(self, function: HostFunction) -> None:
+        """Evaluate other schedules from the next step on."""
+        function.step = self._function.step
+        function.out[:] = self._function.out
+        written = self._objects()
+        self._use(function)
+        self._writer.written[:] = written
+
+    def _use(self, function: HostFunction) -> None:
         self._function = function
         # Looked up once, as a step takes no longer than a few look-ups.
         self._run, self._value = function.run, function.out.item
-        only_one = len(self._group_values.indices) == 1 and not self._group_values.is_element
-        self._only = self._group_values.indices[0] if only_one else None
-        self._key = self._group_values.key
-        self._writer = _writer(self._group_values, function)
+        only_one = len(self.group_values.indices) == 1 and not self.group_values.is_element
+        self._only = self.group_values.indices[0] if only_one else None
+        self._key = self.group_values.key
+        self._writer = _writer(self.group_values, function)
         self._write = self._writer.write
 
-    def step(self) -> None:
+    def step(self) -> bool:
         """Compute the values of the next step, and write them to the groups."""
         status = self._run()
         if status:
             raise self._function.error(status)
         groups = self._optimizer.param_groups
         if self._only is not None:
-            groups[self._only][self._key] = self._value()
-            return
-        # Loading a state replaces them.
-        if groups is not self._writer.groups:
-            self._writer.take(groups)
-        self._write()
+            self._written = groups[self._only][self._key] = self._value()
+        else:
+            # Loading a state replaces them.
+            if groups is not self._writer.groups:
+                self._writer.take(groups)
+            self._write()
+        return len(groups) != self._group_count
 
     @property
     def count(self) -> int:
@@ -65,25 +80,30 @@ class HostDriver:
         self._function.step = step
         self.step()
 
-    def set_schedules(self, schedules: Sequence[Schedule]) -> None:
-        """Evaluate other schedules from the next step on, one for each group."""
-        step, values = self._function.step, self.last()
-        self._follow(lower_to_host(schedules))
-        self._function.step = step
-        self._function.out[:] = values
+    def move(self, step: int) -> None:
+        """Move to a step; a group that somebody else has given a value keeps it until the next."""
+        held = zip(self.group_values.groups(), self.group_values.values(), strict=True)
+        pairs = zip(held, self._objects(), strict=True)
+        others = [(group, value) for (group, value), written in pairs if value is not written]
+        self.set_step(step)
+        for group, value in others:
+            self.group_values.put(group, value)
 
-    def write_to_groups(self) -> None:
+    def _objects(self) -> list[Any]:
+        """The floats that were written last, as objects."""
+        return [self._written] if self._only is not None else self._writer.written
+
+    def ignore_new_groups(self) -> None:
+        """Take the groups that there are for those that it was made for."""
+        self._group_count = len(self._optimizer.param_groups)
+
+    def write_to_groups(self, groups: list[dict[str, Any]] | None = None) -> None:
         """Write the values of this step to the groups again."""
-        self._group_values.write(self.last())
+        self.group_values.write(self._function.out.tolist(), groups)
 
     def current(self) -> list[float]:
         """The values of this step, computed anew."""
         return self._function.at(self.count)
-
-    def last(self) -> list[float]:
-        """The values that were written last."""
-        values: list[float] = self._function.out.tolist()
-        return values
 
 
 class _PythonWriter:
@@ -91,13 +111,15 @@ class _PythonWriter:
 
     def __init__(self, group_values: GroupValues, function: HostFunction) -> None:
         self.groups: list[dict[str, Any]] | None = None
-        self._group_values, self._function = group_values, function
+        self.written: list[float] = []
+        self.group_values, self._function = group_values, function
 
     def take(self, groups: list[dict[str, Any]]) -> None:
         self.groups = groups
 
     def write(self) -> None:
-        self._group_values.write(self._function.out.tolist())
+        self.written[:] = self._function.out.tolist()
+        self.group_values.write(self.written, self.groups)
 
 
 def _writer(group_values: GroupValues, function: HostFunction) -> GroupWriter | _PythonWriter:

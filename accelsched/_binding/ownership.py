@@ -35,12 +35,17 @@ class Ownership:
 
     Attributes:
         value_tensors: by the index of the param group and the key.
+        initial_values: likewise, what a group held before a scheduler drove it.
     """
 
     def __init__(self, optimizer: Optimizer) -> None:
         self.value_tensors: dict[tuple[int, str], Tensor] = {}
+        self.initial_values: dict[tuple[int, str], Any] = {}
         self._owners: list[weakref.ref[Owner]] = []
-        optimizer.register_load_state_dict_post_hook(_write_to_groups)
+        # The hook holds this ownership: a wrapper that shares the hooks has another identity. One
+        # that has none does without: a step looks at what the groups hold.
+        if hasattr(optimizer, "_optimizer_load_state_dict_post_hooks"):
+            optimizer.register_load_state_dict_post_hook(self._after_load)
 
     def owners(self) -> list[Owner]:
         """The schedulers that are alive and part of no other."""
@@ -59,6 +64,39 @@ class Ownership:
 
         self._owners.append(weakref.ref(owner, gone))
         self._find_conflicts()
+
+    def remember(self, group_values: GroupValues) -> None:
+        """Keep what the groups hold before they are driven; torch has it in ``initial_lr``."""
+        for index, value in zip(group_values.indices, group_values.values(), strict=True):
+            self.initial_values.setdefault((index, group_values.key), value)
+            if group_values.key == "lr":
+                group_values.optimizer.param_groups[index].setdefault("initial_lr", value)
+
+    def initial(self, group_values: GroupValues) -> list[float]:
+        """What the groups held before: of a learning rate their ``initial_lr``."""
+        groups, key = group_values.optimizer.param_groups, group_values.key
+        kept = [self.initial_values[index, key] for index in group_values.indices]
+        if key == "lr":
+            kept = [groups[index]["initial_lr"] for index in group_values.indices]
+        return [float(value) for value in kept]
+
+    def give_back(self, group_values: GroupValues) -> None:
+        """Put what the groups held before where nobody drives them any more."""
+        driven = {
+            (index, owner.group_values.key)
+            for owner in self.owners()
+            for index in owner.group_values.indices
+        }
+        for index in group_values.indices:
+            place = index, group_values.key
+            if place not in driven and place in self.initial_values:
+                group = group_values.optimizer.param_groups[index]
+                group_values.put(group, self.initial_values[place])
+
+    def _after_load(self, optimizer: Optimizer) -> None:
+        """After Optimizer.load_state_dict, whose groups hold copies that nobody would update."""
+        for owner in self.owners():
+            owner.driver.write_to_groups(optimizer.param_groups)
 
     def release(self, owner: Owner) -> None:
         """The scheduler no longer drives its values: another one does it for it."""
@@ -96,9 +134,3 @@ def ownership_of(optimizer: Optimizer) -> Ownership:
     if optimizer not in _OWNERSHIPS:
         _OWNERSHIPS[optimizer] = Ownership(optimizer)
     return _OWNERSHIPS[optimizer]
-
-
-def _write_to_groups(optimizer: Optimizer) -> None:
-    """After Optimizer.load_state_dict, whose groups hold copies that nobody would update."""
-    for owner in ownership_of(optimizer).owners():
-        owner.driver.write_to_groups()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
 import torch
@@ -26,6 +27,7 @@ class GroupValues:
         tags: which groups; all if None.
 
     Attributes:
+        optimizer: who owns the groups: the one inside, where one optimizer wraps another.
         indices: of the groups, in the optimizer's list.
 
     Raises:
@@ -38,7 +40,7 @@ class GroupValues:
             raise TypeError(
                 f"optimizer={optimizer!r}: give a torch.optim.Optimizer, not {type(optimizer)}"
             )
-        self.optimizer = optimizer
+        self.optimizer = owner_of_groups(optimizer)
         self.key = key
         element = _ELEMENT.fullmatch(key)
         self._name: str = element[1] if element else key
@@ -57,9 +59,14 @@ class GroupValues:
                     "key", key, f"it holds a {type(value).__name__}, and one number is scheduled"
                 )
 
-    def groups(self) -> list[dict[str, Any]]:
-        """The param groups as they are now: loading an optimizer's state replaces them."""
-        return [self.optimizer.param_groups[i] for i in self.indices]
+    def groups(self, groups: list[dict[str, Any]] | None = None) -> list[dict[str, Any]]:
+        """The driven groups as they are now: loading an optimizer's state replaces them.
+
+        Args:
+            groups: all groups, where the optimizer does not have them yet.
+        """
+        every = self.optimizer.param_groups if groups is None else groups
+        return [every[i] for i in self.indices]
 
     @property
     def is_element(self) -> bool:
@@ -76,10 +83,6 @@ class GroupValues:
         """Whether a group has a tensor for its value."""
         return any(isinstance(value, Tensor) for value in self.values())
 
-    def dtypes(self) -> list[torch.dtype]:
-        """The dtype of the value of each group as a tensor."""
-        return [dtype_of(group, self.value(group)) for group in self.groups()]
-
     def values(self) -> list[Any]:
         """What the groups hold."""
         return [self.value(group) for group in self.groups()]
@@ -89,22 +92,73 @@ class GroupValues:
         held = group[self._name]
         return held if self._position is None else held[self._position]
 
-    def write(self, values: Iterable[object]) -> None:
-        """Put one value in each group."""
-        for group, value in zip(self.groups(), values, strict=True):
-            if self._position is None:
-                group[self._name] = value
-            else:
-                pairs = enumerate(group[self._name])
-                group[self._name] = tuple(value if i == self._position else v for i, v in pairs)
+    def write(self, values: Iterable[object], groups: list[dict[str, Any]] | None = None) -> None:
+        """Put one value in each group; as :meth:`groups` has the argument."""
+        for group, value in zip(self.groups(groups), values, strict=True):
+            self.put(group, value)
+
+    def put(self, group: dict[str, Any], value: object) -> None:
+        """Put a value in one group."""
+        if self._position is None:
+            group[self._name] = value
+        else:
+            items = enumerate(group[self._name])
+            group[self._name] = tuple(value if i == self._position else v for i, v in items)
+
+    def in_all_groups(self, key: str | None = None) -> list[Any]:
+        """A copy of what each of the optimizer's groups holds, driven or not.
+
+        Args:
+            key: another hyper-parameter than this one.
+
+        Returns:
+            floats and tensors; None for a group that has no such value.
+        """
+        held = [self._held(group, key) for group in self.optimizer.param_groups]
+        return [v.detach().clone() if isinstance(v, Tensor) else v for v in held]
+
+    def _held(self, group: dict[str, Any], key: str | None) -> Any:
+        if key is not None and key != self.key:
+            return group.get(key)
+        try:
+            return self.value(group)
+        except (KeyError, IndexError, TypeError):
+            return None
+
+
+def owner_of_groups(optimizer: Optimizer) -> Optimizer:
+    """The optimizer whose param groups these are, where one wraps another.
+
+    A wrapper that shares its groups with the optimizer inside (accelerate's, Lightning Fabric's,
+    timm's Lookahead) may lack the hooks of an optimizer, and may replace its list of groups.
+    """
+    for name in ("optimizer", "_optimizer", "base_optimizer"):
+        inner = vars(optimizer).get(name)
+        if isinstance(inner, Optimizer) and inner is not optimizer:
+            mine, its = optimizer.param_groups, inner.param_groups
+            if mine is its or (mine and its and mine[0] is its[0]):
+                return owner_of_groups(inner)
+    return optimizer
+
+
+@contextlib.contextmanager
+def unchanged_on_error(optimizers: Iterable[Optimizer]) -> Iterator[None]:
+    """Give param groups back what they held, if the block fails."""
+    held = [(group, dict(group)) for optimizer in optimizers for group in optimizer.param_groups]
+    try:
+        yield
+    except Exception:
+        for group, before in held:
+            group.clear()
+            group.update(before)
+        raise
 
 
 def _selected(optimizer: Optimizer, tags: Tags) -> list[int]:
     groups = optimizer.param_groups
     if tags is None:
         return list(range(len(groups)))
-    given: Collection[Any] = tags if isinstance(tags, (list, tuple, set, frozenset)) else [tags]
-    wanted: set[str | None] = set(given)
+    given, wanted = _tag_list(tags), tag_set(tags)
     if not all(tag is None or isinstance(tag, str) for tag in wanted) or not wanted:
         remedy = "give a string, or a list of strings; None in it stands for groups without tags"
         raise ArgumentError("param_group_tags", tags, remedy)
@@ -117,6 +171,15 @@ def _selected(optimizer: Optimizer, tags: Tags) -> list[int]:
             "param_group_tags", tags, f"no param group has such a tag; there are {', '.join(names)}"
         )
     return selected
+
+
+def tag_set(tags: Tags) -> set[Any]:
+    """The tags of an argument that takes one, or a list of them."""
+    return set(_tag_list(tags))
+
+
+def _tag_list(tags: Any) -> Collection[Any]:
+    return tags if isinstance(tags, (list, tuple, set, frozenset)) else [tags]
 
 
 def tags_of(group: dict[str, Any]) -> set[str | None]:

@@ -49,33 +49,44 @@ class RecurrentHostDriver:
         step: int,
         values: Sequence[float],
     ) -> None:
-        self._group_values = group_values
-        self.set_schedules(recurrences)
+        self.group_values = group_values
+        self._group_count = len(group_values.optimizer.param_groups)
+        self.device = group_values.device
+        self.follow(recurrences)
         self.set_state(step, values)
 
-    def set_schedules(self, recurrences: Sequence[Recurrence]) -> None:
+    def lower(self, recurrences: Sequence[Recurrence]) -> Sequence[Recurrence]:
+        """What :meth:`follow` takes, for one recurrence a group."""
+        return recurrences
+
+    def follow(self, recurrences: Sequence[Recurrence]) -> None:
         """Follow other recurrences from the next step on, one for each group."""
         self._recurrences = recurrences
 
     def set_state(self, step: int, values: Sequence[float]) -> None:
         """Be at a step, with these values."""
         self.count = step
-        self._group_values.write(values)
+        self.group_values.write(values)
 
-    def step(self) -> None:
+    def step(self) -> bool:
         """Compute the values of the next step, and write them to the groups."""
         count = self.count + 1
-        now = zip(self._recurrences, self.last(), strict=True)
+        now = zip(self._recurrences, self.values(), strict=True)
         self.set_state(count, [recurrence(value, count) for recurrence, value in now])
+        return len(self.group_values.optimizer.param_groups) != self._group_count
 
-    def write_to_groups(self) -> None:
+    def ignore_new_groups(self) -> None:
+        """Take the groups that there are for those that it was made for."""
+        self._group_count = len(self.group_values.optimizer.param_groups)
+
+    def write_to_groups(self, groups: list[dict[str, Any]] | None = None) -> None:
         """Do nothing: no value is held apart from the groups."""
 
-    def last(self) -> list[float]:
+    def values(self) -> list[float]:
         """The values that the groups have."""
-        return [float(value) for value in self._group_values.values()]
+        return [float(value) for value in self.group_values.values()]
 
-    current = last
+    current = values
 
 
 class RecurrentGraphDriver(GraphDriver):
@@ -100,26 +111,28 @@ class RecurrentGraphDriver(GraphDriver):
         super().__init__(group_values, recurrences, step, lowering)  # type: ignore[arg-type]
         self.set_state(step, values)
 
-    def _lowered(self, recurrences: Sequence[Any]) -> Evaluate:
+    def lower(self, recurrences: Sequence[Any]) -> tuple[str, Evaluate]:
+        """What :meth:`follow` takes, for one recurrence a group; nothing changes."""
         factors = [recurrence.factor for recurrence in recurrences]
         summands = [recurrence.summand for recurrence in recurrences]
-        return super()._lowered([*factors, *summands])
+        return super().lower([*factors, *summands])
 
     def set_state(self, step: int, values: Sequence[float]) -> None:
         """Be at a step, with these values."""
-        self._set_counter(step)
-        states = [
-            self._state(value, tensor.dtype, tensor.device)
-            for tensor, value in zip(self._value_tensors, values, strict=True)
-        ]
-        with torch.no_grad():
+        with torch.inference_mode(False), torch.no_grad():
+            self._set_counter(step)
+            states = [
+                self._state(value, tensor.dtype, tensor.device)
+                for tensor, value in zip(self._value_tensors, values, strict=True)
+            ]
             self._runtime.assign(self._value_tensors, states)
+        super().write_to_groups()
 
-    def step(self) -> None:
+    def step(self) -> bool:
         """Compute the values of the next step from those of the groups, on the device."""
         if not torch.compiler.is_compiling():
             self.write_to_groups()
-        super().step()
+        return super().step()
 
     def _advance(self) -> None:
         counter, *parts = self._next(self._counter)
@@ -130,14 +143,22 @@ class RecurrentGraphDriver(GraphDriver):
             torch.mul(tensor, factor.to(tensor.device), out=tensor)
             torch.add(tensor, summand.to(tensor.device), out=tensor)
 
-    def write_to_groups(self) -> None:
+    def write_to_groups(self, groups: list[dict[str, Any]] | None = None) -> None:
         """Put the tensors in the groups; a value that was assigned there goes on from them."""
-        for tensor, value in zip(self._value_tensors, self._group_values.values(), strict=True):
+        for tensor, group in zip(
+            self._value_tensors, self.group_values.groups(groups), strict=True
+        ):
+            value = self.group_values.value(group)
             if value is not tensor:
                 with torch.no_grad():
                     torch.add(torch.as_tensor(value).to(tensor), 0, out=tensor)
-        super().write_to_groups()
+        super().write_to_groups(groups)
+
+    def values(self) -> list[Tensor]:
+        """Copies of the values that the groups have."""
+        self.write_to_groups()
+        return [tensor.detach().clone() for tensor in self._value_tensors]
 
     def current(self) -> list[Tensor]:
         """The values that the groups have."""
-        return self.last()
+        return self.values()

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import warnings
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeVar
 
+import torch
 from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler as TorchLRScheduler
 
 from accelsched._binding import state
-from accelsched._binding.drivers import Driver, driver_for
+from accelsched._binding.drivers import PureDriver, driver_for
+from accelsched._binding.given import MAX_STEP, as_schedules, one_each, step_to_move_to
+from accelsched._binding.limits import require_possible
 from accelsched._binding.ownership import ownership_of
-from accelsched._binding.param_groups import GroupValues, Tags
+from accelsched._binding.param_groups import GroupValues, Tags, unchanged_on_error
 from accelsched._lowering import LOWERINGS
+from accelsched._optimizers.remedies import level_of_the_caller
 from accelsched.errors import ArgumentError, require
 from accelsched.schedules import Schedule
 
@@ -24,11 +29,16 @@ Self = TypeVar("Self", bound="Scheduler")
 class Parent(Protocol):
     """A scheduler that others are parts of: see :mod:`.composite`."""
 
+    @property
+    def param_group_tags(self) -> Tags:
+        """The tags of its param groups, which are those of its parts."""
+
     def recompose(self) -> None:
         """Follow the schedules of the parts as they are now."""
 
 
 _UNBOUND = "this scheduler has no optimizer yet: bind it, scheduler(optimizer)"
+_WITHOUT_PARENT = "this is a copy of a part of another scheduler: copy that one whole"
 
 
 class Scheduler(TorchLRScheduler):
@@ -42,13 +52,17 @@ class Scheduler(TorchLRScheduler):
     Args:
         optimizer: any ``torch.optim.Optimizer``; its ``step`` is left as it is. None to bind the
             scheduler later: ``scheduler(optimizer)``.
-        schedule: one schedule for all driven groups, or a list with one for each of them.
+        schedule: one schedule for all driven groups, or a list with one for each of them. A
+            function of the step will do, as for :class:`accelsched.policy.Schedule`.
         key: the hyper-parameter, any key of the param groups that holds one number, or one number
             of a tuple: ``"betas[0]"``. That of the class if not given: ``"lr"``.
         param_group_tags: which groups to drive: a tag, or a list of tags, of which the group's
             ``"tags"`` must hold one; None in the list stands for groups without tags. All groups
             if not given.
         last_epoch: start one step after this one.
+        relative: whether the schedule is a factor of each group's own value: its ``initial_lr`` for
+            the learning rate, or what it holds when it is bound. By default a schedule gives the
+            value itself, the same in all groups.
         lowering: ``"graph"`` evaluates the formula on the device, ``"table"`` looks the value up in
             a table there, ``"host"`` sets Python floats. By default floats if the parameters are
             on the CPU and the group holds a float (give the optimizer ``lr=torch.tensor(...)`` for
@@ -67,39 +81,98 @@ class Scheduler(TorchLRScheduler):
     #: What is driven if no key is given; a subclass may name another.
     default_key = "lr"
 
-    #: Why this scheduler must not step, if it must not.
-    refusal: str | None
+    #: The settings in the state of the scheduler of torch that this one was made of.
+    _settings_of_torch: frozenset[str] | None = None
     # There are none as long as there is no optimizer; see `driver` and `group_values`.
-    _driver: Driver
+    _driver: PureDriver
     _group_values: GroupValues
 
     def __init__(
         self,
         optimizer: Optimizer | None,
-        schedule: Schedule | Sequence[Schedule],
+        schedule: Any,
         key: str | None = None,
         param_group_tags: Tags = None,
         *,
         last_epoch: int = -1,
         lowering: str | None = None,
+        relative: bool = False,
     ) -> None:
         # Not super().__init__: it patches optimizer.step and steps the scheduler.
         require(lowering in LOWERINGS, "lowering", lowering, f"give one of {LOWERINGS}")
-        require(
-            isinstance(last_epoch, int) and last_epoch >= -1,
-            "last_epoch", last_epoch, "give a step, or -1 to start at step 0",
-        )  # fmt: skip
-        self.key = self.default_key if key is None else key
-        self.param_group_tags = param_group_tags
-        self.lowering = lowering
+        whole = isinstance(last_epoch, int) and not isinstance(last_epoch, bool)
+        remedy = "give a step, or -1 to start at step 0"
+        require(whole and -1 <= last_epoch < MAX_STEP, "last_epoch", last_epoch, remedy)
+        self._key = self.default_key if key is None else key
+        self._param_group_tags = param_group_tags
+        self._lowering = lowering
+        self._relative = relative
         self._first_step = last_epoch + 1
-        self._shared = isinstance(schedule, Schedule)
-        self.schedules = _as_tuple(schedule)
+        self._extra_step_count = 0
+        self._is_shared = not isinstance(schedule, (list, tuple))
+        #: As they were given; for `relative` they are factors of what drives the groups.
+        self._given = self._schedules = as_schedules(schedule)
         #: The scheduler that this one is a part of, which drives its values.
-        self.parent: weakref.ref[Parent] | None = None
+        self._parent: weakref.ref[Parent] | None = None
         self._unbind()
         if optimizer is not None:
             self._bind(optimizer)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        # A misspelt name would have no effect, and nobody would know.
+        known = name.startswith("_") or name in vars(self) or hasattr(type(self), name)
+        is_built = "optimizer" in vars(self)
+        if is_built and not known and type(self).__module__.startswith("accelsched."):
+            remedy = f"{type(self).__name__} has no attribute of this name: see help()"
+            raise ArgumentError(name, value, remedy)
+        super().__setattr__(name, value)
+
+    # What it was built with.
+
+    @property
+    def key(self) -> str:
+        """The hyper-parameter that is driven."""
+        return self._key
+
+    @property
+    def param_group_tags(self) -> Tags:
+        """The tags of the driven param groups; None for all groups."""
+        parent = alive(self._parent)
+        return self._param_group_tags if parent is None else parent.param_group_tags
+
+    @property
+    def lowering(self) -> str | None:
+        """The lowering that was asked for; None for the default."""
+        return self._lowering
+
+    @lowering.setter
+    def lowering(self, lowering: str | None) -> None:
+        require(lowering in LOWERINGS, "lowering", lowering, f"give one of {LOWERINGS}")
+        before, self._lowering = self._lowering, lowering
+        if self._drives:
+            try:
+                self._drive_on(self._group_values)
+            except ArgumentError:
+                self._lowering = before
+                raise
+
+    @property
+    def schedules(self) -> tuple[Schedule, ...]:
+        """The schedule of each driven group; to set them is to :meth:`reschedule`."""
+        return self._schedules
+
+    @schedules.setter
+    def schedules(self, schedules: Sequence[Schedule]) -> None:
+        self.reschedule(schedules)
+
+    @property
+    def schedule(self) -> Schedule:
+        """The schedule of the first driven group; to set it is to follow it in all groups."""
+        return self._schedules[0]
+
+    @schedule.setter
+    def schedule(self, schedule: Any) -> None:
+        self.reschedule(as_schedules(schedule) * len(self._schedules))
 
     # Binding.
 
@@ -119,7 +192,7 @@ class Scheduler(TorchLRScheduler):
         Raises:
             ArgumentError: the optimizer does not fit; nothing was changed.
         """
-        parent = alive(self.parent)
+        parent = alive(self._parent)
         if parent is not None:
             raise RuntimeError(f"{self} was given to {parent}: bind that one")
         self._bind(optimizer)
@@ -127,26 +200,55 @@ class Scheduler(TorchLRScheduler):
 
     def _bind(self, optimizer: Optimizer) -> None:
         group_values = GroupValues(optimizer, self.key, self.param_group_tags)
-        schedules = self._schedules_for(group_values)
-        driver = self._driver_for(group_values, schedules, self._first_step)
+        self._drive(optimizer, group_values, self._first_step)
+
+    def _drive(self, optimizer: Optimizer, group_values: GroupValues, step: int) -> None:
+        """Drive values from a step on."""
+        with unchanged_on_error([group_values.optimizer]):
+            ownership_of(group_values.optimizer).remember(group_values)
+            schedules = self._schedules_for(group_values)
+            require_possible(group_values, schedules)
+            driver = self._driver_for(group_values, schedules, step)
         self._unbind()
-        self.optimizer, self._group_values, self.schedules = optimizer, group_values, schedules
-        self._driver, self.refusal = driver, None
-        ownership_of(optimizer).claim(self)
+        self._attach(optimizer, group_values, schedules)
+        self._driver, self._needs_look, self.refusal = driver, True, None
+        ownership_of(group_values.optimizer).claim(self)
+
+    def _drive_on(self, group_values: GroupValues) -> None:
+        """Go on from this step with a new driver: the groups are others, or are elsewhere."""
+        self._drive(self.optimizer, group_values, self.last_epoch)
+
+    def _attach(
+        self, optimizer: Optimizer, group_values: GroupValues, schedules: tuple[Schedule, ...]
+    ) -> None:
+        """Know the optimizer and the groups, without driving anything."""
+        self.optimizer, self._group_values, self._schedules = optimizer, group_values, schedules
 
     def _schedules_for(self, group_values: GroupValues) -> tuple[Schedule, ...]:
-        schedules = self.schedules[0] if self._shared else self.schedules
-        return _one_each(schedules, len(group_values.indices))
+        """The schedule of each group, of what was given."""
+        return self._resolved(
+            one_each(self._given, len(group_values.indices), self._is_shared), group_values
+        )
+
+    def _resolved(
+        self, given: tuple[Schedule, ...], group_values: GroupValues
+    ) -> tuple[Schedule, ...]:
+        """What drives the groups, of what was given for each."""
+        if not self._relative:
+            return given
+        initial = ownership_of(group_values.optimizer).initial(group_values)
+        return tuple(schedule * value for schedule, value in zip(given, initial, strict=True))
 
     def _driver_for(
         self, group_values: GroupValues, schedules: Sequence[Schedule], step: int
-    ) -> Driver:
+    ) -> PureDriver:
         return driver_for(group_values, schedules, step, self.lowering)
 
     def _unbind(self) -> None:
         if self._bound:
-            ownership_of(self.optimizer).release(self)
+            ownership_of(self._group_values.optimizer).release(self)
         self.optimizer = None  # type: ignore[assignment]
+        self._needs_look = False
         self.refusal = _UNBOUND
 
     @property
@@ -154,79 +256,141 @@ class Scheduler(TorchLRScheduler):
         return getattr(self, "optimizer", None) is not None
 
     @property
-    def driver(self) -> Driver:
+    def driver(self) -> PureDriver:
         """What holds the step and writes the values."""
-        self._require_bound()
+        if not hasattr(self, "_driver"):
+            raise RuntimeError(self.refusal)
         return self._driver
 
     @property
     def group_values(self) -> GroupValues:
         """The values that are driven."""
-        self._require_bound()
-        return self._group_values
-
-    def _require_bound(self) -> None:
         if not self._bound:
-            raise RuntimeError(_UNBOUND)
+            raise RuntimeError(self.refusal)
+        return self._group_values
 
     @property
     def indices(self) -> list[int]:
         """Which of the optimizer's param groups are driven; [0] as long as there is none."""
         return self._group_values.indices if self._bound else [0]
 
-    # A step, and what it came to.
+    @property
+    def refusal(self) -> str | None:
+        """Why this scheduler must not step, if it must not."""
+        return self._refusal
 
-    def step(self, epoch: int | None = None) -> None:
-        """Move to the next step, and set the values of it.
-
-        Raises:
-            RuntimeError: another scheduler drives these values.
-        """
-        if self.refusal is not None:
-            raise RuntimeError(self.refusal)
-        if epoch is not None:
-            raise ArgumentError("epoch", epoch, "set last_epoch to move to a given step")
-        self._driver.step()
+    @refusal.setter
+    def refusal(self, refusal: str | None) -> None:
+        self._refusal = refusal
+        self._needs_attention = refusal is not None or self._needs_look
 
     def _require_driving(self) -> None:
         if self.refusal is not None:
             raise RuntimeError(self.refusal)
 
+    # A step, and what it came to.
+
+    def step(self, epoch: int | None = None) -> None:
+        """Move to the next step, and set the values of it.
+
+        Args:
+            epoch: the step to move to; the next one if not given.
+
+        Raises:
+            RuntimeError: another scheduler drives these values.
+        """
+        if self._needs_attention:
+            self._attend()
+        if epoch is not None:
+            self._set_step(step_to_move_to("epoch", epoch))
+        elif self._driver.step():
+            self._take_in_new_groups()
+
+    def _attend(self) -> None:
+        """What is not done at each step: may it step, and are the parameters where they were?"""
+        self._require_driving()
+        # It may be built before the model is moved. Dynamo traces no such change.
+        if not torch.compiler.is_compiling():
+            if self._group_values.device != self._driver.device:
+                self._drive_on(self._group_values)
+            self._needs_look = False
+            self.refusal = None
+
+    def _take_in_new_groups(self) -> None:
+        """Drive groups that were added to the optimizer, if they are to be driven."""
+        if torch.compiler.is_compiling():
+            raise RuntimeError("a param group was added: step the scheduler once uncompiled")
+        group_values = GroupValues(self.optimizer, self.key, self.param_group_tags)
+        try:
+            self._drive_on(group_values)
+        except ArgumentError as error:
+            self.driver.ignore_new_groups()
+            warnings.warn(
+                f"a param group was added that {self} does not drive ({error}): bind a scheduler "
+                "with a schedule for each group",
+                UserWarning,
+                stacklevel=level_of_the_caller(),
+            )
+
     @property
     def last_epoch(self) -> int:
-        """The step; setting it moves there. Reading it waits for the device."""
+        """The step. Reading it waits for the device.
+
+        Setting it moves there. A group that somebody else has given a value keeps that until the
+        next step.
+        """
         return self.driver.count
 
     @last_epoch.setter
     def last_epoch(self, step: int) -> None:
         self._require_driving()
-        require(isinstance(step, int) and step >= 0, "last_epoch", step, "give a step, from 0 on")
-        self._move(step)
+        self._move(step_to_move_to("last_epoch", step))
 
     def _move(self, step: int) -> None:
+        self.driver.move(step)
+
+    def _set_step(self, step: int) -> None:
         self.driver.set_step(step)
 
     def get_last_value(self) -> list[float | Tensor | None]:
-        """A copy of the value of each of the optimizer's groups; None for one not driven."""
-        return self._spread(self.driver.last())
+        """A copy of what each of the optimizer's groups holds; None where it has no such value."""
+        return self.group_values.in_all_groups()
 
     def get(self) -> list[float | Tensor | None]:
-        """The value of each group at this step, computed anew; None for one not driven."""
-        return self._spread(self.driver.current())
+        """The value of each driven group at this step, computed anew; of others what they hold."""
+        values = self.get_last_value()
+        for index, value in zip(self.indices, self.driver.current(), strict=True):
+            values[index] = value
+        return values
 
     def get_last_lr(self) -> list[float | Tensor | None]:  # type: ignore[override]
-        """The same as :meth:`get_last_value`."""
-        return self.get_last_value()
+        """A copy of the learning rate of each of the optimizer's groups."""
+        return self.group_values.in_all_groups("lr")
 
     def get_lr(self) -> list[float | Tensor | None]:  # type: ignore[override]
-        """The same as :meth:`get`."""
-        return self.get()
+        """The learning rate of each group at this step, computed anew if it is what is driven."""
+        return self.get() if self.key == "lr" else self.get_last_lr()
 
-    def _spread(self, values: Sequence[float | Tensor]) -> list[float | Tensor | None]:
-        spread: list[float | Tensor | None] = [None] * len(self.optimizer.param_groups)
-        for index, value in zip(self.group_values.indices, values, strict=True):
-            spread[index] = value
-        return spread
+    # What others read of a scheduler of torch.
+
+    @property
+    def base_lrs(self) -> list[float | Tensor]:  # type: ignore[override]
+        """The ``initial_lr`` of each group: its learning rate before it was scheduled."""
+        groups = self.group_values.optimizer.param_groups
+        return [group["initial_lr" if "initial_lr" in group else "lr"] for group in groups]
+
+    @property
+    def _last_lr(self) -> list[float | Tensor | None]:  # type: ignore[override]
+        return self.get_last_lr()
+
+    @property
+    def _step_count(self) -> int:
+        return self.last_epoch + 1 + self._extra_step_count
+
+    @_step_count.setter
+    def _step_count(self, count: int) -> None:
+        # accelerate counts the steps that it leaves out.
+        self._extra_step_count = count - self.last_epoch - 1
 
     # The schedules, which may change between two steps.
 
@@ -235,111 +399,142 @@ class Scheduler(TorchLRScheduler):
 
         Args:
             schedules: they see the same step counter; what was compiled compiles once more.
+
+        Raises:
+            ArgumentError: there is another number of them, or one cannot be followed; nothing was
+                changed.
         """
-        before = self.schedules
-        self.schedules = _one_each(schedules, len(before))
-        parent = alive(self.parent)
+        before = self._given, self._schedules, self._is_shared
+        self._given = one_each(as_schedules(schedules), len(self._schedules))
+        self._is_shared = len(set(self._given)) == 1
         try:
-            if parent is not None:
-                parent.recompose()
-            elif self._bound:
-                self.driver.set_schedules(self.schedules)
+            self._follow_given()
         except ArgumentError:
-            self.schedules = before
+            self._given, self._schedules, self._is_shared = before
             raise
-        self._shared = len(set(self.schedules)) == 1
+
+    def _follow_given(self) -> None:
+        parent = alive(self._parent)
+        self._schedules = self._given
+        if parent is not None:
+            parent.recompose()
+        elif self._bound:
+            self._schedules = self._resolved(self._given, self._group_values)
+            require_possible(self._group_values, self._schedules)
+            self.driver.follow(self.driver.lower(self._schedules))
 
     # State.
 
     def state_dict(self) -> dict[str, Any]:
         """The step and the numbers of the schedules, in plain values. Waits for the device."""
         return {
-            **state.header(self.key, self.driver.count, self.group_values.indices),
-            "schedules": [state.plain(schedule) for schedule in self.schedules],
+            **state.header(self),
+            "schedules": [state.plain(schedule) for schedule in self._schedules],
         }
 
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+    def load_state_dict(self, state_dict: dict[str, Any], *, step_only: bool = False) -> None:
         """Continue from a state, of this or of any other device, bit for bit.
 
         Args:
             state_dict: from :meth:`state_dict` of a scheduler built alike. The numbers of its
-                schedules are taken over; functions are not in it and stay. Or the state of a
-                scheduler of torch or of Cerebras: its step is taken over, and the numbers that
-                have the same names must be the same.
+                schedules are taken over; functions are not in it and stay. Or the state of the
+                scheduler of torch or of Cerebras that this one stands for: its step is taken over,
+                and the numbers that have the same names must be the same.
+            step_only: take the step over, whatever scheduler saved it.
 
         Raises:
             ArgumentError: the state does not fit; nothing was changed.
         """
+        self._loader(state_dict, step_only)()
+
+    def _loader(self, state_dict: dict[str, Any], step_only: bool = False) -> Callable[[], None]:
+        """A function that takes a state over, and cannot fail any more."""
         self._require_driving()
-        if state.is_foreign(state_dict):
+        if step_only or state.is_foreign(state_dict):
             step = state.foreign_step(state_dict)
-            self._require_alike(state_dict)
-            self._move(step)
-            return
-        step, schedules = state.fitting(
-            state_dict, self.key, self.group_values.indices, self.schedules
-        )
-        self.driver.set_schedules(schedules)
-        self._take_over(schedules)
-        self._move(step)
+            if not step_only:
+                remedy = f"it is of another class than {type(self).__name__}: give step_only=True"
+                settings = state.settings_of(state_dict)
+                require(self._stands_for(state_dict), "state_dict", sorted(settings), remedy)
+                self._require_alike(state_dict)
+            return lambda: self._set_step(step)
+        step, schedules = state.fitting(state_dict, self, self._schedules)
+        require_possible(self._group_values, schedules)
+        lowered = self.driver.lower(schedules)
+
+        def load() -> None:
+            self.driver.follow(lowered)
+            self._take_over(schedules)
+            self._set_step(step)
+
+        return load
 
     def _take_over(self, schedules: Sequence[Schedule]) -> None:
-        self.schedules = tuple(schedules)
+        self._schedules = tuple(schedules)
+        factors = [getattr(schedule, "schedule", schedule) for schedule in schedules]
+        self._given = tuple(factors) if self._relative else self._schedules
+
+    def _stands_for(self, saved: dict[str, Any]) -> bool:
+        """Whether a state of torch or Cerebras is of the class that this scheduler stands for."""
+        return state.settings_of(saved) == self._settings_of_torch
 
     def _require_alike(self, saved: dict[str, Any]) -> None:
         """Refuse a state of torch or Cerebras whose numbers are not those of this scheduler."""
 
     def __getstate__(self) -> dict[str, Any]:
-        step = self.driver.count if self._bound else None
-        return {"attributes": self._attributes(), "step": step}
+        return {"attributes": self._attributes(), "step": self.last_epoch if self._drives else None}
 
     def __setstate__(self, saved: dict[str, Any]) -> None:
         self._restore(saved["attributes"])
-        self.parent = self.refusal = None
+        self._parent = None
         if saved["step"] is None:
-            self._unbind()
+            self._needs_look = False
+            self.refusal = _UNBOUND if not self._bound else _WITHOUT_PARENT
             return
         # New tensors: a copy of an optimizer must not share the values of the original.
-        self._driver = self._driver_for(self._group_values, self.schedules, saved["step"])
-        ownership_of(self.optimizer).claim(self)
+        self._driver = self._driver_for(self._group_values, self._schedules, saved["step"])
+        self._needs_look, self.refusal = True, None
+        ownership_of(self._group_values.optimizer).claim(self)
+
+    @property
+    def _drives(self) -> bool:
+        """Whether it has a driver: it is bound, and part of no other."""
+        return self._bound and alive(self._parent) is None and hasattr(self, "_driver")
+
+    def _undo(self) -> Callable[[], None]:
+        """A function that makes this scheduler what it is now."""
+        before = dict(vars(self))
+
+        def undo() -> None:
+            if self._drives:
+                ownership_of(self._group_values.optimizer).release(self)
+            vars(self).clear()
+            vars(self).update(before)
+            if self._drives:
+                ownership_of(self._group_values.optimizer).claim(self)
+
+        return undo
 
     def _attributes(self) -> dict[str, Any]:
         """What a copy takes over as it is."""
-        rebuilt = {"_driver", "parent", "refusal", *([] if self._bound else ["_group_values"])}
+        rebuilt = {"_driver", "_parent", "_refusal", "_needs_look", "_needs_attention"}
         return {name: value for name, value in vars(self).items() if name not in rebuilt}
 
     def _restore(self, attributes: dict[str, Any]) -> None:
         vars(self).update(attributes)
 
     def __repr__(self) -> str:
-        alike = len(set(self.schedules)) == 1
-        schedule = self.schedules[0] if alike else list(self.schedules)
+        alike = len(set(self._schedules)) == 1
+        schedule = self._schedules[0] if alike else list(self._schedules)
         if not self._bound:
             return f"{type(self).__name__}(None, {schedule}, key={self.key!r})"
+        lowering = f", {self._driver.lowering}" if self._drives else ""
         return (
             f"{type(self).__name__}({type(self.optimizer).__name__}, {schedule}, "
-            f"key={self.key!r}, groups={self.group_values.indices}, {self.driver.lowering})"
+            f"key={self.key!r}, groups={self.indices}{lowering})"
         )
 
 
 def alive(parent: weakref.ref[Parent] | None) -> Parent | None:
     """The scheduler that another one is a part of, if it is still there."""
     return parent() if parent is not None else None
-
-
-def _as_tuple(schedule: Schedule | Sequence[Schedule]) -> tuple[Schedule, ...]:
-    schedules = (schedule,) if isinstance(schedule, Schedule) else tuple(schedule)
-    for item in schedules:
-        require(isinstance(item, Schedule), "schedule", item, "give a Schedule")
-    return schedules
-
-
-def _one_each(schedule: Schedule | Sequence[Schedule], count: int) -> tuple[Schedule, ...]:
-    schedules = (schedule,) * count if isinstance(schedule, Schedule) else _as_tuple(schedule)
-    require(
-        len(schedules) == count,
-        "schedule",
-        schedule,
-        f"{count} param groups are driven: give one schedule, or {count}, not {len(schedules)}",
-    )
-    return schedules

@@ -10,6 +10,8 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler as TorchLRScheduler
 
 from accelsched._binding import state
+from accelsched._binding.given import step_to_move_to
+from accelsched._binding.param_groups import unchanged_on_error
 from accelsched._binding.scheduler import Scheduler
 from accelsched.errors import ArgumentError, require
 
@@ -47,13 +49,24 @@ class SchedulerList(TorchLRScheduler):
         return self.set_optimizer(optimizer)
 
     def set_optimizer(self, optimizer: Optimizer) -> SchedulerList:
-        """Bind each of them, and return this list."""
-        for scheduler in self.schedulers:
-            scheduler.set_optimizer(optimizer)
+        """Bind each of them, and return this list.
+
+        Raises:
+            ArgumentError: the optimizer does not fit one of them; nothing was changed.
+        """
+        undo = [scheduler._undo() for scheduler in self.schedulers]
+        try:
+            with unchanged_on_error([optimizer]):
+                for scheduler in self.schedulers:
+                    scheduler.set_optimizer(optimizer)
+        except Exception:
+            for undone in undo:
+                undone()
+            raise
         return self
 
     def step(self, epoch: int | None = None) -> None:
-        """Step each of them."""
+        """Step each of them; as :meth:`Scheduler.step`."""
         for scheduler in self.schedulers:
             scheduler.step(epoch)
 
@@ -64,21 +77,46 @@ class SchedulerList(TorchLRScheduler):
 
     @last_epoch.setter
     def last_epoch(self, step: int) -> None:
+        step = step_to_move_to("last_epoch", step)
         for scheduler in self.schedulers:
             scheduler.last_epoch = step
 
     def get_last_lr(self) -> list[float | Tensor | None]:  # type: ignore[override]
-        """The learning rate of each param group; None for one that none of them drives."""
-        rates: list[float | Tensor | None] = [None] * len(self.optimizer.param_groups)
+        """A copy of the learning rate of each of the optimizer's groups."""
+        return self.schedulers[0].get_last_lr()
+
+    def get_lr(self) -> list[float | Tensor | None]:  # type: ignore[override]
+        """The learning rate of each group at this step, computed anew where it is driven."""
+        rates = self.get_last_lr()
         for scheduler in self.schedulers:
             if scheduler.key == "lr":
-                pairs = zip(rates, scheduler.get_last_lr(), strict=True)
-                rates = [mine if other is None else other for mine, other in pairs]
+                computed = scheduler.get_lr()
+                for index in scheduler.indices:
+                    rates[index] = computed[index]
         return rates
 
+    @property
+    def base_lrs(self) -> list[float | Tensor]:  # type: ignore[override]
+        """The ``initial_lr`` of each group: its learning rate before it was scheduled."""
+        return self.schedulers[0].base_lrs
+
+    @property
+    def _last_lr(self) -> list[float | Tensor | None]:  # type: ignore[override]
+        return self.get_last_lr()
+
+    @property
+    def _step_count(self) -> int:
+        return self.schedulers[0]._step_count
+
+    @_step_count.setter
+    def _step_count(self, count: int) -> None:
+        self.schedulers[0]._step_count = count
+
     def state_dict(self) -> dict[str, Any]:
-        """The states of all of them, in order."""
-        return {"schedulers": [scheduler.state_dict() for scheduler in self.schedulers]}
+        """The states of all of them, in order, and what torch's one scheduler would save."""
+        first = self.schedulers[0]
+        states = [scheduler.state_dict() for scheduler in self.schedulers]
+        return {**state.of_torch(first), "version": state.VERSION, "schedulers": states}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Continue from a state, or from that of torch's one scheduler for all of it.
@@ -86,20 +124,12 @@ class SchedulerList(TorchLRScheduler):
         Raises:
             ArgumentError: it does not fit; nothing was changed.
         """
-        foreign = state.is_foreign(state_dict)
-        states = [state_dict] * len(self.schedulers) if foreign else state_dict.get("schedulers")
-        fits = isinstance(states, list) and len(states) == len(self.schedulers)
-        require(fits, "state_dict", state_dict, f"give the states of {len(self.schedulers)}")
-        before = self.state_dict()["schedulers"]
-        try:
-            self._load(states)
-        except ArgumentError:
-            self._load(before)
-            raise
-
-    def _load(self, states: Any) -> None:
-        for scheduler, saved in zip(self.schedulers, states, strict=True):
-            scheduler.load_state_dict(saved)
+        count = len(self.schedulers)
+        states = state.states_of_list(state_dict, count)
+        pairs = zip(self.schedulers, states, strict=True)
+        # Check all, then change.
+        for load in [scheduler._loader(saved) for scheduler, saved in pairs]:
+            load()
 
     def __repr__(self) -> str:
         return f"SchedulerList({self.schedulers})"

@@ -1,17 +1,48 @@
-"""The state of a scheduler as plain values, and whether a state fits a scheduler."""
+"""The state of a scheduler as plain values, and whether a state fits a scheduler.
+
+What torch saves too has torch's names (``last_epoch``, ``_step_count``, ``_last_lr``), and no
+name is that of a method of torch's, which takes a state by ``__dict__.update``.
+"""
 
 from __future__ import annotations
 
 import dataclasses
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from accelsched.errors import ArgumentError, require
-from accelsched.schedules import Schedule
+from accelsched.schedules import CosineAnnealingWarmRestarts, Schedule
+from accelsched.schedules._fields import step_number
 
-#: Of the layout of a state; a reader refuses one that it does not know.
-VERSION = 1
+#: Of the layout of a state; a reader refuses one that it does not know. Version 1 had "step".
+VERSION = 2
+#: What a scheduler of torch or of Cerebras saves whatever it is.
+_COMMON = {"last_epoch", "base_lrs", "verbose", "optimizer"}
+
+
+class Saved(Protocol):
+    """A scheduler, as far as its state is concerned."""
+
+    @property
+    def key(self) -> str:
+        """The hyper-parameter that is driven."""
+
+    @property
+    def indices(self) -> list[int]:
+        """Which of the optimizer's param groups are driven."""
+
+    @property
+    def schedules(self) -> tuple[Schedule, ...]:
+        """The schedule of each driven group."""
+
+    @property
+    def last_epoch(self) -> int:
+        """The step."""
+
+    def get_last_lr(self) -> Sequence[Any]:
+        """The learning rate of each of the optimizer's groups."""
 
 
 def plain(schedule: Schedule) -> dict[str, Any]:
@@ -35,49 +66,94 @@ def _is_code(value: Any) -> bool:
     return callable(value) and not isinstance(value, Schedule)
 
 
-def fitting(
-    saved: Mapping[str, Any], key: str, groups: Sequence[int], schedules: Sequence[Schedule]
-) -> tuple[int, list[Schedule]]:
+# States of ours.
+
+
+def header(scheduler: Saved) -> dict[str, Any]:
+    """What every state begins with."""
+    return {
+        **of_torch(scheduler),
+        "version": VERSION,
+        "key": scheduler.key,
+        "groups": list(scheduler.indices),
+    }
+
+
+def of_torch(scheduler: Saved) -> dict[str, Any]:
+    """What torch's scheduler of the same schedule needs to go on from this step."""
+    step = scheduler.last_epoch
+    rates = [rate if rate is None else float(rate) for rate in scheduler.get_last_lr()]
+    common = {"last_epoch": step, "_step_count": step + 1, "_last_lr": rates}
+    first = scheduler.schedules[0] if scheduler.schedules else None
+    restarts = _restarts(first, step) if isinstance(first, CosineAnnealingWarmRestarts) else {}
+    return {**common, **restarts}
+
+
+def _restarts(schedule: CosineAnnealingWarmRestarts, step: int) -> dict[str, int]:
+    """The steps since the last restart and the length of the period, by torch's names."""
+    period = bisect_right(schedule.starts, step) - 1
+    length = schedule.lengths[period]
+    return {"T_cur": (step - schedule.starts[period]) % length, "T_i": length}
+
+
+def fitting(saved: Any, scheduler: Saved, mine: Sequence[Schedule]) -> tuple[int, list[Schedule]]:
     """The step and the schedules of a state, for a scheduler that it fits.
 
     Args:
         saved: the state.
-        key: what the scheduler drives.
-        groups: the indices of the param groups that it drives.
-        schedules: its own, one for each of them.
+        scheduler: what is to go on from it.
+        mine: its schedules, one for each driven group.
 
     Raises:
         ArgumentError: it does not fit; the message says what differs.
     """
-    step = fitting_header(saved, {"schedules"}, key, groups)
-    _same("number of schedules", len(saved["schedules"]), len(schedules))
-    pairs = zip(schedules, saved["schedules"], strict=True)
-    return step, [_updated(mine, theirs, "schedule") for mine, theirs in pairs]
+    step = fitting_header(saved, {"schedules"}, scheduler)
+    theirs = saved["schedules"]
+    require(isinstance(theirs, (list, tuple)), "state_dict['schedules']", theirs, "give a list")
+    _same("number of schedules", len(theirs), len(mine))
+    pairs = zip(mine, theirs, strict=True)
+    return step, [_updated(one, other, "schedule") for one, other in pairs]
 
 
-def header(key: str, step: int, groups: Sequence[int]) -> dict[str, Any]:
-    """What every state begins with."""
-    return {"version": VERSION, "key": key, "step": step, "groups": list(groups)}
-
-
-def fitting_header(
-    saved: Mapping[str, Any], others: set[str], key: str, groups: Sequence[int]
-) -> int:
+def fitting_header(saved: Any, others: set[str], scheduler: Saved) -> int:
     """The step of a state that has the right header, and these entries beside it."""
-    expected = {*header(key, 0, groups), *others}
+    is_first = isinstance(saved, Mapping) and saved.get("version") == 1
+    step_name = "step" if is_first else "last_epoch"
+    expected = {"version", "key", "groups", step_name, *others}
     require(
         isinstance(saved, Mapping) and expected <= set(saved),
         "state_dict",
-        sorted(saved) if isinstance(saved, Mapping) else saved,
+        sorted(map(str, saved)) if isinstance(saved, Mapping) else saved,
         f"not the state of a scheduler of accelsched, which has {sorted(expected)}",
     )
-    _same("version", saved["version"], VERSION)
-    _same("key", saved["key"], key)
-    _same("groups", list(saved["groups"]), list(groups))
-    step: int = saved["step"]
-    whole = isinstance(step, int) and not isinstance(step, bool) and step >= 0
-    require(whole, "state_dict['step']", step, "give a step, from 0 on")
-    return step
+    if not is_first:
+        _same("version", saved["version"], VERSION)
+    _same("key", saved["key"], scheduler.key)
+    groups = saved["groups"]
+    require(isinstance(groups, (list, tuple)), "state_dict['groups']", groups, "give a list")
+    _same("groups", list(groups), list(scheduler.indices))
+    return _step(saved, step_name)
+
+
+def _step(saved: Mapping[str, Any], name: str) -> int:
+    step = saved[name]
+    # The front end of Cerebras saves a tensor.
+    whole = (
+        step.item() if hasattr(step, "item") and getattr(step, "numel", lambda: 0)() == 1 else step
+    )
+    return step_number(f"state_dict[{name!r}]", whole)
+
+
+def states_of_list(saved: Any, count: int) -> Sequence[Any]:
+    """The states of the schedulers of a list: its own, or the one state of torch's scheduler."""
+    if is_foreign(saved):
+        return [saved] * count
+    states = saved.get("schedulers") if isinstance(saved, Mapping) else None
+    fits = isinstance(states, list) and len(states) == count
+    remedy = f"give the states of {count} schedulers, as state_dict() has them"
+    if not isinstance(states, list) or not fits:
+        raise ArgumentError("state_dict", saved, remedy)
+    return states
 
 
 # States of the schedulers of torch and of Cerebras.
@@ -96,15 +172,21 @@ def foreign_step(saved: Mapping[str, Any]) -> int:
         ArgumentError: it is none, or the children of torch's ChainedScheduler, which has none of
             its own, differ in theirs.
     """
-    if "last_epoch" not in saved:
-        steps = {foreign_step(child) for child in saved["_schedulers"]}
-        remedy = "its schedulers are at different steps: set last_epoch"
-        require(len(steps) == 1, "state_dict", sorted(steps), remedy)
-        return steps.pop()
-    step = saved["last_epoch"]
-    whole = not isinstance(step, bool) and int(step) == step and step >= 0
-    require(whole, "state_dict['last_epoch']", step, "give a step, from 0 on")
-    return int(step)
+    if "last_epoch" in saved:
+        return _step(saved, "last_epoch")
+    children = saved["_schedulers"]
+    fits = isinstance(children, (list, tuple)) and len(children) > 0
+    require(fits and all(map(is_foreign, children)), "state_dict", saved, "it has no last_epoch")
+    steps = {foreign_step(child) for child in children}
+    remedy = "its schedulers are at different steps: set last_epoch"
+    require(len(steps) == 1, "state_dict", sorted(steps), remedy)
+    return steps.pop()
+
+
+def settings_of(saved: Mapping[str, Any]) -> frozenset[str]:
+    """The names in such a state that tell its class: those of its settings."""
+    public = {str(name) for name in saved if not str(name).startswith("_")}
+    return frozenset(public - _COMMON)
 
 
 def require_alike(theirs: Any, mine: Any, where: str) -> None:
@@ -124,7 +206,7 @@ def _updated(mine: Schedule, theirs: Any, where: str) -> Schedule:
     known = plain(mine)
     require(isinstance(theirs, Mapping), f"state_dict: {where}", theirs, f"expected {known}")
     _same(f"class of {where}", theirs.get("schedule"), known["schedule"])
-    _same(f"fields of {where}", sorted(theirs), sorted(known))
+    _same(f"fields of {where}", sorted(map(str, theirs)), sorted(known))
     changes = {
         name: _merged(getattr(mine, name), value, f"{where}.{name}")
         for name, value in theirs.items()

@@ -18,6 +18,7 @@ from torch.optim.swa_utils import SWALR
 
 from accelsched._binding.scheduler import Scheduler
 from accelsched._binding.scheduler_list import SchedulerList
+from accelsched._binding.state import settings_of
 from accelsched.errors import ArgumentError
 from accelsched.lr_scheduler import LRScheduler
 from accelsched.schedules import (
@@ -96,11 +97,15 @@ def from_torch(
     made: Scheduler = LRScheduler(optimizer, schedules["lr"], **options)
     if hasattr(vars(optimizer).get("step"), "_wrapped_by_lr_sched"):
         del optimizer.step
+    settings = settings_of(scheduler.state_dict())
+    made._settings_of_torch = settings
     if key is None:
         return made
     # Floats that change would be compiled in, and compiled again.
     options["lowering"] = lowering or ("host" if made.driver.lowering == "host" else "graph")
-    return SchedulerList([made, Scheduler(optimizer, schedules[key], key, **options)])
+    beside = Scheduler(optimizer, schedules[key], key, **options)
+    beside._settings_of_torch = settings
+    return SchedulerList([made, beside])
 
 
 class _NoFormula(Exception):

@@ -33,12 +33,12 @@ def needs_grad(optimizer: Optimizer, index: int, key: str, runtime: Runtime) -> 
             f"{name} reads {key!r} on the host at every step on this device ({runtime.name}), and "
             f"that stops it: {remedy}",
             SynchronizationWarning,
-            stacklevel=_level_of_the_caller(),
+            stacklevel=level_of_the_caller(),
         )
     return False
 
 
-def _level_of_the_caller() -> int:
+def level_of_the_caller() -> int:
     """The stack level of the code that built the scheduler, whichever class it is of."""
     level, frame = 1, sys._getframe(1)
     while frame.f_back is not None and frame.f_globals["__name__"].startswith("accelsched."):

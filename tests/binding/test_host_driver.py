@@ -45,7 +45,8 @@ def test_a_run_may_change_between_floats_and_tensors(name):
             state = scheduler.state_dict()
             scheduler = bound(name, "graph" if scheduler.driver.lowering == "host" else "host")
             scheduler.load_state_dict(state)
-            assert scheduler.state_dict() == state
+            assert scheduler.state_dict()["schedules"] == state["schedules"]
+            assert scheduler.last_epoch == state["last_epoch"]
         assert rate(scheduler) == alone[scheduler.driver.lowering][step]
         scheduler.step()
     # The C library and PyTorch round a sine, a power apart at times: the last bit of float32.
@@ -92,12 +93,12 @@ def test_only_the_groups_that_are_driven_are_written():
     assert [group["lr"] for group in one.param_groups] == [0.001, 0.1]
 
 
-def test_a_group_that_is_added_later_is_left_alone():
+def test_a_group_that_is_added_later_is_driven():
     opt = optimizer({}, {})
     scheduler = Scheduler(opt, Linear(0.0, 1.0, 10))
     opt.add_param_group({"params": [torch.zeros(1)], "lr": 0.5})
     scheduler.step()
-    assert [group["lr"] for group in opt.param_groups] == [0.1, 0.1, 0.5]
+    assert [group["lr"] for group in opt.param_groups] == [0.1, 0.1, 0.1]
 
 
 def test_groups_that_a_loaded_state_replaced_are_written():
