@@ -22,7 +22,7 @@ Self = TypeVar("Self", bound="Scheduler")
 
 
 class Parent(Protocol):
-    """A scheduler that others are parts of: see :mod:`.composite`."""
+    """A scheduler that is made of others: see :mod:`.composite`."""
 
     def recompose(self) -> None:
         """Follow the schedules of the parts as they are now."""
@@ -32,36 +32,62 @@ _UNBOUND = "this scheduler has no optimizer yet: bind it, scheduler(optimizer)"
 
 
 class Scheduler(TorchLRScheduler):
-    """Drives ``param_group[key]`` by a schedule of the step.
+    """Drives one hyper-parameter of an optimizer's param groups by a schedule of the step.
 
-    The counter and the values exist, and are right, as soon as the scheduler is built. On a
-    device both are tensors that keep their identity for ever and are updated in place: a step
-    reads nothing on the host, compiles nothing and copies nothing. On the CPU, where the group
-    held a float, it holds a float at each step.
+    The values of the first step are set as soon as the scheduler is built. Each :meth:`step` sets
+    the values of the next one. On a device, the step counter and ``param_groups[i][key]`` become
+    tensors that are updated in place: a step reads nothing on the host, compiles nothing and copies
+    nothing. On the CPU, a float stays a float.
 
     Args:
         optimizer: any ``torch.optim.Optimizer``; its ``step`` is left as it is. None to bind the
             scheduler later: ``scheduler(optimizer)``.
         schedule: one schedule for all driven groups, or a list with one for each of them.
-        key: the hyper-parameter, any key of the param groups that holds one number, or one number
-            of a tuple: ``"betas[0]"``. That of the class if not given: ``"lr"``.
-        param_group_tags: which groups to drive: a tag, or a list of tags, of which the group's
-            ``"tags"`` must hold one; None in the list stands for groups without tags. All groups
-            if not given.
-        last_epoch: start one step after this one.
-        lowering: ``"graph"`` evaluates the formula on the device, ``"table"`` looks the value up in
-            a table there, ``"host"`` sets Python floats. By default floats if the parameters are
-            on the CPU and the group holds a float (give the optimizer ``lr=torch.tensor(...)`` for
-            ``torch.compile`` there); else a table on the back ends that trace every step, for
-            schedules that settle within ``tables.MAX_NUMBERS`` steps; else the formula.
+        key: the hyper-parameter: a key of the param groups that holds one number, or one number of
+            a tuple, as ``"betas[0]"`` does. Default: that of the class, ``"lr"``.
+        param_group_tags: which param groups to drive: a tag, or a list of tags, of which the
+            group's ``"tags"`` must hold one. None in the list stands for groups without tags.
+            Default: all groups.
+        last_epoch: start one step after this one. Default -1: start at step 0.
+        lowering: how the values are computed. ``"graph"`` evaluates the formula on the device,
+            ``"table"`` looks the value up in a table there, ``"host"`` sets Python floats. By
+            default floats if the parameters are on the CPU and the group holds a float (build the
+            optimizer with ``lr=torch.tensor(...)`` for ``torch.compile`` there); else a table on
+            back ends that trace every step, for schedules that settle within ``tables.MAX_NUMBERS``
+            steps; else the formula.
+
+    Example:
+        >>> import torch
+        >>> from accelsched.schedules import CosineDecay
+        >>> optimizer = torch.optim.SGD([torch.zeros(1)], lr=1.0)
+        >>> scheduler = Scheduler(optimizer, CosineDecay(initial=0.1, end=0.001, total_iters=100))
+        >>> optimizer.param_groups[0]["lr"]
+        0.1
+        >>> for _ in range(100):
+        ...     optimizer.step()
+        ...     scheduler.step()
+        >>> optimizer.param_groups[0]["lr"]
+        0.001
+        >>> scheduler.step()
+        >>> scheduler.last_epoch, scheduler.get_last_lr()
+        (101, [0.001])
+
+        Another key, built now and bound later:
+
+        >>> scheduler = Scheduler(None, CosineDecay(0.1, 0.0, 100), key="weight_decay")
+        >>> scheduler(optimizer).get_last_value()
+        [0.1]
 
     Raises:
-        ArgumentError: a value that cannot be, named with the remedy.
+        ArgumentError: a value that cannot be; the message names it and the remedy.
         TypeError: ``optimizer`` is no optimizer.
 
     Warns:
-        SynchronizationWarning: this optimizer, as it was built, will read the value on the host
-            at every step; the warning names the option to set.
+        SynchronizationWarning: this optimizer, as it was built, will read the value on the host at
+            every step; the warning names the option to set.
+
+    Elsewhere: torch's ``LRScheduler`` and Cerebras' ``Scheduler``, whose interface this class has.
+    In optax a schedule is an argument of the optimizer, or of ``optax.inject_hyperparams``.
     """
 
     #: What is driven if no key is given; a subclass may name another.
@@ -111,13 +137,14 @@ class Scheduler(TorchLRScheduler):
         """Bind this scheduler to an optimizer, and set the values of its first step.
 
         Args:
-            optimizer: the optimizer to drive; if there was another before, that one is let go.
+            optimizer: the optimizer to drive. One that was bound before is let go.
 
         Returns:
             This scheduler.
 
         Raises:
             ArgumentError: the optimizer does not fit; nothing was changed.
+            RuntimeError: this scheduler is a part of another one: bind that one.
         """
         parent = alive(self.parent)
         if parent is not None:
@@ -155,13 +182,13 @@ class Scheduler(TorchLRScheduler):
 
     @property
     def driver(self) -> Driver:
-        """What holds the step and writes the values."""
+        """The driver, which holds the step and writes the values."""
         self._require_bound()
         return self._driver
 
     @property
     def group_values(self) -> GroupValues:
-        """The values that are driven."""
+        """The values of the param groups that this scheduler drives."""
         self._require_bound()
         return self._group_values
 
@@ -171,16 +198,20 @@ class Scheduler(TorchLRScheduler):
 
     @property
     def indices(self) -> list[int]:
-        """Which of the optimizer's param groups are driven; [0] as long as there is none."""
+        """The indices of the driven param groups; [0] while there is no optimizer."""
         return self._group_values.indices if self._bound else [0]
 
     # A step, and what it came to.
 
     def step(self, epoch: int | None = None) -> None:
-        """Move to the next step, and set the values of it.
+        """Move to the next step, and set its values.
+
+        Args:
+            epoch: not taken; torch's signature has it. Set :attr:`last_epoch` to move to a given
+                step.
 
         Raises:
-            RuntimeError: another scheduler drives these values.
+            RuntimeError: there is no optimizer yet, or another scheduler drives these values.
         """
         if self.refusal is not None:
             raise RuntimeError(self.refusal)
@@ -194,7 +225,7 @@ class Scheduler(TorchLRScheduler):
 
     @property
     def last_epoch(self) -> int:
-        """The step; setting it moves there. Reading it waits for the device."""
+        """The step. Set it to move to any step. Reading it waits for the device."""
         return self.driver.count
 
     @last_epoch.setter
@@ -207,11 +238,11 @@ class Scheduler(TorchLRScheduler):
         self.driver.set_step(step)
 
     def get_last_value(self) -> list[float | Tensor | None]:
-        """A copy of the value of each of the optimizer's groups; None for one not driven."""
+        """Copy the value of each param group; None for a group that is not driven."""
         return self._spread(self.driver.last())
 
     def get(self) -> list[float | Tensor | None]:
-        """The value of each group at this step, computed anew; None for one not driven."""
+        """Compute the value of each param group anew; None for a group that is not driven."""
         return self._spread(self.driver.current())
 
     def get_last_lr(self) -> list[float | Tensor | None]:  # type: ignore[override]
@@ -231,10 +262,15 @@ class Scheduler(TorchLRScheduler):
     # The schedules, which may change between two steps.
 
     def reschedule(self, schedules: Sequence[Schedule]) -> None:
-        """Follow other schedules from the next step on, one for each driven group.
+        """Follow other schedules from the next step on.
 
         Args:
-            schedules: they see the same step counter; what was compiled compiles once more.
+            schedules: one for each driven group. They see the same step counter; compiled graphs
+                compile once more.
+
+        Raises:
+            ArgumentError: there is a wrong number of them, or the lowering cannot take them;
+                nothing was changed.
         """
         before = self.schedules
         self.schedules = _one_each(schedules, len(before))
@@ -252,20 +288,20 @@ class Scheduler(TorchLRScheduler):
     # State.
 
     def state_dict(self) -> dict[str, Any]:
-        """The step and the numbers of the schedules, in plain values. Waits for the device."""
+        """Return the step and the schedules' numbers, as plain values. Waits for the device."""
         return {
             **state.header(self.key, self.driver.count, self.group_values.indices),
             "schedules": [state.plain(schedule) for schedule in self.schedules],
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Continue from a state, of this or of any other device, bit for bit.
+        """Continue from a state.
 
         Args:
-            state_dict: from :meth:`state_dict` of a scheduler built alike. The numbers of its
-                schedules are taken over; functions are not in it and stay. Or the state of a
-                scheduler of torch or of Cerebras: its step is taken over, and the numbers that
-                have the same names must be the same.
+            state_dict: what :meth:`state_dict` of a scheduler of the same structure returned: its
+                step and its numbers are taken over. Functions are not in it and stay. Or the state
+                of a scheduler of torch or Cerebras: its step is taken over, and numbers of the same
+                name must be the same.
 
         Raises:
             ArgumentError: the state does not fit; nothing was changed.
@@ -304,7 +340,7 @@ class Scheduler(TorchLRScheduler):
         ownership_of(self.optimizer).claim(self)
 
     def _attributes(self) -> dict[str, Any]:
-        """What a copy takes over as it is."""
+        """Return the attributes that a copy takes over unchanged."""
         rebuilt = {"_driver", "parent", "refusal", *([] if self._bound else ["_group_values"])}
         return {name: value for name, value in vars(self).items() if name not in rebuilt}
 
@@ -323,7 +359,7 @@ class Scheduler(TorchLRScheduler):
 
 
 def alive(parent: weakref.ref[Parent] | None) -> Parent | None:
-    """The scheduler that another one is a part of, if it is still there."""
+    """Return the scheduler that another one is a part of, if it still exists."""
     return parent() if parent is not None else None
 
 

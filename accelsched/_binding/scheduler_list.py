@@ -1,4 +1,4 @@
-"""Several schedulers of one optimizer as one: what a training loop steps and a checkpoint holds."""
+"""Several schedulers of one optimizer as one: a training loop steps it, a checkpoint holds it."""
 
 from __future__ import annotations
 
@@ -18,8 +18,22 @@ class SchedulerList(TorchLRScheduler):
     """Steps several schedulers together: of different keys, or of different param groups.
 
     Args:
-        schedulers: at least one; they count the same steps, and have the same optimizer, or none
+        schedulers: at least one. They count the same steps, and have the same optimizer, or none
             yet: ``scheduler_list(optimizer)`` binds them all.
+
+    Example:
+        >>> import torch
+        >>> from accelsched.schedules import Linear
+        >>> optimizer = torch.optim.SGD([torch.zeros(1)], lr=1.0, momentum=0.5)
+        >>> schedulers = SchedulerList(
+        ...     [
+        ...         Scheduler(optimizer, Linear(initial=0.1, end=0.0, total_iters=2)),
+        ...         Scheduler(optimizer, Linear(0.5, 0.9, total_iters=2), key="momentum"),
+        ...     ]
+        ... )
+        >>> schedulers.step()
+        >>> optimizer.param_groups[0]["lr"], optimizer.param_groups[0]["momentum"]
+        (0.05, 0.7)
 
     Raises:
         ArgumentError: they do not fit together.
@@ -81,7 +95,7 @@ class SchedulerList(TorchLRScheduler):
         return {"schedulers": [scheduler.state_dict() for scheduler in self.schedulers]}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Continue from a state, or from that of torch's one scheduler for all of it.
+        """Continue from a state of a list, or of one scheduler of torch for all of them.
 
         Raises:
             ArgumentError: it does not fit; nothing was changed.

@@ -1,4 +1,4 @@
-"""From the schedulers of torch.optim.lr_scheduler: the same values, from the step they are at."""
+"""Schedulers of torch.optim.lr_scheduler as ours, with the same values from their step on."""
 
 from __future__ import annotations
 
@@ -44,24 +44,24 @@ from accelsched.schedules._from_function import DEFAULT_STEPS, from_function, ne
 def from_torch(
     scheduler: TorchLRScheduler, *, total_iters: int | None = None, lowering: str | None = None
 ) -> Scheduler | SchedulerList:
-    """A scheduler of ours in the place of one of torch, at the step that it has reached.
+    """Convert a scheduler of torch, in mid-run too, to ours: same values from here on.
 
-    Every class of ``torch.optim.lr_scheduler`` but ReduceLROnPlateau is taken, in compositions
-    too, and SWALR. A function in them (LambdaLR and the schedules of transformers) is traced, or
-    tabulated where it cannot be. What torch computes from the learning rate before (a chain with
-    a LambdaLR in it, a subclass of one's own) is tabulated too, by running a copy, if
-    ``total_iters`` is given. Use it in the place of torch's, which is not to be stepped any more;
-    what that wrapped around ``optimizer.step`` is taken off.
+    Every class of ``torch.optim.lr_scheduler`` but ReduceLROnPlateau is taken, in compositions too,
+    and SWALR. A function in it (LambdaLR and the schedules of transformers) is traced, or tabulated
+    where it cannot be. Some values follow from the learning rate before them: in a chain with a
+    LambdaLR, or in a subclass of one's own. With ``total_iters`` these are tabulated, by running a
+    copy.
 
-    Where torch steps on from the learning rate that it finds, one that was changed from outside
-    is stepped on from. Past its end OneCycleLR stays at its minimum, and a CosineAnnealingLR in a
-    ChainedScheduler rises again by its own factor.
+    Use the result in the place of torch's scheduler, which is not to be stepped any more. Its
+    wrapper around ``optimizer.step`` is taken off. Where torch steps on from the learning rate that
+    it finds, a rate that was changed from outside is stepped on from. Past its end OneCycleLR stays
+    at its minimum, and a CosineAnnealingLR in a ChainedScheduler rises again by its own factor.
 
     Args:
         scheduler: a torch scheduler with its optimizer.
-        total_iters: the last step that is needed of what has to be tabulated; if not given, of
-            functions ``schedules.functions.DEFAULT_STEPS``, or, of the schedules of transformers
-            with a number of training steps, at least twice as many.
+        total_iters: the last step to tabulate, where a table is needed. Default: ``2**20`` steps of
+            a function, or at least twice the training steps that a schedule of transformers was
+            given.
         lowering: as for :class:`accelsched.Scheduler`.
 
     Returns:
@@ -70,6 +70,18 @@ def from_torch(
     Raises:
         ArgumentError: it cannot be converted; the message says why and what to do. Nothing was
             changed.
+
+    Example:
+        >>> import torch
+        >>> optimizer = torch.optim.SGD([torch.zeros(1)], lr=0.1)
+        >>> scheduler = from_torch(torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=100))
+        >>> scheduler.schedules
+        (CosineAnnealing(initial=0.1, T_max=100, eta_min=0.0),)
+        >>> scheduler.get_last_lr()
+        [0.1]
+        >>> scheduler.last_epoch = 100
+        >>> scheduler.get_last_lr()
+        [0.0]
     """
     if isinstance(scheduler, (Scheduler, SchedulerList)):
         raise ArgumentError("scheduler", scheduler, "it is one of accelsched already")
@@ -104,11 +116,11 @@ def from_torch(
 
 
 class _NoFormula(Exception):
-    """There is no closed form; the message says why."""
+    """A scheduler has no closed form; the message says why."""
 
 
 def _count(scheduler: Any) -> int:
-    """The step that a scheduler has reached."""
+    """Return the step that a scheduler has reached."""
     counts = {_count(child) for child in getattr(scheduler, "_schedulers", [])}
     if isinstance(scheduler, torch_schedulers.ChainedScheduler):
         if len(counts) > 1:
@@ -119,7 +131,7 @@ def _count(scheduler: Any) -> int:
 
 
 def _continued(scheduler: Any, index: int, now: int, total: int | None) -> Schedule:
-    """The schedule of one param group, from the learning rate that it has now."""
+    """Return the schedule of one param group, which goes on from the learning rate that it has."""
     schedule = _formula(scheduler, index, _base(scheduler, index), now, total)
     if not _only_multiplies(scheduler):
         return schedule
@@ -132,12 +144,12 @@ def _continued(scheduler: Any, index: int, now: int, total: int | None) -> Sched
 def _formula(
     scheduler: Any, index: int, base: float, now: int | None, total: int | None
 ) -> Schedule:
-    """The closed form of a scheduler for one param group.
+    """Return the closed form of a scheduler for one param group.
 
     Args:
-        scheduler: one of torch.
-        index: of the param group.
-        base: what torch calls the initial learning rate.
+        scheduler: a scheduler of torch.
+        index: the index of the param group.
+        base: the initial learning rate, in torch's sense.
         now: the step that it has reached; None if it has not begun, or is over.
         total: the last step to tabulate.
     """
@@ -159,7 +171,7 @@ def _formula(
 
 
 def _known(scheduler: Any) -> Any:
-    """The class of torch that says what a scheduler does."""
+    """Return the class of torch that says what a scheduler does."""
     for cls in type(scheduler).__mro__:
         if cls in _FORMULAS or cls in _FUNCTIONS or cls in _COMPOSED:
             return cls
@@ -169,6 +181,7 @@ def _known(scheduler: Any) -> Any:
 
 
 def _base(scheduler: Any, index: int) -> float:
+    """Return the initial learning rate of a param group, in torch's sense."""
     while not hasattr(scheduler, "base_lrs"):
         scheduler = scheduler._schedulers[0]
     return float(scheduler.base_lrs[index])
@@ -350,7 +363,7 @@ def _sequential(s: Any, index: int, now: int | None, total: int | None) -> Sched
 
 
 def _first_factor(s: Any, index: int) -> float:
-    """What torch multiplies by at the start of a later phase: nothing before 2.9."""
+    """Return the factor that torch applies at the start of a later phase: 1 before 2.9."""
     return float(s.lr_lambdas[index](0)) if hasattr(s, "_is_initial") else 1.0
 
 
@@ -396,7 +409,7 @@ def _cycled(scheduler: Any, index: int) -> Schedule:
 def _simulated(
     scheduler: Any, keys: Sequence[str], now: int, total: int
 ) -> dict[str, list[Schedule]]:
-    """Tables of what a copy does from here on; before this step they hold the value of now."""
+    """Tabulate what a copy does from here on; before this step tables hold the value of now."""
     groups = scheduler.optimizer.param_groups
     values: dict[str, list[list[float]]] = {key: [[] for _ in groups] for key in keys}
     with warnings.catch_warnings():
@@ -423,7 +436,7 @@ def _step(scheduler: Any, step: int) -> None:
 
 
 def _double(scheduler: Any) -> Any:
-    """A copy of a scheduler, on param groups of floats that nobody else has."""
+    """Copy a scheduler onto param groups of floats that nobody else has."""
     optimizer = scheduler.optimizer
     groups = [{**group, "params": [], "lr": float(group["lr"])} for group in optimizer.param_groups]
     tensors = any(isinstance(group["lr"], Tensor) for group in optimizer.param_groups)
@@ -455,9 +468,9 @@ def _copied(scheduler: Any, optimizer: Any, bases: list[float | None]) -> Any:
 
 
 def _initial(scheduler: Any, index: int) -> float | None:
-    """The initial learning rate where torch has lost it; None where it has not.
+    """Recover the initial learning rate where torch has lost it; None where it has not.
 
-    Up to torch 2.9 a SequentialLR makes one tensor of a learning rate and its initial value.
+    Up to torch 2.9 SequentialLR makes one tensor of a learning rate and its initial value.
     """
     held = scheduler.optimizer.param_groups[index]["lr"]
     if not isinstance(held, Tensor) or all(lr is not held for lr in _bases(scheduler, index)):
