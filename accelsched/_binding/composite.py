@@ -48,6 +48,7 @@ class Composite(Scheduler):
         self._adopt()
 
     def _bind(self, optimizer: Optimizer) -> None:
+        """Bind the children that are unbound, then this scheduler; undo all of it on an error."""
         group_values = GroupValues(optimizer, self.key, self.param_group_tags)
         before = [dict(group) for group in optimizer.param_groups]
         mine = [c for c in self.children if not c._bound or alive(c.parent) is self]
@@ -80,11 +81,11 @@ class Composite(Scheduler):
     child_name = "schedulers[{}]"
 
     def composed(self, index: int) -> Schedule:
-        """The schedule of one of the optimizer's groups, made of the children's."""
+        """Compose the children's schedules for one of the optimizer's groups."""
         raise NotImplementedError
 
     def distribute(self, schedule: Schedule) -> Sequence[Schedule]:
-        """The children's schedules that :meth:`composed` made this one of."""
+        """Undo :meth:`composed`: return the schedules of the children."""
         raise NotImplementedError
 
     def recompose(self) -> None:
@@ -92,6 +93,7 @@ class Composite(Scheduler):
         self.reschedule([self.composed(index) for index in self.indices])
 
     def _adopt(self) -> None:
+        """Take over the children: from here on they refuse to step by themselves."""
         for child in self.children:
             child.parent = weakref.ref(self)
             if child._bound:
@@ -99,6 +101,7 @@ class Composite(Scheduler):
             child.refusal = f"{child} was given to {self}, which drives its values: step that one"
 
     def _take_over(self, schedules: Sequence[Schedule]) -> None:
+        """Follow schedules from a state, and give the children theirs."""
         super()._take_over(schedules)
         parts = zip(*map(self.distribute, schedules), strict=True)
         for child, mine in zip(self.children, parts, strict=True):
@@ -123,11 +126,12 @@ class Composite(Scheduler):
 
 
 def schedule_of(child: Scheduler, index: int) -> Schedule:
-    """A child's schedule for one of the optimizer's groups."""
+    """Return a child's schedule for one of the optimizer's groups."""
     return child.schedules[child.indices.index(index)]
 
 
 def _require_child(name: str, child: object, key: str) -> None:
+    """Refuse a child that drives another key, has no pure schedule, or is a part already."""
     if not isinstance(child, Scheduler):
         raise ArgumentError(name, child, "give a scheduler of accelsched")
     require(child.key == key, name, child, f"it does not drive {key!r}")
@@ -138,6 +142,7 @@ def _require_child(name: str, child: object, key: str) -> None:
 
 
 def _require_driven(name: str, child: Scheduler, group_values: GroupValues) -> None:
+    """Refuse a child that does not drive all of these groups."""
     require(
         child.optimizer is group_values.optimizer, name, child, "it is bound to another optimizer"
     )

@@ -1,4 +1,4 @@
-"""What holds the step and writes the values of a scheduler: one driver, chosen here."""
+"""The driver of a scheduler holds the step and writes the values; it is chosen here."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from accelsched.schedules import Schedule
 
 
 class Driver(Protocol):
-    """The state of a scheduler: a step, and the values of its param groups.
+    """Holds the state of a scheduler: the step, and the values of its param groups.
 
     Attributes:
         lowering: how the values are computed.
@@ -38,19 +38,19 @@ class Driver(Protocol):
         """Evaluate other schedules from the next step on, one for each group."""
 
     def write_to_groups(self) -> None:
-        """Put what it holds in the groups, which may hold something else."""
+        """Write the values to the groups again, which may hold something else."""
 
     def current(self) -> list[Any]:
-        """The values of this step, computed anew."""
+        """Compute the values of this step anew."""
 
     def last(self) -> list[Any]:
-        """Copies of the values that were written last."""
+        """Return copies of the values that were written last."""
 
 
 def driver_for(
     group_values: GroupValues, schedules: Sequence[Schedule], step: int, lowering: str | None
 ) -> Driver:
-    """Bind schedules to values, at a step.
+    """Choose the driver for schedules and values, and start it at a step.
 
     Args:
         group_values: what is driven.
@@ -75,7 +75,7 @@ def recurrent_driver_for(
     values: Sequence[float],
     lowering: str | None,
 ) -> RecurrentHostDriver | RecurrentGraphDriver:
-    """Bind recurrences to values; as :func:`driver_for`, with the values at the step."""
+    """Choose the driver for recurrences, as :func:`driver_for` does, and start it."""
     runtime = runtime_of(group_values.device)
     schedules = [part for r in recurrences for part in (r.factor, r.summand)]
     if choose_lowering(lowering, schedules, runtime, group_values.hold_tensors) == "host":

@@ -20,8 +20,8 @@ from accelsched.schedules import Schedule
 class GraphDriver:
     """A counter and values that live on the device: a step is a few operations of the graph.
 
-    Nothing of Python changes in :meth:`step`, and no number is read, so it can be traced,
-    compiled and captured, and what was compiled stays valid.
+    Nothing of Python changes in :meth:`step`, and no number is read, so it can be traced, compiled
+    and captured, and what was compiled stays valid.
 
     Args:
         group_values: what it writes.
@@ -50,10 +50,11 @@ class GraphDriver:
         self.write_to_groups()
 
     def _state(self, number: float, dtype: torch.dtype, device: torch.device) -> Tensor:
+        """Put a number on the device, as state that graphs carry from step to step."""
         return self._runtime.as_state(torch.tensor(number, dtype=dtype, device="cpu"), device)
 
     def _value_tensor(self, index: int) -> Tensor:
-        """The tensor of a group's value, for ever; made if there is none yet."""
+        """Return the one tensor of a group's value; make it if there is none yet."""
         optimizer, key = self._group_values.optimizer, self._group_values.key
         known = ownership_of(optimizer).value_tensors
         if (index, key) not in known:
@@ -73,7 +74,7 @@ class GraphDriver:
         self._next = self._lowered(schedules)
 
     def _lowered(self, schedules: Sequence[Schedule]) -> Evaluate:
-        """From the counter to what it is at the next step, and the value of each group there."""
+        """Return a function from the step counter to (counter + 1, one value per param group)."""
         self.lowering = choose_lowering(self._asked, schedules, self._runtime, holds_tensors=True)
         # A recurrence is two schedules a group.
         dtypes = self._group_values.dtypes() * (len(schedules) // len(self._group_values.indices))
@@ -86,6 +87,7 @@ class GraphDriver:
             self._advance()
 
     def _advance(self) -> None:
+        """Write the next counter and its values, in place."""
         self._runtime.assign([self._counter, *self._value_tensors], self._next(self._counter))
 
     @property
@@ -108,10 +110,10 @@ class GraphDriver:
         self._group_values.write(self._value_tensors)
 
     def current(self) -> list[Tensor]:
-        """The values of this step, computed anew."""
+        """Compute the values of this step anew."""
         with torch.no_grad():
             return list(self._next(self._counter - 1))[1:]
 
     def last(self) -> list[Tensor]:
-        """Copies of the values that the groups have."""
+        """Return copies of the values that the groups have."""
         return [tensor.detach().clone() for tensor in self._value_tensors]

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class HostDriver:
-    """A counter and Python floats on the host: what eager PyTorch on the CPU is fastest with.
+    """A counter and Python floats on the host: the fastest way in eager PyTorch on the CPU.
 
     Args:
         group_values: what it writes.
@@ -32,6 +32,7 @@ class HostDriver:
         self.set_step(step)
 
     def _follow(self, function: HostFunction) -> None:
+        """Step by this function from now on."""
         self._function = function
         # Looked up once, as a step takes no longer than a few look-ups.
         self._run, self._value = function.run, function.out.item
@@ -77,17 +78,17 @@ class HostDriver:
         self._group_values.write(self.last())
 
     def current(self) -> list[float]:
-        """The values of this step, computed anew."""
+        """Compute the values of this step anew."""
         return self._function.at(self.count)
 
     def last(self) -> list[float]:
-        """The values that were written last."""
+        """Return the values that were written last."""
         values: list[float] = self._function.out.tolist()
         return values
 
 
 class _PythonWriter:
-    """What a :class:`GroupWriter` does, in Python: for numbers of tuples, and without compiler."""
+    """A :class:`GroupWriter` in Python: for numbers of tuples, and where nothing is compiled."""
 
     def __init__(self, group_values: GroupValues, function: HostFunction) -> None:
         self.groups: list[dict[str, Any]] | None = None
@@ -101,6 +102,7 @@ class _PythonWriter:
 
 
 def _writer(group_values: GroupValues, function: HostFunction) -> GroupWriter | _PythonWriter:
+    """Choose how values are written: machine code pays from two groups on."""
     from accelsched.kernels import Kernel
     from accelsched.kernels.group_writer import GroupWriter
 

@@ -1,7 +1,7 @@
-"""Values that depend on those before them: a step multiplies what the group has, and adds to it.
+"""Values that depend on those before them: a step multiplies the group's value and adds to it.
 
-The factor and the summand are pure schedules, so every lowering of these serves here too. The
-value in the group is the state, and a change from outside is stepped on from.
+The factor and the summand are pure schedules, so every lowering serves here too. The value in the
+group is the state, so a step goes on from a value that was changed from outside.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from accelsched.schedules import Schedule
 
 @dataclass(frozen=True)
 class Recurrence:
-    """What a step makes of a value: ``value * factor(step) + summand(step)``."""
+    """One step of a value: ``value * factor(step) + summand(step)``."""
 
     factor: Schedule
     summand: Schedule
@@ -31,7 +31,7 @@ class Recurrence:
 
 
 class RecurrentHostDriver:
-    """Recurrences of Python floats; the value in the group is the only one there is.
+    """Recurrences of Python floats; the value in the group is the only copy.
 
     Args:
         group_values: what it writes.
@@ -58,7 +58,7 @@ class RecurrentHostDriver:
         self._recurrences = recurrences
 
     def set_state(self, step: int, values: Sequence[float]) -> None:
-        """Be at a step, with these values."""
+        """Move to a step, with these values."""
         self.count = step
         self._group_values.write(values)
 
@@ -69,17 +69,17 @@ class RecurrentHostDriver:
         self.set_state(count, [recurrence(value, count) for recurrence, value in now])
 
     def write_to_groups(self) -> None:
-        """Do nothing: no value is held apart from the groups."""
+        """Do nothing: the groups hold the only copy of the values."""
 
     def last(self) -> list[float]:
-        """The values that the groups have."""
+        """Return the values that the groups have."""
         return [float(value) for value in self._group_values.values()]
 
     current = last
 
 
 class RecurrentGraphDriver(GraphDriver):
-    """Recurrences in place of values that live on the device.
+    """Recurrences, in place, of values that live on the device.
 
     Args:
         group_values: what it writes.
@@ -106,7 +106,7 @@ class RecurrentGraphDriver(GraphDriver):
         return super()._lowered([*factors, *summands])
 
     def set_state(self, step: int, values: Sequence[float]) -> None:
-        """Be at a step, with these values."""
+        """Move to a step, with these values."""
         self._set_counter(step)
         states = [
             self._state(value, tensor.dtype, tensor.device)
@@ -131,7 +131,7 @@ class RecurrentGraphDriver(GraphDriver):
             torch.add(tensor, summand.to(tensor.device), out=tensor)
 
     def write_to_groups(self) -> None:
-        """Put the tensors in the groups; a value that was assigned there goes on from them."""
+        """Put the tensors in the groups; a value that was assigned there is taken over."""
         for tensor, value in zip(self._value_tensors, self._group_values.values(), strict=True):
             if value is not tensor:
                 with torch.no_grad():
@@ -139,5 +139,5 @@ class RecurrentGraphDriver(GraphDriver):
         super().write_to_groups()
 
     def current(self) -> list[Tensor]:
-        """The values that the groups have."""
+        """Return the values that the groups have."""
         return self.last()

@@ -153,6 +153,7 @@ class Scheduler(TorchLRScheduler):
         return self
 
     def _bind(self, optimizer: Optimizer) -> None:
+        """Bind to an optimizer; an error leaves everything as it was."""
         group_values = GroupValues(optimizer, self.key, self.param_group_tags)
         schedules = self._schedules_for(group_values)
         driver = self._driver_for(group_values, schedules, self._first_step)
@@ -162,6 +163,7 @@ class Scheduler(TorchLRScheduler):
         ownership_of(optimizer).claim(self)
 
     def _schedules_for(self, group_values: GroupValues) -> tuple[Schedule, ...]:
+        """Return one schedule for each driven group."""
         schedules = self.schedules[0] if self._shared else self.schedules
         return _one_each(schedules, len(group_values.indices))
 
@@ -171,6 +173,7 @@ class Scheduler(TorchLRScheduler):
         return driver_for(group_values, schedules, step, self.lowering)
 
     def _unbind(self) -> None:
+        """Let go of the optimizer, if there is one."""
         if self._bound:
             ownership_of(self.optimizer).release(self)
         self.optimizer = None  # type: ignore[assignment]
@@ -254,6 +257,7 @@ class Scheduler(TorchLRScheduler):
         return self.get()
 
     def _spread(self, values: Sequence[float | Tensor]) -> list[float | Tensor | None]:
+        """Place the values of the driven groups among all groups of the optimizer."""
         spread: list[float | Tensor | None] = [None] * len(self.optimizer.param_groups)
         for index, value in zip(self.group_values.indices, values, strict=True):
             spread[index] = value
@@ -320,6 +324,7 @@ class Scheduler(TorchLRScheduler):
         self._move(step)
 
     def _take_over(self, schedules: Sequence[Schedule]) -> None:
+        """Follow schedules from a state."""
         self.schedules = tuple(schedules)
 
     def _require_alike(self, saved: dict[str, Any]) -> None:
@@ -364,6 +369,7 @@ def alive(parent: weakref.ref[Parent] | None) -> Parent | None:
 
 
 def _as_tuple(schedule: Schedule | Sequence[Schedule]) -> tuple[Schedule, ...]:
+    """Return schedules as a tuple; refuse what is none."""
     schedules = (schedule,) if isinstance(schedule, Schedule) else tuple(schedule)
     for item in schedules:
         require(isinstance(item, Schedule), "schedule", item, "give a Schedule")
@@ -371,6 +377,7 @@ def _as_tuple(schedule: Schedule | Sequence[Schedule]) -> tuple[Schedule, ...]:
 
 
 def _one_each(schedule: Schedule | Sequence[Schedule], count: int) -> tuple[Schedule, ...]:
+    """Return a schedule for each group: the same one, or the given ones."""
     schedules = (schedule,) * count if isinstance(schedule, Schedule) else _as_tuple(schedule)
     require(
         len(schedules) == count,

@@ -61,19 +61,19 @@ class SchedulerList(TorchLRScheduler):
         return self.set_optimizer(optimizer)
 
     def set_optimizer(self, optimizer: Optimizer) -> SchedulerList:
-        """Bind each of them, and return this list."""
+        """Bind all schedulers, and return this list."""
         for scheduler in self.schedulers:
             scheduler.set_optimizer(optimizer)
         return self
 
     def step(self, epoch: int | None = None) -> None:
-        """Step each of them."""
+        """Step all schedulers."""
         for scheduler in self.schedulers:
             scheduler.step(epoch)
 
     @property
     def last_epoch(self) -> int:
-        """The step; setting it moves all of them there."""
+        """The step; set it to move all schedulers there."""
         return self.schedulers[0].last_epoch
 
     @last_epoch.setter
@@ -82,7 +82,7 @@ class SchedulerList(TorchLRScheduler):
             scheduler.last_epoch = step
 
     def get_last_lr(self) -> list[float | Tensor | None]:  # type: ignore[override]
-        """The learning rate of each param group; None for one that none of them drives."""
+        """Return the learning rate of each param group; None for a group that is not driven."""
         rates: list[float | Tensor | None] = [None] * len(self.optimizer.param_groups)
         for scheduler in self.schedulers:
             if scheduler.key == "lr":
@@ -91,7 +91,7 @@ class SchedulerList(TorchLRScheduler):
         return rates
 
     def state_dict(self) -> dict[str, Any]:
-        """The states of all of them, in order."""
+        """Return the states of all schedulers, in order."""
         return {"schedulers": [scheduler.state_dict() for scheduler in self.schedulers]}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:

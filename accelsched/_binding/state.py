@@ -15,7 +15,7 @@ VERSION = 1
 
 
 def plain(schedule: Schedule) -> dict[str, Any]:
-    """A schedule as a dict of names and numbers; functions are left out."""
+    """Write a schedule as a dict of names and numbers, without its functions."""
     fields = {f.name: getattr(schedule, f.name) for f in dataclasses.fields(schedule) if f.init}
     return {
         "schedule": type(schedule).__name__,
@@ -30,6 +30,7 @@ def _plain(value: Any) -> Any:
 
 
 def _is_code(value: Any) -> bool:
+    """Whether a value is a function, or a tuple with one."""
     if isinstance(value, tuple):
         return any(_is_code(item) for item in value)
     return callable(value) and not isinstance(value, Schedule)
@@ -38,13 +39,13 @@ def _is_code(value: Any) -> bool:
 def fitting(
     saved: Mapping[str, Any], key: str, groups: Sequence[int], schedules: Sequence[Schedule]
 ) -> tuple[int, list[Schedule]]:
-    """The step and the schedules of a state, for a scheduler that it fits.
+    """Check that a state fits a scheduler, and return its step and its schedules.
 
     Args:
         saved: the state.
-        key: what the scheduler drives.
+        key: the key that the scheduler drives.
         groups: the indices of the param groups that it drives.
-        schedules: its own, one for each of them.
+        schedules: its own schedules, one for each of them.
 
     Raises:
         ArgumentError: it does not fit; the message says what differs.
@@ -56,14 +57,14 @@ def fitting(
 
 
 def header(key: str, step: int, groups: Sequence[int]) -> dict[str, Any]:
-    """What every state begins with."""
+    """Return the entries that every state begins with."""
     return {"version": VERSION, "key": key, "step": step, "groups": list(groups)}
 
 
 def fitting_header(
     saved: Mapping[str, Any], others: set[str], key: str, groups: Sequence[int]
 ) -> int:
-    """The step of a state that has the right header, and these entries beside it."""
+    """Check the header of a state and the names of its other entries; return its step."""
     expected = {*header(key, 0, groups), *others}
     require(
         isinstance(saved, Mapping) and expected <= set(saved),
@@ -84,17 +85,17 @@ def fitting_header(
 
 
 def is_foreign(saved: Any) -> bool:
-    """Whether this is what a scheduler of torch or of Cerebras saved."""
+    """Whether a scheduler of torch or of Cerebras saved this."""
     foreign = isinstance(saved, Mapping) and "version" not in saved
     return foreign and ("last_epoch" in saved or "_schedulers" in saved)
 
 
 def foreign_step(saved: Mapping[str, Any]) -> int:
-    """The step of such a state.
+    """Return the step of a state of torch or of Cerebras.
 
     Raises:
-        ArgumentError: it is none, or the children of torch's ChainedScheduler, which has none of
-            its own, differ in theirs.
+        ArgumentError: its step is no step, or the children of torch's ChainedScheduler, which has
+            no step of its own, are at different ones.
     """
     if "last_epoch" not in saved:
         steps = {foreign_step(child) for child in saved["_schedulers"]}
@@ -108,7 +109,7 @@ def foreign_step(saved: Mapping[str, Any]) -> int:
 
 
 def require_alike(theirs: Any, mine: Any, where: str) -> None:
-    """Refuse a number of such a state that is not the one that a scheduler was built with."""
+    """Refuse a number of such a state that differs from the scheduler's own."""
     if isinstance(theirs, Counter):
         theirs = sorted(theirs.elements())
     alike = list(theirs) == list(mine) if isinstance(theirs, (list, tuple)) else theirs == mine
@@ -120,7 +121,7 @@ def _same(what: str, theirs: object, mine: object) -> None:
 
 
 def _updated(mine: Schedule, theirs: Any, where: str) -> Schedule:
-    """My schedule with the numbers of their plain form."""
+    """Return my schedule with the numbers of their plain form."""
     known = plain(mine)
     require(isinstance(theirs, Mapping), f"state_dict: {where}", theirs, f"expected {known}")
     _same(f"class of {where}", theirs.get("schedule"), known["schedule"])
@@ -134,6 +135,7 @@ def _updated(mine: Schedule, theirs: Any, where: str) -> Schedule:
 
 
 def _merged(mine: Any, theirs: Any, where: str) -> Any:
+    """Merge one field: schedules one by one, anything else is taken over."""
     if isinstance(mine, Schedule):
         return _updated(mine, theirs, where)
     if isinstance(mine, tuple) and any(isinstance(item, Schedule) for item in mine):

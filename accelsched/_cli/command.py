@@ -1,6 +1,6 @@
-"""The command `accelsched`: `demo` shows what scheduling costs, `curve` what a schedule does.
+"""The command `accelsched`: `demo` shows the cost of scheduling, `curve` draws a schedule.
 
-What only they need is imported when they run, so that --help works without it.
+A command imports what only it needs when it runs, so that --help works without that.
 """
 
 from __future__ import annotations
@@ -73,12 +73,14 @@ def _demo(options: argparse.Namespace) -> int:
 
 
 def _missing() -> str | None:
+    """Say which packages the demo lacks, if any."""
     packages = {"sklearn": "scikit-learn", "matplotlib": "matplotlib", "tqdm": "tqdm"}
     missing = [package for module, package in packages.items() if find_spec(module) is None]
     return f"needs {', '.join(missing)}: pip install accelsched[demo]" if missing else None
 
 
 def _unwritable(output: Path) -> str | None:
+    """Say why a file cannot be written, if so."""
     return None if output.parent.is_dir() else f"--output {output}: there is no such folder"
 
 

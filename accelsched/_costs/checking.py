@@ -110,12 +110,14 @@ def check(
 
 
 def _called(optimizer: Optimizer) -> str:
+    """Name an optimizer with the options that matter."""
     group = optimizer.param_groups[0]
     options = [o for o in ("capturable", "foreach", "fused") if group.get(o)]
     return f"{type(optimizer).__name__}({', '.join(f'{o}=True' for o in options)})"
 
 
 def _expected(optimizer: Optimizer, key: str, runtime: str, parameters: int) -> Counters | None:
+    """Return the cost by the rules, if there is one."""
     group, name = optimizer.param_groups[0], rules.name_of(optimizer)
     if runtime == "eager" or group.get("fused"):
         return Counters()
@@ -124,6 +126,7 @@ def _expected(optimizer: Optimizer, key: str, runtime: str, parameters: int) -> 
 
 
 def _remedy(optimizer: Optimizer, key: str, name: str) -> str | None:
+    """Say what to change on a runtime, if anything."""
     group = optimizer.param_groups[0]
     if name == "compile":
         tensor = isinstance(GroupValues(optimizer, key, None).values()[0], Tensor)
@@ -134,6 +137,7 @@ def _remedy(optimizer: Optimizer, key: str, name: str) -> str | None:
 
 
 def _measured(optimizer: Optimizer, key: str, name: str, parameter: Tensor) -> Counters:
+    """Run and count steps of a copy; refuse where that cannot be done."""
     runtime = NAMED.get(name)
     if runtime is None or runtime.device().type != parameter.device.type or not runtime.counts:
         remedy = (
@@ -169,6 +173,7 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _found(path: str) -> Optimizer:
+    """Import the optimizer that the command's argument names, or call its maker."""
     module, _, name = path.partition(":")
     remedy = "give package.module:name, importable from here, of an optimizer or its maker"
     sys.path.insert(0, "")

@@ -211,6 +211,7 @@ def _multi_step(s: Any, _: int, base: float) -> Schedule:
 
 
 def _warm_restarts(s: Any, _: int, base: float) -> Schedule:
+    """Convert CosineAnnealingWarmRestarts, unless it was stepped by fractions."""
     schedule = CosineAnnealingWarmRestarts(base, s.T_0, s.T_mult, float(s.eta_min))
     step = int(s.last_epoch)
     period = bisect_right(schedule.starts, step) - 1
@@ -224,6 +225,7 @@ def _cyclic(s: Any, index: int, _: float) -> Schedule:
 
 
 def _triangles(s: Any, foot: float, top: float) -> Schedule:
+    """Convert CyclicLR between two values; a custom scale function becomes a factor."""
     up = s.total_size * s.step_ratio
     if not math.isclose(up, round(up), rel_tol=1e-9) or s.total_size != int(s.total_size):
         raise _NoFormula("its steps up or down are no whole number")
@@ -246,6 +248,7 @@ def _one_cycle(s: Any, index: int, _: float) -> Schedule:
 
 
 def _one_cycle_of(s: Any, first: float, top: float, final_div_factor: float) -> Schedule:
+    """Convert OneCycleLR between values: torch's phases, by our arguments."""
     phases = s._schedule_phases
     rise = phases[0]["end_step"] + 1
     if not 1 < rise < s.total_steps:
@@ -262,6 +265,7 @@ def _one_cycle_of(s: Any, first: float, top: float, final_div_factor: float) -> 
 
 
 def _averaging(s: Any, index: int, _: float) -> Schedule:
+    """Convert SWALR, which blends from the rate that it finds."""
     group, step = s.optimizer.param_groups[index], s._step_count - 1
     if step != s.last_epoch:
         raise _NoFormula("it counts other steps than last_epoch says")
@@ -294,6 +298,7 @@ _FORMULAS: dict[Any, Callable[[Any, int, float], Schedule]] = {
 
 
 def _lambda(function: Callable[[int], Any], total: int | None) -> Schedule:
+    """Convert the function of LambdaLR: traced, or tabulated."""
     if total is None and isinstance(function, functools.partial):
         # A schedule of transformers, which says how many steps it is for.
         planned = function.keywords.get("num_training_steps")
@@ -303,6 +308,7 @@ def _lambda(function: Callable[[int], Any], total: int | None) -> Schedule:
 
 
 def _multiplicative(function: Callable[[int], Any], total: int | None) -> Schedule:
+    """Convert the function of MultiplicativeLR: its running product."""
     if never_reads_the_step(function):
         return Multiplicative(1.0, float(function(1)))
     steps = range(1, (DEFAULT_STEPS if total is None else total) + 1)
@@ -339,6 +345,7 @@ def _only_multiplies(scheduler: Any) -> bool:
 
 
 def _sequential(s: Any, index: int, now: int | None, total: int | None) -> Schedule:
+    """Convert SequentialLR, from where it really stands."""
     # Where it stands counts, not where it should: torch counts one step too many of one that is
     # the first of another.
     ahead = 0 if now is None else s.last_epoch - now
@@ -368,6 +375,7 @@ def _first_factor(s: Any, index: int) -> float:
 
 
 def _chained(s: Any, index: int, base: float, now: int | None, total: int | None) -> Schedule:
+    """Convert ChainedScheduler, where each member only multiplies."""
     for child in s._schedulers:
         cosine = _known(child) is torch_schedulers.CosineAnnealingLR and child.eta_min == 0
         if not cosine and not _only_multiplies(child):
@@ -380,7 +388,7 @@ def _chained(s: Any, index: int, base: float, now: int | None, total: int | None
 
 
 def _cycled_key(scheduler: Any) -> str | None:
-    """The key that it drives beside the learning rate, if any."""
+    """Return the key that is cycled with the learning rate, if any."""
     children = [_cycled_key(child) for child in getattr(scheduler, "_schedulers", [])]
     keys = [key for key in children if key is not None]
     if keys:
@@ -391,6 +399,7 @@ def _cycled_key(scheduler: Any) -> str | None:
 
 
 def _cycled(scheduler: Any, index: int) -> Schedule:
+    """Convert what OneCycleLR or CyclicLR cycles with the learning rate."""
     group = scheduler.optimizer.param_groups[index]
     cls = _known(scheduler)
     if cls is torch_schedulers.CyclicLR:
@@ -453,6 +462,7 @@ def _double(scheduler: Any) -> Any:
 
 
 def _copied(scheduler: Any, optimizer: Any, bases: list[float | None]) -> Any:
+    """Copy a scheduler and its members, bound to another optimizer."""
     double = object.__new__(type(scheduler))
     vars(double).update(vars(scheduler))
     double.optimizer = optimizer
@@ -490,6 +500,7 @@ def _initial(scheduler: Any, index: int) -> float | None:
 
 
 def _bases(scheduler: Any, index: int) -> list[Any]:
+    """Collect a param group's initial learning rates, of a scheduler and its members."""
     own = [scheduler.base_lrs[index]] if hasattr(scheduler, "base_lrs") else []
     below = [_bases(child, index) for child in getattr(scheduler, "_schedulers", [])]
     return [*own, *itertools.chain.from_iterable(below)]

@@ -85,6 +85,7 @@ def _argument(scheduler: Any, name: str) -> Any:
 
 
 def _plain(name: str, value: Any) -> Any:
+    """Write an argument as plain data; refuse a function."""
     if isinstance(value, (Schedule, Scheduler)):
         return to_spec(value)
     if isinstance(value, Mapping):
@@ -121,6 +122,7 @@ def from_spec(spec: Any, optimizer: Optimizer | None = None) -> Item:
 
 
 def _made(spec: Any) -> Item:
+    """Build what a dict or a list of dicts describes."""
     if isinstance(spec, list):
         made = [_made(item) for item in spec]
         if len(made) == 1:
@@ -146,10 +148,12 @@ def _value(value: Any) -> Any:
 
 
 def _number(value: Any) -> Any:
+    """Read a number that YAML took for text, such as 1e-3."""
     return float(value) if isinstance(value, str) and _NUMBER.fullmatch(value) else value
 
 
 def _built(name: Any, arguments: Mapping[str, Any]) -> Item:
+    """Build a class by name from its arguments; name what is wrong or missing."""
     cls = _named(name, arguments)
     parameters = _parameters(cls)
     for argument in arguments:
@@ -162,6 +166,7 @@ def _built(name: Any, arguments: Mapping[str, Any]) -> Item:
 
 
 def _named(name: Any, arguments: Mapping[str, Any]) -> Any:
+    """Find the class of a name; of the name that both kinds have, by the arguments."""
     known = {**_SCHEDULES, **_SCHEDULERS}
     require(name in known, "spec", name, _remedy("name", str(name), known))
     # CosineAnnealingWarmRestarts is both.
@@ -177,6 +182,7 @@ def _parameters(cls: Any) -> dict[str, bool]:
 
 
 def _remedy(kind: str, wrong: str, known: Mapping[str, Any]) -> str:
+    """Suggest the nearest name."""
     nearest = difflib.get_close_matches(wrong, known, n=1, cutoff=0.0)
     return f"there is no such {kind}; the nearest is {', '.join(map(repr, nearest))}"
 
@@ -194,6 +200,7 @@ def _by_step(mapping: Any) -> Any:
 
 
 def _expression(text: str) -> Item:
+    """Build what the text of an expression describes."""
     try:
         made = _evaluated(ast.parse(text.strip(), mode="eval").body, text.strip())
     except SyntaxError as error:
@@ -204,6 +211,7 @@ def _expression(text: str) -> Item:
 
 
 def _evaluated(node: ast.expr, text: str) -> Any:
+    """Evaluate a node of an expression; anything but schedules and arithmetic is refused."""
     match node:
         case ast.Constant(value=value):
             return value
@@ -234,6 +242,7 @@ def _evaluated(node: ast.expr, text: str) -> Any:
 
 
 def _called(name: str, given: list[Any], keywords: list[ast.keyword], text: str) -> Item:
+    """Build what a call in an expression describes."""
     # Without its arguments, a name that both have is that of a schedule.
     names = list(_parameters(_named(name, {"initial": None})))
     require(len(given) <= len(names), name, given, f"it takes {len(names)} arguments")

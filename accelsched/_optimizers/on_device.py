@@ -1,7 +1,7 @@
-"""Arithmetic of an optimizer's step with a tensor where PyTorch takes a number.
+"""The arithmetic of an optimizer's step, with a tensor where PyTorch takes a number.
 
-``add_(delta, alpha=-lr)`` wants a number of the host: it reads a tensor, which on a lazy back end
-ends the graph. The same arithmetic with the tensor as an operand stays on the device.
+``add_(delta, alpha=-lr)`` wants a number: PyTorch reads a tensor on the host, which ends the graph
+on a lazy back end. The same arithmetic with the tensor as an operand stays on the device.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""What every schedule is: a frozen dataclass with one pure formula from steps to values.
-
-A schedule holds numbers and other schedules, never an optimizer, a device or a step.
-"""
+"""The base of schedules: a frozen dataclass with one pure formula from steps to values."""
 
 from __future__ import annotations
 
@@ -67,12 +64,12 @@ class Schedule(ABC):
 
     @abstractmethod
     def formula(self, step: Tensor) -> Tensor:
-        """The value at each step.
+        """Return the value at each step.
 
-        Written in torch operations on ``step``'s device, without a Python branch on a tensor.
+        Write it in torch operations on ``step``'s device, without a Python branch on a tensor.
         Steps are integers: subtract and divide them as integers, and convert once, with
-        :func:`accelsched.schedules.terms.real`. A numeric field is a Python number, or a
-        tensor of shape [G] when the schedules of G param groups are evaluated together.
+        :func:`accelsched.schedules.terms.real`. A numeric field is a Python number, or a tensor of
+        shape [G] where the schedules of G param groups are evaluated together.
 
         Args:
             step: int64 tensor of any shape, not negative.
