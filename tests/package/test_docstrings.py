@@ -73,6 +73,11 @@ def test_a_class_says_what_it_raises_and_what_it_is_called_elsewhere(item):
     assert re.search(r"^Elsewhere: \S", doc, re.MULTILINE)
 
 
+@each(WD)
+def test_a_class_of_the_weight_decay_says_nothing_of_a_rate(item):
+    assert not re.search(r"\brates?\b", inspect.getdoc(item), re.IGNORECASE)
+
+
 # The formula.
 
 
