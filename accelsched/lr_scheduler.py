@@ -676,8 +676,8 @@ class PiecewiseConstantLR(LRScheduler):
     Source: see :class:`accelsched.schedules.PiecewiseConstant`, the schedule that this class
     drives, also for the nearest names in optax, Keras and transformers.
 
-    Elsewhere: Cerebras' class of this name has the same arguments and values, and takes a wrong
-    number of them without an error. torch has none.
+    Elsewhere: Cerebras' class of this name has the same arguments and values, and takes some wrong
+    numbers of them without an error. torch has none.
     """
 
     learning_rates = vals = Argument("values")

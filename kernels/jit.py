@@ -34,7 +34,7 @@ _C_FUNCTIONS = {
     *(f"{name}f" for name in _MATH.split()),
     *("memcpy", "memmove", "memset", "__divdi3", "__moddi3", "__divti3", "__modti3"),
 }
-#: Functions of Python that ``groups.py`` calls: arguments and result.
+#: Functions of Python that ``group_writer.py`` calls: arguments and result.
 _PYTHON_FUNCTIONS = {
     "PyList_GetItem": (("intp", "intp"), "intp"),
     "PyFloat_FromDouble": (("float64",), "intp"),

@@ -211,6 +211,7 @@ class _Writer:
         self._row = row
 
     def source(self) -> str:
+        """Place all scalars, and write the whole function."""
         for scalar in reversed(self._scalars):
             self._place(scalar)
         for scalar in self._scalars:

@@ -122,6 +122,7 @@ class RecurrentGraphDriver(GraphDriver):
         super().step()
 
     def _advance(self) -> None:
+        """Write the next counter; multiply each value and add to it, in place."""
         counter, *parts = self._next(self._counter)
         self._runtime.assign([self._counter], [counter])
         groups = len(self._value_tensors)

@@ -39,6 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _curve(options: argparse.Namespace) -> int:
+    """Run ``accelsched curve``."""
     output, formats = options.output, (".csv", ".png", ".svg")
     obstacle = None if output is None else _unwritable(output)
     if output is not None and output.suffix not in formats:
@@ -57,6 +58,7 @@ def _curve(options: argparse.Namespace) -> int:
 
 
 def _demo(options: argparse.Namespace) -> int:
+    """Run ``accelsched demo``."""
     runtime = options.runtime or "xla"
     unavailable = NAMED[runtime].available()
     if unavailable and options.runtime is None:

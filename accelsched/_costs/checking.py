@@ -163,6 +163,7 @@ def add_command(commands: Any) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
+    """Run ``accelsched check``."""
     try:
         optimizer = _found(options.path)
         print(check(optimizer, options.key, runtime=options.runtime, measure=options.measure))

@@ -69,6 +69,7 @@ def _structure(schedule: Schedule, leaves: list[Any]) -> Hashable:
 
 
 def _structure_of(value: Any, field_type: FieldType, leaves: list[Any]) -> Hashable:
+    """Return the structure of a field's value, and append its leaves."""
     if field_type.is_source or value is None:
         return None
     if _is_leaf(value, field_type):
@@ -102,6 +103,7 @@ def _rebuilt(schedule: Schedule, leaves: Iterator[Any]) -> Schedule:
 
 
 def _with_leaves(value: Any, field_type: FieldType, leaves: Iterator[Any]) -> Any:
+    """Return a field's value with the next leaves in the place of its own."""
     if field_type.is_source or value is None:
         return value
     if _is_leaf(value, field_type):

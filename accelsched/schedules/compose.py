@@ -80,6 +80,7 @@ class Sequential(Schedule):
         self._derive_parts()
 
     def _derive_parts(self) -> None:
+        """Merge phases into parts, and derive which part each phase belongs to."""
         first_steps = (0, *self.milestones)
         made = sorted(merge_phases(self.schedules, first_steps), key=lambda part: part[1])
         part_of = [0] * len(self.schedules)

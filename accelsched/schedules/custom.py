@@ -74,6 +74,7 @@ class Lambda(Schedule):
         object.__setattr__(self, "factors", factors)
 
     def _factor(self, step: int) -> float:
+        """Return the product of the functions at a step."""
         return math.prod(float(function(step)) for function in self.functions)
 
     @property
@@ -136,6 +137,7 @@ class Tabulated(Schedule):
         object.__setattr__(self, "values", _table("source", self.source, steps))
 
     def _require_end(self) -> None:
+        """Refuse a source that goes on past the end of the table."""
         last = self.total_iters
         if isinstance(self.source, Schedule):
             ends = self.source.settles is not None and self.source.settles <= last
@@ -165,6 +167,7 @@ def require_table(total_iters: int) -> None:
 
 
 def _table(name: str, source: Callable[..., Any], steps: int) -> Tensor:
+    """Compute the values of a source at the first steps; refuse one that is not finite."""
     if isinstance(source, Schedule):
         curve = source.formula(torch.arange(steps))
     else:

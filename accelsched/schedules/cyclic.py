@@ -201,6 +201,7 @@ class Cyclic(Schedule):
         return terms.blend(self.base_value, self.max_value, height, depth)
 
     def _scale(self, step: Tensor, period: int) -> Tensor:
+        """Return the factor of the height."""
         by_step = self.scale_mode == "iterations"
         counted = terms.real(step) if by_step else terms.quotient(step, period) + 1.0
         if self.mode == "triangular2":
@@ -282,6 +283,7 @@ class OneCycle(Schedule):
         self._derive_phases()
 
     def _derive_phases(self) -> None:
+        """Derive the start, the end and both values of each phase that has steps."""
         rise = self.pct_start * self.total_steps
         knots = [(0.0, self.initial), (rise - 1, self.max_value)]
         if self.three_phase:

@@ -155,7 +155,7 @@ class Polynomial(Schedule):
 
 
 def _span(step: Tensor, total: int, cycle: bool) -> tuple[Tensor, int | Tensor]:
-    """The step, held at the end of its span, and the length of that span."""
+    """Return the step, held at the end of its span, and the length of that span."""
     if not cycle:
         return step.clamp(max=total), total
     return step, (step + (-step) % total).clamp(min=total)

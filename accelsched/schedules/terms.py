@@ -94,7 +94,7 @@ def held(step: Tensor, table: Tensor) -> Tensor:
 
 
 def _row(values: Table[int] | Table[float] | Tensor, like: Tensor) -> Tensor:
-    # A schedule bound to an optimizer has its rows on the device already (see stacking.py).
+    # A schedule bound to an optimizer has its rows on the device already (see _vectorize.py).
     if isinstance(values, Tensor) and values.device == like.device:
         return values
     return row(values).to(like.device)
