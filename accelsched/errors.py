@@ -1,4 +1,4 @@
-"""The one error of a bad argument: it names the argument, the value and the remedy."""
+"""The error of a bad argument, which names the argument, the value and the remedy."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class ArgumentError(ValueError):
         return f"{self.argument}={self.value!r}: {self.remedy}"
 
     def renamed(self, names: dict[str, str]) -> ArgumentError:
-        """The same error for a caller who knows the argument under another name."""
+        """Return the same error for a caller who knows the argument under another name."""
         name, bracket, index = self.argument.partition("[")
         return ArgumentError(names.get(name, name) + bracket + index, self.value, self.remedy)
 

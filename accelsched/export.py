@@ -1,4 +1,4 @@
-"""Schedules as programs for other compilers: the pure (counter) -> (counter + 1, values)."""
+"""Schedules as programs for other compilers: pure functions (counter) -> (counter + 1, values)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class _Step(torch.nn.Module):
-    """Pure, since StableHLO text drops what is written to a buffer, without an error."""
+    """A pure step: StableHLO text drops writes to a buffer, without an error."""
 
     def __init__(self, schedules: tuple[Schedule, ...]) -> None:
         super().__init__()
@@ -31,16 +31,24 @@ class _Step(torch.nn.Module):
 
 
 def program(source: Schedule | Scheduler) -> ExportedProgram:
-    """One step as a ``torch.export`` program, on the CPU.
+    """Return one step of a schedule or a scheduler as a ``torch.export`` program, on the CPU.
 
-    Its input is the counter, int64 of shape []; its outputs are the counter of the next step, and
-    the float64 value at this one, of shape []: one, or for a scheduler one a driven group.
+    The input of the program is the step counter, int64 of shape []. Its outputs are the counter of
+    the next step, and the float64 values at this one, each of shape []: one for a schedule, one for
+    each driven param group of a scheduler.
 
     Args:
         source: a schedule, or a scheduler.
 
     Raises:
-        ArgumentError: this is neither, or a scheduler without a pure schedule.
+        ArgumentError: ``source`` is neither, or a scheduler whose values depend on those before
+            them.
+
+    Example:
+        >>> from accelsched.schedules import Linear
+        >>> exported = program(Linear(initial=0.0, end=0.1, total_iters=100))
+        >>> exported.module()(torch.tensor(50))
+        (tensor(51), tensor(0.0500, dtype=torch.float64))
     """
     if isinstance(source, Schedule):
         schedules: tuple[Schedule, ...] = (source,)
@@ -56,9 +64,18 @@ def program(source: Schedule | Scheduler) -> ExportedProgram:
 
 
 def stablehlo(source: Schedule | Scheduler) -> str:
-    """The text of :func:`program` in StableHLO, tables and all; needs torch_xla.
+    """Return the text of :func:`program` in StableHLO, tables included; needs torch_xla.
 
-    Its function ``main`` takes and gives what the program does, in float64.
+    Its function ``main`` takes the counter and returns the next counter and the values, in
+    float64::
+
+        print(accelsched.export.stablehlo(Linear(initial=0.0, end=0.1, total_iters=100)))
+
+    Args:
+        source: a schedule, or a scheduler.
+
+    Raises:
+        ArgumentError: as for :func:`program`.
     """
     from torch_xla import stablehlo as torchs
 
@@ -81,7 +98,7 @@ def stablehlo(source: Schedule | Scheduler) -> str:
 
 
 def _inlined(text: str, constants: dict[str, Any]) -> str:
-    """A text whose function has constants in the place of some of its arguments."""
+    """Replace some arguments of the text's function by constants."""
     head = re.search(r"func\.func @main\((.*?)\) -> .*\{\n", text)
     assert head is not None
     kinds = dict(argument.split(": ", 1) for argument in head[1].split(", "))

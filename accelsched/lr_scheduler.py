@@ -1,9 +1,9 @@
 """The learning rate schedulers of ``cerebras.pytorch.optim.lr_scheduler``, by the same names.
 
-A training script changes its import and nothing else. Learning rates are absolute: the group's
-own ``lr`` is overwritten at construction. Every scheduler is a closed form of the step, so it
-resumes at any step without drift. Arguments stay readable and settable as attributes; a new
-value counts from the next step. With None for the optimizer a scheduler is bound later:
+A training script changes its import and nothing else. Learning rates are absolute: a scheduler
+overwrites the group's own ``lr`` when it is built. Every scheduler is a closed form of the step, so
+it resumes at any step without drift. Arguments can be read and set as attributes; a new value
+counts from the next step. With None for the optimizer a scheduler is bound later:
 ``scheduler(optimizer)``.
 """
 
@@ -93,7 +93,7 @@ _MOMENTA = {"cycle_momentum", "use_beta1", "base_momentums", "max_momentums"}
 
 
 class Argument:
-    """An argument of the constructor as an attribute: a field of the schedule."""
+    """An argument of a constructor, as an attribute that reads and sets a field of the schedule."""
 
     def __init__(self, field: str) -> None:
         self.field = field
@@ -103,7 +103,7 @@ class Argument:
         self.names.append(name)
 
     def name_in(self, cls: type[LRScheduler]) -> str:
-        """What the constructor of a class calls it."""
+        """Return what the constructor of a class calls this argument."""
         return self.names[-1 if cls.any_value else 0]
 
     def __get__(self, scheduler: Scheduler | None, owner: type) -> Any:
@@ -124,7 +124,21 @@ class Argument:
 class LRScheduler(Scheduler):
     """Drives the learning rate by any schedule; the base of the classes below.
 
-    Takes what :class:`accelsched.Scheduler` takes.
+    Its arguments are those of :class:`accelsched.Scheduler`, with ``key="lr"`` by default.
+
+    Example:
+        >>> import torch
+        >>> from accelsched.schedules import Linear
+        >>> optimizer = torch.optim.SGD([torch.zeros(1)], lr=1.0)
+        >>> scheduler = LRScheduler(optimizer, Linear(initial=0.0, end=0.1, total_iters=2))
+        >>> scheduler.get_last_lr()
+        [0.0]
+        >>> scheduler.step()
+        >>> scheduler.get_last_lr()
+        [0.05]
+        >>> scheduler.last_epoch = 10
+        >>> scheduler.get_last_lr()
+        [0.1]
     """
 
     #: Whether the constructor names its arguments for any value (``initial_val``), the last of the
@@ -133,7 +147,7 @@ class LRScheduler(Scheduler):
 
     @property
     def param_group_key(self) -> str:
-        """The key of the param groups that is driven."""
+        """The key of the param groups that this scheduler drives."""
         return self.key
 
     def _stands_for(self, saved: dict[str, Any]) -> bool:
@@ -152,7 +166,7 @@ class LRScheduler(Scheduler):
 
     @classmethod
     def _schedule(cls, schedule: type[Schedule], **fields: Any) -> Schedule:
-        """The schedule of these fields; an error names the argument that the field comes from."""
+        """Build a schedule; an error names the argument that the field comes from."""
         try:
             return schedule(**fields)
         except ArgumentError as error:
@@ -160,26 +174,53 @@ class LRScheduler(Scheduler):
 
 
 def _argument_names(cls: Any) -> dict[str, str]:
-    """For the fields of a class's schedule, the arguments that they come from."""
+    """Map the fields of a class's schedule to the arguments that they come from."""
     attributes = [value for base in cls.__mro__ for value in vars(base).values()]
     arguments = [value for value in attributes if isinstance(value, Argument)]
     return {"schedules": "schedulers", **{a.field: a.name_in(cls) for a in arguments}}
 
 
 def _attribute_names(cls: type) -> list[str]:
-    """The names by which the arguments of a class can be read."""
+    """List the names by which the arguments of a class can be read."""
     members = [item for base in cls.__mro__ for item in vars(base).items()]
     return [name for name, value in members if isinstance(value, Argument)]
 
 
 class ConstantLR(LRScheduler):
-    """``learning_rate`` at every step, for ever.
+    """The same learning rate at every step.
+
+    The learning rate at step ``t``::
+
+        value = learning_rate
 
     Args:
-        optimizer: the optimizer whose param groups are driven.
-        learning_rate: the value.
-        total_iters: taken for compatibility; a constant has no end.
-        param_group_tags: the groups to drive.
+        optimizer: the optimizer to drive. None to bind it later: ``scheduler(optimizer)``.
+        learning_rate: the learning rate, at every step.
+        total_iters: taken for compatibility and not used: a constant has no end. Default None.
+        param_group_tags: which param groups to drive, by their ``"tags"``. Default: all of them.
+
+    Example:
+        >>> import torch
+        >>> optimizer = torch.optim.SGD([torch.zeros(1)], lr=1.0)
+        >>> scheduler = ConstantLR(optimizer, learning_rate=0.1)
+        >>> scheduler.get_last_lr()
+        [0.1]
+        >>> scheduler.step()
+        >>> [round(value, 6) for value in scheduler.get_last_lr()]
+        [0.1]
+        >>> scheduler.last_epoch = 1000
+        >>> scheduler.get_last_lr()
+        [0.1]
+
+    Raises:
+        ArgumentError: the learning rate is not a number, or a number is not finite.
+
+    Source: see :class:`accelsched.schedules.Constant`, the schedule that this class drives, also
+    for the nearest names in optax, Keras and transformers.
+
+    Elsewhere: Cerebras' class of this name has the same arguments and values.
+    ``torch.optim.lr_scheduler.ConstantLR`` does something else: it multiplies by ``factor`` until
+    ``total_iters`` and by 1 from there.
     """
 
     learning_rate = val = Argument("value")
@@ -197,16 +238,54 @@ class ConstantLR(LRScheduler):
 
 
 class PolynomialLR(LRScheduler):
-    """A polynomial from one learning rate to another: :class:`accelsched.schedules.Polynomial`.
+    """A power of the fraction that is left, from one learning rate to another, then held.
+
+    The learning rate at step ``t``::
+
+        n = total_iters * max(1, ceil(t / total_iters)) if cycle else total_iters
+        x = min(t / n, 1)
+        value = end_learning_rate + (initial_learning_rate - end_learning_rate) * (1 - x) ** power
 
     Args:
-        optimizer: the optimizer whose param groups are driven.
-        initial_learning_rate: the value at step 0.
-        end_learning_rate: the value from step ``total_iters`` on.
-        total_iters: steps that the decay takes, at least 1.
-        power: the exponent of the fraction that is left, above 0.
-        cycle: start again past the end, as Keras does, over the next multiple of the steps.
-        param_group_tags: the groups to drive.
+        optimizer: the optimizer to drive. None to bind it later: ``scheduler(optimizer)``.
+        initial_learning_rate: the learning rate at step 0.
+        end_learning_rate: the learning rate at step ``total_iters`` and past it.
+        total_iters: the length of the decay in steps, at least 1.
+        power: the exponent, above 0, without a unit. Default 1: a straight line.
+        cycle: past the end, jump back up and fall again, over a span stretched to the next multiple
+            of ``total_iters``. Default False.
+        param_group_tags: which param groups to drive, by their ``"tags"``. Default: all of them.
+
+    Example:
+        >>> import torch
+        >>> optimizer = torch.optim.SGD([torch.zeros(1)], lr=1.0)
+        >>> scheduler = PolynomialLR(
+        ...     optimizer,
+        ...     initial_learning_rate=0.1,
+        ...     end_learning_rate=0.02,
+        ...     total_iters=100,
+        ...     power=2.0,
+        ... )
+        >>> scheduler.get_last_lr()
+        [0.1]
+        >>> scheduler.step()
+        >>> [round(value, 6) for value in scheduler.get_last_lr()]
+        [0.098408]
+        >>> scheduler.last_epoch = 100
+        >>> scheduler.get_last_lr()
+        [0.02]
+        >>> scheduler.last_epoch = 200
+        >>> scheduler.get_last_lr()
+        [0.02]
+
+    Raises:
+        ArgumentError: ``total_iters`` or ``power`` is not above 0, or a number is not finite.
+
+    Source: see :class:`accelsched.schedules.Polynomial`, the schedule that this class drives, also
+    for the nearest names in optax, Keras and transformers.
+
+    Elsewhere: Cerebras' class of this name has the same arguments; its ``cycle`` has no effect.
+    ``torch.optim.lr_scheduler.PolynomialLR`` falls from the group's rate to 0.
     """
 
     initial_learning_rate = initial_val = Argument("initial")
@@ -237,15 +316,50 @@ class PolynomialLR(LRScheduler):
 
 
 class LinearLR(LRScheduler):
-    """A straight line from one learning rate to another: :class:`accelsched.schedules.Linear`.
+    """A straight line from one learning rate to another, then held.
+
+    The learning rate at step ``t``::
+
+        n = total_iters * max(1, ceil(t / total_iters)) if cycle else total_iters
+        x = min(t / n, 1)
+        value = initial_learning_rate + (end_learning_rate - initial_learning_rate) * x
 
     Args:
-        optimizer: the optimizer whose param groups are driven.
-        initial_learning_rate: the value at step 0.
-        end_learning_rate: the value from step ``total_iters`` on.
-        total_iters: steps that the line takes, at least 1.
-        cycle: start again past the end, as Keras does, over the next multiple of the steps.
-        param_group_tags: the groups to drive.
+        optimizer: the optimizer to drive. None to bind it later: ``scheduler(optimizer)``.
+        initial_learning_rate: the learning rate at step 0.
+        end_learning_rate: the learning rate at step ``total_iters`` and past it.
+        total_iters: the length of the line in steps, at least 1.
+        cycle: past the end, jump back up and fall again, over a span stretched to the next multiple
+            of ``total_iters``. Default False.
+        param_group_tags: which param groups to drive, by their ``"tags"``. Default: all of them.
+
+    Example:
+        >>> import torch
+        >>> optimizer = torch.optim.SGD([torch.zeros(1)], lr=1.0)
+        >>> scheduler = LinearLR(
+        ...     optimizer, initial_learning_rate=0.0, end_learning_rate=0.1, total_iters=100
+        ... )
+        >>> scheduler.get_last_lr()
+        [0.0]
+        >>> scheduler.step()
+        >>> [round(value, 6) for value in scheduler.get_last_lr()]
+        [0.001]
+        >>> scheduler.last_epoch = 100
+        >>> scheduler.get_last_lr()
+        [0.1]
+        >>> scheduler.last_epoch = 200
+        >>> scheduler.get_last_lr()
+        [0.1]
+
+    Raises:
+        ArgumentError: ``total_iters`` is below 1, or a number is not finite.
+
+    Source: see :class:`accelsched.schedules.Linear`, the schedule that this class drives, also for
+    the nearest names in optax, Keras and transformers.
+
+    Elsewhere: Cerebras' class of this name has the same arguments; its ``cycle`` has no effect.
+    ``torch.optim.lr_scheduler.LinearLR`` takes factors of the group's rate, ``start_factor`` and
+    ``end_factor``.
     """
 
     initial_learning_rate = initial_val = Argument("initial")
@@ -273,17 +387,51 @@ class LinearLR(LRScheduler):
 
 
 class ExponentialLR(LRScheduler):
-    """``initial_learning_rate * decay_rate ** (step / total_iters)``, without end.
+    """A decay by the factor ``decay_rate`` in every ``total_iters`` steps, without end.
 
-    ``decay_rate`` is the factor of ``total_iters`` steps, not of one step.
+    The learning rate at step ``t``::
+
+        k = t // total_iters if staircase else t / total_iters
+        value = initial_learning_rate * decay_rate ** k
 
     Args:
-        optimizer: the optimizer whose param groups are driven.
-        initial_learning_rate: the value at step 0.
-        total_iters: steps that one factor takes, at least 1.
-        decay_rate: the factor, not negative.
-        staircase: apply whole factors only.
-        param_group_tags: the groups to drive.
+        optimizer: the optimizer to drive. None to bind it later: ``scheduler(optimizer)``.
+        initial_learning_rate: the learning rate at step 0.
+        total_iters: the steps in which the rate is multiplied by ``decay_rate``, at least 1. Not an
+            end.
+        decay_rate: the factor of ``total_iters`` steps, not of one step; not negative, without a
+            unit.
+        staircase: apply whole factors only, one every ``total_iters`` steps. Default False.
+        param_group_tags: which param groups to drive, by their ``"tags"``. Default: all of them.
+
+    Example:
+        >>> import torch
+        >>> optimizer = torch.optim.SGD([torch.zeros(1)], lr=1.0)
+        >>> scheduler = ExponentialLR(
+        ...     optimizer, initial_learning_rate=0.1, total_iters=100, decay_rate=0.5
+        ... )
+        >>> scheduler.get_last_lr()
+        [0.1]
+        >>> scheduler.step()
+        >>> [round(value, 6) for value in scheduler.get_last_lr()]
+        [0.099309]
+        >>> scheduler.last_epoch = 100
+        >>> scheduler.get_last_lr()
+        [0.05]
+        >>> scheduler.last_epoch = 200
+        >>> scheduler.get_last_lr()
+        [0.025]
+
+    Raises:
+        ArgumentError: ``total_iters`` is below 1, ``decay_rate`` is negative, or a number is not
+            finite.
+
+    Source: see :class:`accelsched.schedules.Exponential`, the schedule that this class drives, also
+    for the nearest names in optax, Keras and transformers.
+
+    Elsewhere: Cerebras' class of this name has the same arguments and values. The ``gamma`` of
+    ``torch.optim.lr_scheduler.ExponentialLR`` is the factor of one step: see
+    :class:`MultiplicativeLR`.
     """
 
     initial_learning_rate = initial_val = Argument("initial")
@@ -311,16 +459,54 @@ class ExponentialLR(LRScheduler):
 
 
 class InverseExponentialTimeDecayLR(LRScheduler):
-    """``initial_learning_rate / (1 + decay_rate * step ** step_exponent / total_iters)``.
+    """A decay by one over a power of the step, without end.
+
+    The learning rate at step ``t``::
+
+        a = t**step_exponent / total_iters
+        a = floor(a) if staircase else a
+        value = initial_learning_rate / (1 + decay_rate * a)
 
     Args:
-        optimizer: the optimizer whose param groups are driven.
-        initial_learning_rate: the value at step 0.
-        step_exponent: the exponent of the step (alone: not of ``step / total_iters``).
-        total_iters: the divisor, at least 1.
-        decay_rate: the decay rate, not negative.
-        staircase: round ``step ** step_exponent / total_iters`` down to a whole number.
-        param_group_tags: the groups to drive.
+        optimizer: the optimizer to drive. None to bind it later: ``scheduler(optimizer)``.
+        initial_learning_rate: the learning rate at step 0.
+        step_exponent: the exponent of the step alone, not of ``t / total_iters``; not negative,
+            without a unit.
+        total_iters: the divisor, at least 1: in steps for ``step_exponent=1``. Not an end.
+        decay_rate: how much each whole ``a`` adds to the denominator, not negative, without a unit.
+        staircase: round ``a`` down to a whole number. Default False.
+        param_group_tags: which param groups to drive, by their ``"tags"``. Default: all of them.
+
+    Example:
+        >>> import torch
+        >>> optimizer = torch.optim.SGD([torch.zeros(1)], lr=1.0)
+        >>> scheduler = InverseExponentialTimeDecayLR(
+        ...     optimizer,
+        ...     initial_learning_rate=0.1,
+        ...     step_exponent=1.0,
+        ...     total_iters=100,
+        ...     decay_rate=1.0,
+        ... )
+        >>> scheduler.get_last_lr()
+        [0.1]
+        >>> scheduler.step()
+        >>> [round(value, 6) for value in scheduler.get_last_lr()]
+        [0.09901]
+        >>> scheduler.last_epoch = 100
+        >>> scheduler.get_last_lr()
+        [0.05]
+        >>> scheduler.last_epoch = 300
+        >>> scheduler.get_last_lr()
+        [0.025]
+
+    Raises:
+        ArgumentError: ``total_iters`` is below 1, ``step_exponent`` or ``decay_rate`` is negative,
+            or a number is not finite.
+
+    Source: see :class:`accelsched.schedules.InverseExponentialTimeDecay`, the schedule that this
+    class drives, also for the nearest names in optax, Keras and transformers.
+
+    Elsewhere: Cerebras' class of this name has the same arguments and values. torch has none.
     """
 
     initial_learning_rate = initial_val = Argument("initial")
@@ -351,14 +537,45 @@ class InverseExponentialTimeDecayLR(LRScheduler):
 
 
 class InverseSquareRootDecayLR(LRScheduler):
-    """``initial_learning_rate * scale / sqrt(max(step, warmup_steps))``.
+    """One over the square root of the step, held until ``warmup_steps``, without end.
+
+    The learning rate at step ``t``::
+
+        value = initial_learning_rate * scale / sqrt(max(t, warmup_steps, 1))
 
     Args:
-        optimizer: the optimizer whose param groups are driven.
-        initial_learning_rate: a factor of the value.
-        scale: another factor of the value.
-        warmup_steps: the step until which the value is held; 0 counts as 1.
-        param_group_tags: the groups to drive.
+        optimizer: the optimizer to drive. None to bind it later: ``scheduler(optimizer)``.
+        initial_learning_rate: a factor of the learning rate, in its unit. Default 1.
+        scale: another factor, without a unit. Default 1.
+        warmup_steps: the step until which the rate is held; 0 counts as 1. Default 1.
+        param_group_tags: which param groups to drive, by their ``"tags"``. Default: all of them.
+
+    Example:
+        >>> import torch
+        >>> optimizer = torch.optim.SGD([torch.zeros(1)], lr=1.0)
+        >>> scheduler = InverseSquareRootDecayLR(
+        ...     optimizer, initial_learning_rate=0.1, scale=10.0, warmup_steps=100
+        ... )
+        >>> scheduler.get_last_lr()
+        [0.1]
+        >>> scheduler.step()
+        >>> [round(value, 6) for value in scheduler.get_last_lr()]
+        [0.1]
+        >>> scheduler.last_epoch = 100
+        >>> scheduler.get_last_lr()
+        [0.1]
+        >>> scheduler.last_epoch = 400
+        >>> scheduler.get_last_lr()
+        [0.05]
+
+    Raises:
+        ArgumentError: ``warmup_steps`` is negative, or a number is not finite.
+
+    Source: see :class:`accelsched.schedules.InverseSquareRootDecay`, the schedule that this class
+    drives, also for the nearest names in optax, Keras and transformers.
+
+    Elsewhere: Cerebras' class of this name has the same arguments and values, but is infinite at
+    step 0 for ``warmup_steps=0``. torch has none.
     """
 
     initial_learning_rate = initial_val = Argument("initial")
@@ -383,14 +600,49 @@ class InverseSquareRootDecayLR(LRScheduler):
 
 
 class CosineDecayLR(LRScheduler):
-    """Half a cosine wave to ``end_learning_rate``, then held.
+    """Half a cosine wave from one learning rate to another, then held.
+
+    The learning rate at step ``t``::
+
+        x = min(t / total_iters, 1)
+        y = (1 + cos(pi * x)) / 2
+        value = end_learning_rate + (initial_learning_rate - end_learning_rate) * y
 
     Args:
-        optimizer: the optimizer whose param groups are driven.
-        initial_learning_rate: the value at step 0.
-        end_learning_rate: the value from step ``total_iters`` on; a value, not a fraction.
-        total_iters: steps that the decay takes, at least 1.
-        param_group_tags: the groups to drive.
+        optimizer: the optimizer to drive. None to bind it later: ``scheduler(optimizer)``.
+        initial_learning_rate: the learning rate at step 0.
+        end_learning_rate: the learning rate at step ``total_iters`` and past it: a rate, not a
+            fraction.
+        total_iters: the length of the decay in steps, at least 1.
+        param_group_tags: which param groups to drive, by their ``"tags"``. Default: all of them.
+
+    Example:
+        >>> import torch
+        >>> optimizer = torch.optim.SGD([torch.zeros(1)], lr=1.0)
+        >>> scheduler = CosineDecayLR(
+        ...     optimizer, initial_learning_rate=0.1, end_learning_rate=0.001, total_iters=100
+        ... )
+        >>> scheduler.get_last_lr()
+        [0.1]
+        >>> scheduler.step()
+        >>> [round(value, 6) for value in scheduler.get_last_lr()]
+        [0.099976]
+        >>> scheduler.last_epoch = 100
+        >>> scheduler.get_last_lr()
+        [0.001]
+        >>> scheduler.last_epoch = 200
+        >>> scheduler.get_last_lr()
+        [0.001]
+
+    Raises:
+        ArgumentError: ``total_iters`` is below 1, or a number is not finite.
+
+    Source: see :class:`accelsched.schedules.CosineDecay`, the schedule that this class drives, also
+    for the nearest names in optax, Keras and transformers.
+
+    Elsewhere: Cerebras' class of this name has the same arguments and values.
+    ``torch.optim.lr_scheduler.CosineAnnealingLR(T_max, eta_min)`` has the same values up to
+    ``T_max`` and rises again from there.
     """
 
     initial_learning_rate = initial_val = Argument("initial")
@@ -415,13 +667,49 @@ class CosineDecayLR(LRScheduler):
 
 
 class PiecewiseConstantLR(LRScheduler):
-    """One learning rate up to each milestone, and one from the last milestone on.
+    """One learning rate before the first milestone, and one from each milestone on.
+
+    The learning rate at step ``t``::
+
+        i = sum(t >= milestone for milestone in milestones)
+        value = learning_rates[i]
 
     Args:
-        optimizer: the optimizer whose param groups are driven.
-        learning_rates: one more than there are milestones.
-        milestones: steps, in increasing order.
-        param_group_tags: the groups to drive.
+        optimizer: the optimizer to drive. None to bind it later: ``scheduler(optimizer)``.
+        learning_rates: one learning rate more than there are milestones.
+        milestones: steps from 0 on, in increasing order. At a milestone the new rate is in force.
+        param_group_tags: which param groups to drive, by their ``"tags"``. Default: all of them.
+
+    Example:
+        >>> import torch
+        >>> optimizer = torch.optim.SGD([torch.zeros(1)], lr=1.0)
+        >>> scheduler = PiecewiseConstantLR(
+        ...     optimizer, learning_rates=[0.1, 0.01, 0.001], milestones=[100, 200]
+        ... )
+        >>> scheduler.get_last_lr()
+        [0.1]
+        >>> scheduler.step()
+        >>> [round(value, 6) for value in scheduler.get_last_lr()]
+        [0.1]
+        >>> scheduler.last_epoch = 100
+        >>> scheduler.get_last_lr()
+        [0.01]
+        >>> scheduler.last_epoch = 200
+        >>> scheduler.get_last_lr()
+        [0.001]
+        >>> scheduler.last_epoch = 1000
+        >>> scheduler.get_last_lr()
+        [0.001]
+
+    Raises:
+        ArgumentError: there are too many or too few values, the milestones decrease, or a number is
+            not finite.
+
+    Source: see :class:`accelsched.schedules.PiecewiseConstant`, the schedule that this class
+    drives, also for the nearest names in optax, Keras and transformers.
+
+    Elsewhere: Cerebras' class of this name has the same arguments and values, and takes some wrong
+    numbers of them without an error. torch has none.
     """
 
     learning_rates = vals = Argument("values")
@@ -439,14 +727,49 @@ class PiecewiseConstantLR(LRScheduler):
 
 
 class MultiStepLR(LRScheduler):
-    """The learning rate times ``gamma`` at each milestone.
+    """A decay by the factor ``gamma`` at each milestone.
+
+    The learning rate at step ``t``::
+
+        n = sum(t >= milestone for milestone in milestones)
+        value = initial_learning_rate * gamma**n
 
     Args:
-        optimizer: the optimizer whose param groups are driven.
-        initial_learning_rate: the value before the first milestone.
-        gamma: the factor of a milestone, not negative.
-        milestones: steps, in increasing order; one given twice counts twice.
-        param_group_tags: the groups to drive.
+        optimizer: the optimizer to drive. None to bind it later: ``scheduler(optimizer)``.
+        initial_learning_rate: the learning rate before the first milestone.
+        gamma: the factor of a milestone, not negative, without a unit.
+        milestones: steps from 0 on, in increasing order; one that is given twice counts twice.
+        param_group_tags: which param groups to drive, by their ``"tags"``. Default: all of them.
+
+    Example:
+        >>> import torch
+        >>> optimizer = torch.optim.SGD([torch.zeros(1)], lr=1.0)
+        >>> scheduler = MultiStepLR(
+        ...     optimizer, initial_learning_rate=0.1, gamma=0.5, milestones=[100, 200]
+        ... )
+        >>> scheduler.get_last_lr()
+        [0.1]
+        >>> scheduler.step()
+        >>> [round(value, 6) for value in scheduler.get_last_lr()]
+        [0.1]
+        >>> scheduler.last_epoch = 100
+        >>> scheduler.get_last_lr()
+        [0.05]
+        >>> scheduler.last_epoch = 200
+        >>> scheduler.get_last_lr()
+        [0.025]
+        >>> scheduler.last_epoch = 1000
+        >>> scheduler.get_last_lr()
+        [0.025]
+
+    Raises:
+        ArgumentError: ``gamma`` is negative, the milestones decrease, or a number is not finite.
+
+    Source: see :class:`accelsched.schedules.MultiStep`, the schedule that this class drives, also
+    for the nearest names in optax, Keras and transformers.
+
+    Elsewhere: Cerebras' class of this name has the same arguments and values.
+    ``torch.optim.lr_scheduler.MultiStepLR`` starts from the group's rate.
     """
 
     initial_learning_rate = initial_val = Argument("initial")
@@ -468,14 +791,43 @@ class MultiStepLR(LRScheduler):
 
 
 class StepLR(LRScheduler):
-    """The learning rate times ``gamma`` every ``step_size`` steps.
+    """A decay by the factor ``gamma`` once every ``step_size`` steps, without end.
+
+    The learning rate at step ``t``::
+
+        value = initial_learning_rate * gamma ** (t // step_size)
 
     Args:
-        optimizer: the optimizer whose param groups are driven.
-        initial_learning_rate: the value at step 0.
-        step_size: steps from one decay to the next, at least 1.
-        gamma: the factor of a decay, not negative.
-        param_group_tags: the groups to drive.
+        optimizer: the optimizer to drive. None to bind it later: ``scheduler(optimizer)``.
+        initial_learning_rate: the learning rate at step 0.
+        step_size: the steps from one decay to the next, at least 1.
+        gamma: the factor of a decay, not negative, without a unit.
+        param_group_tags: which param groups to drive, by their ``"tags"``. Default: all of them.
+
+    Example:
+        >>> import torch
+        >>> optimizer = torch.optim.SGD([torch.zeros(1)], lr=1.0)
+        >>> scheduler = StepLR(optimizer, initial_learning_rate=0.1, step_size=100, gamma=0.5)
+        >>> scheduler.get_last_lr()
+        [0.1]
+        >>> scheduler.step()
+        >>> [round(value, 6) for value in scheduler.get_last_lr()]
+        [0.1]
+        >>> scheduler.last_epoch = 100
+        >>> scheduler.get_last_lr()
+        [0.05]
+        >>> scheduler.last_epoch = 250
+        >>> scheduler.get_last_lr()
+        [0.025]
+
+    Raises:
+        ArgumentError: ``step_size`` is below 1, ``gamma`` is negative, or a number is not finite.
+
+    Source: see :class:`accelsched.schedules.Step`, the schedule that this class drives, also for
+    the nearest names in optax, Keras and transformers.
+
+    Elsewhere: Cerebras' class of this name has the same arguments and values, but decays a step
+    early past step 2**24. ``torch.optim.lr_scheduler.StepLR`` starts from the group's rate.
     """
 
     initial_learning_rate = initial_val = Argument("initial")
@@ -497,14 +849,46 @@ class StepLR(LRScheduler):
 
 
 class CosineAnnealingLR(LRScheduler):
-    """A cosine wave between two learning rates, ``2 * T_max`` steps long, for ever.
+    """A cosine wave: down to ``eta_min`` in ``T_max`` steps, up again, for ever.
+
+    The learning rate at step ``t``::
+
+        value = eta_min + (initial_learning_rate - eta_min) * (1 + cos(pi * t / T_max)) / 2
 
     Args:
-        optimizer: the optimizer whose param groups are driven.
-        initial_learning_rate: the upper value, that of step 0.
-        T_max: steps from the upper value to the lower, at least 1.
-        eta_min: the lower value.
-        param_group_tags: the groups to drive.
+        optimizer: the optimizer to drive. None to bind it later: ``scheduler(optimizer)``.
+        initial_learning_rate: the learning rate at step 0, and at every even multiple of ``T_max``.
+        T_max: half a period in steps, at least 1.
+        eta_min: the learning rate at every odd multiple of ``T_max``. Default 0.
+        param_group_tags: which param groups to drive, by their ``"tags"``. Default: all of them.
+
+    Example:
+        >>> import torch
+        >>> optimizer = torch.optim.SGD([torch.zeros(1)], lr=1.0)
+        >>> scheduler = CosineAnnealingLR(
+        ...     optimizer, initial_learning_rate=0.1, T_max=100, eta_min=0.02
+        ... )
+        >>> scheduler.get_last_lr()
+        [0.1]
+        >>> scheduler.step()
+        >>> [round(value, 6) for value in scheduler.get_last_lr()]
+        [0.09998]
+        >>> scheduler.last_epoch = 100
+        >>> scheduler.get_last_lr()
+        [0.02]
+        >>> scheduler.last_epoch = 200
+        >>> scheduler.get_last_lr()
+        [0.1]
+
+    Raises:
+        ArgumentError: ``T_max`` is below 1, or a number is not finite.
+
+    Source: see :class:`accelsched.schedules.CosineAnnealing`, the schedule that this class drives,
+    also for the nearest names in optax, Keras and transformers.
+
+    Elsewhere: Cerebras' class of this name has the same arguments and values.
+    ``torch.optim.lr_scheduler.CosineAnnealingLR`` starts from the group's rate, and follows one
+    that is changed from outside.
     """
 
     initial_learning_rate = initial_val = Argument("initial")
@@ -526,15 +910,53 @@ class CosineAnnealingLR(LRScheduler):
 
 
 class CosineAnnealingWarmRestarts(LRScheduler):
-    """Half a cosine wave, restarted from the top at the end of each period.
+    """Half a cosine wave towards ``eta_min``, restarted at the end of each period.
+
+    The learning rate at step ``t``::
+
+        start, length = 0, T_0
+        while t >= start + length:
+            start, length = start + length, length * T_mult
+        x = (t - start) / length
+        value = eta_min + (initial_learning_rate - eta_min) * (1 + cos(pi * x)) / 2
 
     Args:
-        optimizer: the optimizer whose param groups are driven.
-        initial_learning_rate: the value at each restart.
-        T_0: steps of the first period, at least 1.
-        T_mult: how many times as long each period is as the one before, at least 1.
-        eta_min: the value that a period ends towards.
-        param_group_tags: the groups to drive.
+        optimizer: the optimizer to drive. None to bind it later: ``scheduler(optimizer)``.
+        initial_learning_rate: the learning rate at step 0 and at every restart.
+        T_0: the length of the first period in steps, at least 1.
+        T_mult: each period is this many times as long as the one before, from 1 to 2**20. Default
+            1.
+        eta_min: the learning rate that a period falls towards; the restart comes in its place.
+            Default 0.
+        param_group_tags: which param groups to drive, by their ``"tags"``. Default: all of them.
+
+    Example:
+        >>> import torch
+        >>> optimizer = torch.optim.SGD([torch.zeros(1)], lr=1.0)
+        >>> scheduler = CosineAnnealingWarmRestarts(
+        ...     optimizer, initial_learning_rate=0.1, T_0=100, T_mult=2, eta_min=0.02
+        ... )
+        >>> scheduler.get_last_lr()
+        [0.1]
+        >>> scheduler.step()
+        >>> [round(value, 6) for value in scheduler.get_last_lr()]
+        [0.09998]
+        >>> scheduler.last_epoch = 100
+        >>> scheduler.get_last_lr()
+        [0.1]
+        >>> scheduler.last_epoch = 300
+        >>> scheduler.get_last_lr()
+        [0.1]
+
+    Raises:
+        ArgumentError: ``T_0`` is below 1, ``T_mult`` is out of range, or a number is not finite.
+
+    Source: see :class:`accelsched.schedules.CosineAnnealingWarmRestarts`, the schedule that this
+    class drives, also for the nearest names in optax, Keras and transformers.
+
+    Elsewhere: ``torch.optim.lr_scheduler.CosineAnnealingWarmRestarts`` has the same values, from
+    the group's rate on. Cerebras' class takes no ``T_mult`` but 1, and jumps between two values
+    after the first period.
     """
 
     initial_learning_rate = initial_val = Argument("initial")
@@ -558,24 +980,65 @@ class CosineAnnealingWarmRestarts(LRScheduler):
 
 
 class _ModeDefault(str):
-    """The default of ``scale_mode``: it equals "cycle", and stands for what the mode implies."""
+    """The default of ``scale_mode``: it equals "cycle", and stands for what ``mode`` implies."""
 
 
 class CyclicLR(LRScheduler):
-    """Triangles between two learning rates: :class:`accelsched.schedules.Cyclic`.
+    """Triangles between two learning rates, whose height ``mode`` scales.
+
+    The learning rate at step ``t``::
+
+        cycle, since = divmod(t, step_size_up + step_size_down)
+        until = step_size_up + step_size_down - since
+        height = min(since / step_size_up, until / step_size_down)
+        x = cycle + 1 if scale_mode == "cycle" else t
+        scale = {"triangular": 1, "triangular2": 0.5 ** (x - 1), "exp_range": gamma**x}[mode]
+        value = base_lr + (max_lr - base_lr) * height * scale
 
     Args:
-        optimizer: the optimizer whose param groups are driven.
-        base_lr: the learning rate at the foot of a cycle.
+        optimizer: the optimizer to drive. None to bind it later: ``scheduler(optimizer)``.
+        base_lr: the learning rate at the foot of a cycle, and at step 0.
         max_lr: the learning rate at the top of an unscaled cycle.
-        step_size_up: steps from the foot to the top, at least 1.
-        step_size_down: steps from the top to the foot; as many as up if not given.
-        mode: ``"triangular"``, ``"triangular2"`` (half the height in each new cycle) or
-            ``"exp_range"`` (``gamma ** x`` of the height).
-        gamma: the base of ``exp_range``, not negative.
-        scale_mode: what ``x`` counts: ``"cycle"`` or ``"iterations"``. If it is not given,
-            ``exp_range`` counts iterations, as in the paper; if it is given, it is obeyed.
-        param_group_tags: the groups to drive.
+        step_size_up: the steps from the foot to the top, at least 1. Default 2000.
+        step_size_down: the steps from the top to the foot, at least 1. Default: as many as up.
+        mode: ``"triangular"`` keeps the height, ``"triangular2"`` halves it in each new cycle,
+            ``"exp_range"`` scales it by ``gamma**x``. Default ``"triangular"``.
+        gamma: the factor of ``exp_range``, not negative, without a unit. Default 1.
+        scale_mode: what ``x`` counts: ``"cycle"`` counts cycles from 1, ``"iterations"`` counts
+            steps from 0. Default: steps for ``exp_range`` and cycles for the others, as in the
+            paper.
+        param_group_tags: which param groups to drive, by their ``"tags"``. Default: all of them.
+
+    Example:
+        >>> import torch
+        >>> optimizer = torch.optim.SGD([torch.zeros(1)], lr=1.0)
+        >>> scheduler = CyclicLR(
+        ...     optimizer, base_lr=0.01, max_lr=0.1, step_size_up=50, mode="triangular2"
+        ... )
+        >>> scheduler.get_last_lr()
+        [0.01]
+        >>> scheduler.step()
+        >>> [round(value, 6) for value in scheduler.get_last_lr()]
+        [0.0118]
+        >>> scheduler.last_epoch = 50
+        >>> scheduler.get_last_lr()
+        [0.1]
+        >>> scheduler.last_epoch = 100
+        >>> scheduler.get_last_lr()
+        [0.01]
+        >>> scheduler.last_epoch = 150
+        >>> scheduler.get_last_lr()
+        [0.055]
+
+    Raises:
+        ArgumentError: a step size is below 1, ``gamma`` is negative, a mode is unknown, or a number
+            is not finite.
+
+    Source: see :class:`accelsched.schedules.Cyclic`, the schedule that this class drives, also for
+    the nearest names in optax, Keras and transformers.
+
+    Elsewhere: Cerebras' class of this name and ``torch.optim.lr_scheduler.CyclicLR`` do not obey a
+    ``scale_mode`` that is given with these modes. torch's also cycles the momentum, by default.
     """
 
     base_lr = base_val = Argument("base_value")
@@ -612,18 +1075,68 @@ class CyclicLR(LRScheduler):
 
 
 class OneCycleLR(LRScheduler):
-    """The 1cycle policy: up, down, and held at the minimum: :class:`accelsched.schedules.OneCycle`.
+    """Up to ``max_lr``, down to ``initial_learning_rate / final_div_factor``, then held.
+
+    The learning rate at step ``t``::
+
+        rise = pct_start * total_steps
+        points = [(0, initial_learning_rate), (rise - 1, max_lr)]
+        points += [(2 * rise - 2, initial_learning_rate)] if three_phase else []
+        points += [(total_steps - 1, initial_learning_rate / final_div_factor)]
+        (t0, v0), (t1, v1) = around(t, points)
+        x = (t - t0) / (t1 - t0)
+        y = (1 - cos(pi * x)) / 2 if anneal_strategy == "cos" else x
+        value = v0 + (v1 - v0) * y
+
+    ``around`` finds the points on both sides of ``t``. A phase that is left no steps is skipped.
 
     Args:
-        optimizer: the optimizer whose param groups are driven.
-        initial_learning_rate: the value at step 0 (torch's ``max_lr / div_factor``).
-        max_lr: the value at the top.
-        total_steps: steps of the whole cycle, at least 1.
-        pct_start: the fraction of the steps that rises, between 0 and 1, both excluded.
-        final_div_factor: the last value is ``initial_learning_rate / final_div_factor``.
-        three_phase: fall to the initial value first, as steeply as it rose.
-        anneal_strategy: ``"cos"`` or ``"linear"``.
-        param_group_tags: the groups to drive.
+        optimizer: the optimizer to drive. None to bind it later: ``scheduler(optimizer)``.
+        initial_learning_rate: the learning rate at step 0.
+        max_lr: the learning rate at the top, at step ``pct_start * total_steps - 1``.
+        total_steps: the length of the cycle in steps, at least 1; its last step is
+            ``total_steps - 1``. Default 1000.
+        pct_start: the fraction of the steps in which the rate rises, between 0 and 1, both
+            excluded; at most 0.5 with ``three_phase``. Default 0.3.
+        final_div_factor: the first learning rate over the last, above 0, without a unit. Default
+            10,000.
+        three_phase: fall to the first learning rate as steeply as it rose, and then on to the last.
+            Default False.
+        anneal_strategy: ``"cos"`` for half a cosine wave in each phase, ``"linear"`` for a straight
+            line. Default ``"cos"``.
+        param_group_tags: which param groups to drive, by their ``"tags"``. Default: all of them.
+
+    Example:
+        >>> import torch
+        >>> optimizer = torch.optim.SGD([torch.zeros(1)], lr=1.0)
+        >>> scheduler = OneCycleLR(
+        ...     optimizer, initial_learning_rate=0.004, max_lr=0.1, total_steps=100
+        ... )
+        >>> scheduler.get_last_lr()
+        [0.004]
+        >>> scheduler.step()
+        >>> [round(value, 6) for value in scheduler.get_last_lr()]
+        [0.004281]
+        >>> scheduler.last_epoch = 29
+        >>> scheduler.get_last_lr()
+        [0.1]
+        >>> scheduler.last_epoch = 99
+        >>> scheduler.get_last_lr()
+        [4e-07]
+        >>> scheduler.last_epoch = 200
+        >>> scheduler.get_last_lr()
+        [4e-07]
+
+    Raises:
+        ArgumentError: a count or factor is not above 0, ``pct_start`` is no such fraction, the
+            strategy is unknown, or a number is not finite.
+
+    Source: see :class:`accelsched.schedules.OneCycle`, the schedule that this class drives, also
+    for the nearest names in optax, Keras and transformers.
+
+    Elsewhere: ``torch.optim.lr_scheduler.OneCycleLR`` takes ``div_factor``, which is
+    ``max_lr / initial_learning_rate``, cycles the momentum by default, and refuses steps past the
+    end. Cerebras' class of this name rises again past the end.
     """
 
     initial_learning_rate = initial_val = Argument("initial")
@@ -663,7 +1176,7 @@ class OneCycleLR(LRScheduler):
 
 
 class _FunctionsLR(LRScheduler):
-    """What the classes below share: the functions come from the class, so it can be pickled."""
+    """The base of classes whose functions come from the class itself, so they can be pickled."""
 
     def set_value_lambda(self) -> Any:
         raise NotImplementedError
@@ -695,14 +1208,51 @@ class _FunctionsLR(LRScheduler):
 
 
 class LambdaLR(_FunctionsLR):
-    """The initial learning rate times the product of the functions of :meth:`set_value_lambda`.
+    """The initial learning rate times the functions that :meth:`set_value_lambda` returns.
+
+    The learning rate at step ``t``::
+
+        n = t if total_iters is None else min(t, total_iters)
+        value = initial_learning_rate * prod(function(n) for function in functions)
+
+    Override :meth:`set_value_lambda` in a subclass.
 
     Args:
-        optimizer: the optimizer whose param groups are driven.
-        initial_learning_rate: the value that the functions multiply.
-        param_group_tags: the groups to drive.
-        total_iters: keep the values up to this step in a table on the device, and hold the last:
-            for functions that no graph can have, as they use ``math``, NumPy, ``min`` or an ``if``.
+        optimizer: the optimizer to drive. None to bind it later: ``scheduler(optimizer)``.
+        initial_learning_rate: the learning rate that the functions multiply.
+        param_group_tags: which param groups to drive, by their ``"tags"``. Default: all of them.
+        total_iters: make a table of the functions up to this step, and hold its last value: for
+            functions in ``math``, NumPy, ``min`` or an ``if``, which cannot be traced. Default: no
+            table.
+
+    Example:
+        >>> import torch
+        >>> class InverseTime(LambdaLR):
+        ...     def set_value_lambda(self):
+        ...         return [lambda step: 1 / (1 + step / 100)]
+        >>> optimizer = torch.optim.SGD([torch.zeros(1)], lr=1.0)
+        >>> scheduler = InverseTime(optimizer, initial_learning_rate=0.1)
+        >>> scheduler.get_last_lr()
+        [0.1]
+        >>> scheduler.step()
+        >>> [round(value, 6) for value in scheduler.get_last_lr()]
+        [0.09901]
+        >>> scheduler.last_epoch = 100
+        >>> scheduler.get_last_lr()
+        [0.05]
+        >>> scheduler.last_epoch = 300
+        >>> scheduler.get_last_lr()
+        [0.025]
+
+    Raises:
+        ArgumentError: a table would be too long, or a value is not finite.
+
+    Source: see :class:`accelsched.schedules.Lambda`, the schedule that this class drives, also for
+    what a function may do, and for optax and Keras.
+
+    Elsewhere: ``torch.optim.lr_scheduler.LambdaLR`` takes its functions as an argument, one for
+    each param group, and runs them on the host. Cerebras' class of this name multiplies by the
+    initial rate once for each function.
     """
 
     initial_learning_rate = initial_val = Argument("initial")
@@ -724,7 +1274,7 @@ class LambdaLR(_FunctionsLR):
         super().__init__(optimizer, schedule, param_group_tags=param_group_tags)
 
     def set_value_lambda(self) -> Any:
-        """A function of the step, or a list of them: override it.
+        """Return a function of the step, or a list of them: override it.
 
         See :class:`accelsched.schedules.Lambda` for what such a function may do.
         """
@@ -732,13 +1282,46 @@ class LambdaLR(_FunctionsLR):
 
 
 class MultiplicativeLR(_FunctionsLR):
-    """``initial_learning_rate * coefficient ** step``.
+    """A decay by the same factor at every step, without end.
+
+    The learning rate at step ``t``::
+
+        value = initial_learning_rate * coefficient ** t
+
+    A subclass may override :meth:`set_value_lambda`, whose function of the step then stands for
+    ``coefficient``.
 
     Args:
-        optimizer: the optimizer whose param groups are driven.
-        initial_learning_rate: the value at step 0.
-        coefficient: the factor of one step, not negative.
-        param_group_tags: the groups to drive.
+        optimizer: the optimizer to drive. None to bind it later: ``scheduler(optimizer)``.
+        initial_learning_rate: the learning rate at step 0.
+        coefficient: the factor of one step, not negative, without a unit.
+        param_group_tags: which param groups to drive, by their ``"tags"``. Default: all of them.
+
+    Example:
+        >>> import torch
+        >>> optimizer = torch.optim.SGD([torch.zeros(1)], lr=1.0)
+        >>> scheduler = MultiplicativeLR(optimizer, initial_learning_rate=0.1, coefficient=0.5)
+        >>> scheduler.get_last_lr()
+        [0.1]
+        >>> scheduler.step()
+        >>> [round(value, 6) for value in scheduler.get_last_lr()]
+        [0.05]
+        >>> scheduler.last_epoch = 2
+        >>> scheduler.get_last_lr()
+        [0.025]
+        >>> scheduler.last_epoch = 4
+        >>> scheduler.get_last_lr()
+        [0.00625]
+
+    Raises:
+        ArgumentError: ``coefficient`` is negative, or a number is not finite.
+
+    Source: see :class:`accelsched.schedules.Multiplicative`, the schedule that this class drives,
+    also for the nearest names in optax, Keras and transformers.
+
+    Elsewhere: Cerebras' class of this name has the same arguments and values.
+    ``torch.optim.lr_scheduler.ExponentialLR(gamma)`` is the same from the group's rate on;
+    ``torch.optim.lr_scheduler.MultiplicativeLR`` takes a function of the step.
     """
 
     initial_learning_rate = initial_val = Argument("initial")
@@ -759,7 +1342,7 @@ class MultiplicativeLR(_FunctionsLR):
         super().__init__(optimizer, schedule, param_group_tags=param_group_tags)
 
     def set_value_lambda(self) -> Any:
-        """A function from the step to the coefficient, which is raised to the step: override it."""
+        """Return a function from the step to the coefficient, which is raised to the step."""
         return lambda step: self.coefficient
 
     def _functions(self) -> tuple[Callable[..., Any], ...]:
@@ -771,7 +1354,7 @@ class MultiplicativeLR(_FunctionsLR):
 
 
 class _Composite(Composite, LRScheduler):
-    """What the classes below share."""
+    """The base of the schedulers that are made of schedulers."""
 
     @property
     def schedulers(self) -> list[Scheduler]:
@@ -785,12 +1368,57 @@ class _Composite(Composite, LRScheduler):
 class SequentialLR(_Composite):
     """One scheduler after the other; each counts its own steps from 0 at its milestone.
 
+    The learning rate at step ``t``, where ``scheduler(t)`` is that of a scheduler at its step
+    ``t``::
+
+        starts = [0, *milestones]
+        i = sum(t >= milestone for milestone in milestones)
+        value = schedulers[i](t - starts[i])
+
     Args:
-        optimizer: the optimizer whose param groups are driven.
-        schedulers: one more than there are milestones; they may be composed themselves.
-        milestones: steps, in increasing order.
-        last_epoch: start one step after this one, the schedulers with it.
-        param_group_tags: the groups to drive.
+        optimizer: the optimizer to drive. None to bind it later: ``scheduler(optimizer)``.
+        schedulers: one scheduler more than there are milestones; they may be composed themselves.
+            Step this scheduler only: it drives them.
+        milestones: steps from 0 on, in increasing order. At a milestone the next scheduler is in
+            force.
+        last_epoch: start one step after this one, the schedulers with it. Default -1: step 0.
+        param_group_tags: which param groups to drive, by their ``"tags"``. Default: all of them.
+
+    Example:
+        >>> import torch
+        >>> optimizer = torch.optim.SGD([torch.zeros(1)], lr=1.0)
+        >>> scheduler = SequentialLR(
+        ...     optimizer,
+        ...     schedulers=[
+        ...         LinearLR(optimizer, 0.0, 0.1, total_iters=10),
+        ...         CosineDecayLR(optimizer, 0.1, 0.0, total_iters=90),
+        ...     ],
+        ...     milestones=[10],
+        ... )
+        >>> scheduler.get_last_lr()
+        [0.0]
+        >>> scheduler.step()
+        >>> [round(value, 6) for value in scheduler.get_last_lr()]
+        [0.01]
+        >>> scheduler.last_epoch = 10
+        >>> scheduler.get_last_lr()
+        [0.1]
+        >>> scheduler.last_epoch = 100
+        >>> scheduler.get_last_lr()
+        [0.0]
+        >>> scheduler.last_epoch = 200
+        >>> scheduler.get_last_lr()
+        [0.0]
+
+    Raises:
+        ArgumentError: there are too many or too few schedulers, one is bound to another optimizer
+            or is a part already, or the milestones decrease.
+
+    Source: see :class:`accelsched.schedules.Sequential`, the schedule that this class drives, also
+    for optax.
+
+    Elsewhere: Cerebras' class of this name and ``torch.optim.lr_scheduler.SequentialLR`` have the
+    same values, but go wrong where one is inside of another.
     """
 
     def __init__(
@@ -835,14 +1463,46 @@ class SequentialLR(_Composite):
 
 
 class ChainedLR(_Composite):
-    """The first scheduler times the relative factors of the others.
+    """The first scheduler times the relative factor of each of the others.
 
-    A relative factor is a value over the initial value, or the value itself where the initial
-    value is 0.
+    The learning rate at step ``t``, where ``scheduler(t)`` is that of a scheduler at step ``t``::
+
+        value = schedulers[0](t) * prod(s(t) / (s.base or 1) for s in schedulers[1:])
+
+    ``base`` is the initial learning rate of a scheduler. Where it is 0, as that of a warm-up from 0
+    is, the learning rate itself is the factor.
 
     Args:
-        schedulers: at least one, all of the same optimizer; they may be composed themselves.
-        param_group_tags: the groups to drive.
+        schedulers: at least one, all of the same optimizer; they may be composed themselves. Step
+            this scheduler only: it drives them.
+        param_group_tags: which param groups to drive, by their ``"tags"``. Default: all of them.
+
+    Example:
+        >>> import torch
+        >>> optimizer = torch.optim.SGD([torch.zeros(1)], lr=1.0)
+        >>> decay = StepLR(optimizer, 0.1, step_size=100, gamma=0.5)
+        >>> warmup = LinearLR(optimizer, 0.0, 1.0, total_iters=10)
+        >>> scheduler = ChainedLR([decay, warmup])
+        >>> scheduler.get_last_lr()
+        [0.0]
+        >>> scheduler.step()
+        >>> [round(value, 6) for value in scheduler.get_last_lr()]
+        [0.01]
+        >>> scheduler.last_epoch = 10
+        >>> scheduler.get_last_lr()
+        [0.1]
+        >>> scheduler.last_epoch = 200
+        >>> scheduler.get_last_lr()
+        [0.025]
+
+    Raises:
+        ArgumentError: there is no scheduler, or one has another optimizer or is a part already.
+
+    Source: see :class:`accelsched.schedules.Chained`, the schedule that this class drives.
+
+    Elsewhere: Cerebras' class of this name is not finite where a later scheduler starts from 0.
+    ``torch.optim.lr_scheduler.ChainedScheduler`` multiplies step by step, and so steps on from a
+    rate that was changed from outside.
     """
 
     def __init__(self, schedulers: Sequence[Scheduler], param_group_tags: Tags = None) -> None:
@@ -861,19 +1521,54 @@ class ChainedLR(_Composite):
 
 
 class ChainedScheduler(ChainedLR):
-    """:class:`ChainedLR` by the name that torch gives it."""
+    """:class:`ChainedLR` by the name that torch gives it; see there for formula and arguments."""
 
 
 class ScalePerParamLR(_Composite):
-    """A scheduler's learning rate times the ``adjust_learning_rate`` of each param group.
+    """A scheduler's learning rate times a factor of each param group, its ``adjust_learning_rate``.
 
-    A group without that key is not scaled. Used for layer-wise rates and for muP (Tensor
-    Programs V, arXiv:2203.03466).
+    The learning rate at step ``t``, where ``scheduler(t)`` is that of the scheduler at step ``t``::
+
+        value = adjust_learning_rate * scheduler(t)
+
+    ``adjust_learning_rate`` is a key of the param group. A group without it is not scaled.
+    Layer-wise learning rates and muP use it.
 
     Args:
-        optimizer: the optimizer whose param groups are driven.
-        scheduler: the scheduler to scale; it may be composed itself.
-        param_group_tags: the groups to drive.
+        optimizer: the optimizer to drive. None to bind it later: ``scheduler(optimizer)``.
+        scheduler: the scheduler to scale; it may be composed itself. Step this scheduler only: it
+            drives the other.
+        param_group_tags: which param groups to drive, by their ``"tags"``. Default: all of them.
+
+    Example:
+        >>> import torch
+        >>> groups = [
+        ...     {"params": [torch.zeros(1)], "adjust_learning_rate": 0.5},
+        ...     {"params": [torch.zeros(1)]},
+        ... ]
+        >>> optimizer = torch.optim.SGD(groups, lr=1.0)
+        >>> decay = LinearLR(optimizer, 0.1, 0.0, total_iters=100)
+        >>> scheduler = ScalePerParamLR(optimizer, decay)
+        >>> scheduler.get_last_lr()
+        [0.05, 0.1]
+        >>> scheduler.step()
+        >>> [round(value, 6) for value in scheduler.get_last_lr()]
+        [0.0495, 0.099]
+        >>> scheduler.last_epoch = 100
+        >>> scheduler.get_last_lr()
+        [0.0, 0.0]
+        >>> scheduler.last_epoch = 200
+        >>> scheduler.get_last_lr()
+        [0.0, 0.0]
+
+    Raises:
+        ArgumentError: the scheduler has another optimizer, or is a part already.
+
+    Source: Yang et al., Tensor Programs V (muP), arXiv:2203.03466. The schedule that this class
+    drives is :class:`accelsched.schedules.Scaled`, with a factor for each group.
+
+    Elsewhere: Cerebras' class of this name, whose factor is lost inside of other schedulers. torch
+    has none: give each param group a rate of its own.
     """
 
     child_name = "scheduler"

@@ -26,8 +26,26 @@ class Policy(LRScheduler):
     """Any schedule of the learning rate, built without an optimizer.
 
     Args:
-        schedule: one for all param groups, or a list with one for each.
-        lowering: as for :class:`accelsched.Scheduler`.
+        schedule: one schedule for all param groups, or a list with one for each.
+        lowering: as for :class:`accelsched.Scheduler`. Default None.
+
+    Example:
+        >>> import torch
+        >>> optimizer = torch.optim.SGD([torch.zeros(1)], lr=1.0)
+        >>> policy = Policy(schedules.Linear(initial=0.1, end=0.0, total_iters=4))(optimizer)
+        >>> policy.get_last_lr()
+        [0.1]
+        >>> policy.last_epoch = 2
+        >>> policy.get_last_lr()
+        [0.05]
+        >>> policy.last_epoch = 10
+        >>> policy.get_last_lr()
+        [0.0]
+
+    Raises:
+        ArgumentError: a value that cannot be, or, when it is bound, a wrong number of schedules.
+
+    Elsewhere: thunder's ``Policy``, the base of its policies.
     """
 
     def __init__(
@@ -43,14 +61,14 @@ class MappingPolicy(Policy):
     """The base of the policies below: a mapping from the step, and the value that it starts from.
 
     Args:
-        mapping: one for all param groups, or a list with one for each.
-        lr_init: the learning rate before the mapping acts at step 0: a number for all param
-            groups, or a list with one for each. If not given, each group keeps its own.
-        lowering: as for :class:`accelsched.Scheduler`.
+        mapping: one mapping for all param groups, or a list with one for each.
+        lr_init: the learning rate before the mapping acts at step 0: a number for all param groups,
+            or a list with one for each. Default: each group keeps its own.
+        lowering: as for :class:`accelsched.Scheduler`. Default None.
 
     Raises:
-        ArgumentError: a mapping or a number cannot be used, or (when it is bound) there is
-            another number of them than of param groups.
+        ArgumentError: a mapping or a number cannot be used, or, when it is bound, there is a wrong
+            number of them.
     """
 
     def __init__(
@@ -67,11 +85,11 @@ class MappingPolicy(Policy):
         super().__init__(self._as_schedules(), lowering=lowering)
 
     def _rule(self, name: str, mapping: Any) -> Any:
-        """What the policy makes of one mapping."""
+        """Convert one mapping to what the policy follows."""
         raise NotImplementedError
 
     def _as_schedules(self) -> Any:
-        """The rules, where they are pure functions of the step."""
+        """Return the rules, where they are pure functions of the step."""
         return self._rules
 
     def _schedules_for(self, group_values: GroupValues) -> tuple[schedules.Schedule, ...]:
@@ -81,12 +99,12 @@ class MappingPolicy(Policy):
 
     @property
     def current_mapping(self) -> list[Any] | None:
-        """The mapping of each param group; None as long as there is no optimizer."""
+        """The mapping of each param group; None while there is no optimizer."""
         return _each("mapping", self.mapping, len(self.indices)) if self._bound else None
 
     @property
     def current_lr_init(self) -> list[float] | None:
-        """The first value of each param group; None as long as there is no optimizer."""
+        """The first value of each param group; None while there is no optimizer."""
         return _each("lr_init", self.lr_init, len(self.indices)) if self._bound else None
 
     def __repr__(self) -> str:
@@ -96,21 +114,44 @@ class MappingPolicy(Policy):
 
 
 class Schedule(MappingPolicy):
-    """The values of a function of the step: ``Schedule(lambda step: 0.1 * 0.95 ** step)``.
+    """The values of a function of the step.
+
+    The learning rate at step ``t``::
+
+        value = mapping(t)
 
     Args:
         mapping: a function from the step to the learning rate, or a schedule; or a list with one
-            for each param group. What cannot be traced is tabulated, see
-            :func:`accelsched.schedules.Tabulated`.
-        lr_init: taken for compatibility; the function gives the value at step 0 as well.
-        total_iters: the steps to tabulate if need be.
-        lowering: as for :class:`accelsched.Scheduler`.
+            for each param group. A function that cannot be traced is tabulated: see
+            :class:`accelsched.schedules.Tabulated`.
+        lr_init: taken for compatibility and not used: the function gives the value at step 0 too.
+        total_iters: the last step to tabulate, where a table is needed. Default: ``2**20`` steps.
+        lowering: as for :class:`accelsched.Scheduler`. Default None.
+
+    Example:
+        >>> import torch
+        >>> optimizer = torch.optim.SGD([torch.zeros(1)], lr=1.0)
+        >>> policy = Schedule(lambda step: 0.1 / (1 + step / 100))(optimizer)
+        >>> policy.get_last_lr()
+        [0.1]
+        >>> policy.step()
+        >>> [round(value, 6) for value in policy.get_last_lr()]
+        [0.09901]
+        >>> policy.last_epoch = 300
+        >>> policy.get_last_lr()
+        [0.025]
+
+    Raises:
+        ArgumentError: the mapping is no function, a value is not finite, or, when it is bound,
+            there is a wrong number of them.
+
+    Elsewhere: thunder's ``Schedule``; torch's ``LambdaLR``, which multiplies the group's rate.
     """
 
     def __init__(
         self,
         mapping: Callable[[int], Any] | Sequence[Callable[[int], Any]],
-        lr_init: float | Sequence[float] = 1e-3,
+        lr_init: float | Sequence[float] | None = None,
         *,
         total_iters: int | None = None,
         lowering: str | None = None,
@@ -125,7 +166,7 @@ class Schedule(MappingPolicy):
 
 
 class _Recurrent(MappingPolicy):
-    """A policy whose next value depends on the one that the group has; its state holds these."""
+    """The base of policies whose next value depends on the value that the group has."""
 
     _driver: RecurrentDriver  # type: ignore[assignment]
     #: What the groups held when they were bound, if nobody said what to start from.
@@ -139,7 +180,7 @@ class _Recurrent(MappingPolicy):
         return dict(sorted(at.items()))
 
     def _recurrence(self, at: dict[int, float]) -> Recurrence:
-        """What each step does, for numbers by step."""
+        """Return what each step does, for numbers by step."""
         raise NotImplementedError
 
     def _as_schedules(self) -> Any:
@@ -167,7 +208,7 @@ class _Recurrent(MappingPolicy):
         return [self._recurrence(at) for at in _each("mapping", self._rules, count)]
 
     def _values_at(self, step: int, count: int) -> list[float]:
-        """The values that nobody has changed from outside."""
+        """Return the values at a step, if nobody changes them from outside."""
         starts = self._own if self._starts is None else self._starts
         values = list(_each("lr_init", starts, count))
         for i, at in enumerate(_each("mapping", self._rules, count)):
@@ -178,7 +219,7 @@ class _Recurrent(MappingPolicy):
         return values
 
     def undisturbed(self) -> schedules.Schedule:
-        """The curve of the first param group, if nobody changes it from outside."""
+        """Return the curve of the first param group, if nobody changes it from outside."""
         rules = self._rules if isinstance(self._rules, list) else [self._rules]
         given = (self._rules, self._starts)
         count = max(len(each) if isinstance(each, list) else 1 for each in given)
@@ -192,11 +233,11 @@ class _Recurrent(MappingPolicy):
     _move = _set_step
 
     def reschedule(self, schedules: Any) -> None:
-        """Refused: the values follow from a mapping, not from schedules."""
+        """Refuse: the values follow from a mapping, not from schedules."""
         raise ArgumentError("schedules", schedules, "it follows its mapping: build another one")
 
     def state_dict(self) -> dict[str, Any]:
-        """The step, the values and the mappings, in plain values. Waits for the device."""
+        """Return the step, the values and the mappings, as plain values. Waits for the device."""
         rules = _each("mapping", self._rules, len(self.indices))
         return {
             **state.header(self),
@@ -239,14 +280,39 @@ class _Recurrent(MappingPolicy):
 
 
 class Multiply(_Recurrent):
-    """The learning rate times a factor at each of some steps: ``Multiply({1: 0.1, 4: 0.3})``.
+    """Multiply the learning rate by a factor at each of some steps.
 
-    It multiplies what the group has, so a change from outside survives.
+    The learning rate at step ``t``, if nobody changes it from outside::
+
+        value = lr_init * prod(factor for step, factor in mapping.items() if step <= t)
+
+    Each step multiplies what the group has, so a change from outside survives.
 
     Args:
-        mapping: from steps to factors, or a list with one such dict for each param group.
-        lr_init: as for :class:`MappingPolicy`.
-        lowering: as for :class:`accelsched.Scheduler`.
+        mapping: a dict from steps to factors, or a list with one dict for each param group.
+        lr_init: the learning rate before the mapping acts at step 0; or a list with one for each
+            param group. Default: each group keeps its own.
+        lowering: as for :class:`accelsched.Scheduler`. Default None.
+
+    Example:
+        >>> import torch
+        >>> optimizer = torch.optim.SGD([torch.zeros(1)], lr=1.0)
+        >>> policy = Multiply({1: 0.5, 4: 0.5}, lr_init=0.1)(optimizer)
+        >>> policy.get_last_lr()
+        [0.1]
+        >>> policy.step()
+        >>> policy.get_last_lr()
+        [0.05]
+        >>> policy.last_epoch = 10
+        >>> policy.get_last_lr()
+        [0.025]
+
+    Raises:
+        ArgumentError: a step is negative, a factor is not finite, or, when it is bound, there is a
+            wrong number of mappings.
+
+    Elsewhere: thunder's ``Multiply``; ``optax.piecewise_constant_schedule``; torch's
+    ``MultiStepLR``, with one factor for all milestones.
     """
 
     def _recurrence(self, at: dict[int, float]) -> Recurrence:
@@ -254,15 +320,41 @@ class Multiply(_Recurrent):
 
 
 class Switch(_Recurrent):
-    """The given learning rate from each of some steps on: ``Switch({10: 0.001, 20: 0.0001})``.
+    """Set the learning rate at each of some steps.
 
-    In between it holds what the group has, so a change from outside lasts until the next step
-    of the mapping.
+    The learning rate at step ``t``, if nobody changes it from outside::
+
+        reached = [step for step in sorted(mapping) if step <= t]
+        value = mapping[reached[-1]] if reached else lr_init
+
+    In between it holds what the group has, so a change from outside lasts until the next step of
+    the mapping.
 
     Args:
-        mapping: from steps to learning rates, or a list with one such dict for each param group.
-        lr_init: as for :class:`MappingPolicy`.
-        lowering: as for :class:`accelsched.Scheduler`.
+        mapping: a dict from steps to learning rates, or a list with one dict for each param group.
+        lr_init: the learning rate before the mapping acts at step 0; or a list with one for each
+            param group. Default: each group keeps its own.
+        lowering: as for :class:`accelsched.Scheduler`. Default None.
+
+    Example:
+        >>> import torch
+        >>> optimizer = torch.optim.SGD([torch.zeros(1)], lr=1.0)
+        >>> policy = Switch({1: 0.01, 4: 0.001}, lr_init=0.1)(optimizer)
+        >>> policy.get_last_lr()
+        [0.1]
+        >>> policy.step()
+        >>> policy.get_last_lr()
+        [0.01]
+        >>> policy.last_epoch = 10
+        >>> policy.get_last_lr()
+        [0.001]
+
+    Raises:
+        ArgumentError: a step is negative, a rate is not finite, or, when it is bound, there is a
+            wrong number of mappings.
+
+    Elsewhere: thunder's ``Switch``; :class:`accelsched.schedules.PiecewiseConstant`, which
+    overwrites a change from outside.
     """
 
     def _recurrence(self, at: dict[int, float]) -> Recurrence:
@@ -271,7 +363,7 @@ class Switch(_Recurrent):
 
 
 def _only_at(at: dict[int, float], otherwise: float) -> schedules.Schedule:
-    """The given numbers at their steps, and the same number at every other step."""
+    """Make a schedule of the given numbers at their steps, and of one number elsewhere."""
     values, milestones = [otherwise], []
     for step, number in at.items():
         values += [number, otherwise]
@@ -303,14 +395,14 @@ def _as_mapping(name: str, pairs: Any) -> dict[Any, Any]:
 
 
 def _converted(convert: Callable[[str, Any], Any], name: str, given: Any) -> Any:
-    """What was given, converted; of a list each item."""
+    """Convert what was given; of a list, each item."""
     if isinstance(given, (list, tuple)):
         return [convert(f"{name}[{i}]", item) for i, item in enumerate(given)]
     return convert(name, given)
 
 
 def _each(name: str, given: Any, count: int) -> list[Any]:
-    """One for each of the param groups."""
+    """Return one item for each of the param groups."""
     if not isinstance(given, (list, tuple)):
         return [given] * count
     remedy = f"{len(given)} were given for {count} param groups: give one for all, or {count}"

@@ -1,10 +1,10 @@
-"""What is right: every schedule again, in plain Python floats, one short function each.
+"""The right values: every schedule again, in plain Python floats, one short function each.
 
-Written from the papers and the documentation, not from the tensor formulas: whole numbers stay
-Python integers, and a tail that nears zero is computed from the steps that are left. The
-function of the class ``CosineDecay`` is ``cosine_decay`` (with an underscore at its end where the
-name is Python's own: ``lambda_``); its arguments are the class's fields, a schedule among them
-given as a :class:`Curve`.
+The functions follow the papers and the documentation, not the tensor formulas. Whole numbers stay
+Python integers, and a tail near zero is computed from the steps that are left. The function of the
+class ``CosineDecay`` is ``cosine_decay``, with an underscore at its end where the name is Python's
+own (``lambda_``). Its arguments are the fields of the class; a schedule among them is a
+:class:`Curve`.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from typing import Any
 
 
 def value(schedule: Any, step: int) -> float:
-    """The value of a schedule object (a dataclass) at one step."""
+    """Return the value of a schedule object (a dataclass) at one step."""
     fields = [f.name for f in dataclasses.fields(schedule) if f.init]
     given = {name: _plain(getattr(schedule, name)) for name in fields}
     return float(function_of(type(schedule))(step, **given))
 
 
 def function_of(schedule_class: type) -> Callable[..., float]:
-    """The function of this module for a schedule class, by its name."""
+    """Find the function of this module for a schedule class, by its name."""
     name = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", schedule_class.__name__).lower()
     if keyword.iskeyword(name) or hasattr(builtins, name):
         name += "_"
@@ -52,6 +52,7 @@ class Curve:
 
     @property
     def initial(self) -> float:
+        """The nominal initial value, which ``chained`` divides by."""
         schedule = self.schedule
         for name in ("initial", "value", "base_value"):
             if hasattr(schedule, name):
@@ -139,7 +140,7 @@ def cosine_decay(step: int, initial: float, end: float, total_iters: int) -> flo
 
 
 def _cosine(elapsed: float, total: float, first: float, last: float) -> float:
-    """Half a cosine from first to last, by the half-angle formula from whichever end is nearer."""
+    """Half a cosine from first to last, by the half-angle formula from the nearer end."""
     if 2 * elapsed <= total:
         return first + (last - first) * sin(pi * elapsed / total / 2) ** 2
     return last + (first - last) * sin(pi * (total - elapsed) / total / 2) ** 2

@@ -1,13 +1,16 @@
 """The schedulers of ``cerebras.pytorch.optim.weight_decay_scheduler``, by the same names.
 
-Each is that of :mod:`accelsched.lr_scheduler` with another key, and with arguments that are named
-for any value: ``initial_val`` for ``initial_learning_rate``. A family for a third key is as short.
+Each is the class of :mod:`accelsched.lr_scheduler` with another key, and with arguments that are
+named for any value: ``initial_val`` for ``initial_learning_rate``. The constructors and the
+docstrings are derived from those of the learning rate, so a family for a third key is as short as
+this one.
 """
 
 from __future__ import annotations
 
 import functools
 import inspect
+import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -37,13 +40,43 @@ __all__ = [
     "WeightDecayScheduler",
 ]
 
+#: What a docstring of the learning rate says, and what it says of the weight decay.
+_WORDS = {
+    "learning rate": "weight decay",
+    "learning rates": "weight decays",
+    "rate": "value",
+    "scheduler.get_last_lr": "scheduler.get_last_value",
+    **{name.removesuffix("WD") + "LR": name for name in __all__ if name.endswith("WD")},
+    "CosineAnnealingWarmRestarts": "CosineAnnealingWarmRestartsWD",
+}
+_ELSEWHERE = """Elsewhere: Cerebras' ``weight_decay_scheduler`` has a class of this name, with the
+    same arguments; for where it differs see
+    :class:`accelsched.lr_scheduler.{}`.
+    torch schedules no weight decay. optax schedules it as any other number, by
+    ``optax.inject_hyperparams``.
+    """
+
 
 class WeightDecayScheduler(LRScheduler):
     """Drives the weight decay by any schedule; the base of the classes below.
 
-    Takes what :class:`accelsched.Scheduler` takes. On a back end that is not the CPU the optimizer
-    is to be stepped within :class:`accelsched.on_device`, as PyTorch asks on the host whether the
-    weight decay is 0.
+    Its arguments are those of :class:`accelsched.Scheduler`, with ``key="weight_decay"`` by
+    default. PyTorch checks on the host whether the weight decay is zero. On a device, step the
+    optimizer within :class:`accelsched.on_device`, which skips the check.
+
+    Example:
+        >>> import torch
+        >>> from accelsched.schedules import Linear
+        >>> optimizer = torch.optim.SGD([torch.zeros(1)], lr=1.0)
+        >>> scheduler = WeightDecayScheduler(optimizer, Linear(initial=0.0, end=0.1, total_iters=2))
+        >>> scheduler.get_last_value()
+        [0.0]
+        >>> scheduler.step()
+        >>> scheduler.get_last_value()
+        [0.05]
+        >>> scheduler.last_epoch = 10
+        >>> optimizer.param_groups[0]["weight_decay"]
+        0.1
     """
 
     default_key = "weight_decay"
@@ -57,14 +90,33 @@ class WeightDecayScheduler(LRScheduler):
         super().__init_subclass__()
         if "__init__" not in vars(cls) and WeightDecayScheduler in cls.__bases__:
             cls.__init__ = _renamed(cls)  # type: ignore[method-assign]
+            cls.__doc__ = _documented(cls)
+
+
+def _names(cls: type[LRScheduler]) -> dict[str, str]:
+    """Map the arguments of the learning rate's class to those of a class for any value."""
+    base: Any = cls.__bases__[-1]
+    arguments = [value for value in vars(base).values() if isinstance(value, Argument)]
+    return {a.name_in(base): a.name_in(cls) for a in arguments}
+
+
+def _documented(cls: type[LRScheduler]) -> str | None:
+    """Write the docstring of a class: its own line, then that of the learning rate's class."""
+    base = cls.__bases__[-1]
+    if not cls.__doc__ or not base.__doc__:
+        return cls.__doc__  # python -OO keeps none
+    text, _, _ = base.__doc__.partition("Elsewhere:")
+    for theirs, mine in {**_WORDS, **_names(cls)}.items():
+        # A name after a point is that of another module.
+        text = re.sub(rf"(?<!\.)\b{theirs}\b", mine, text)
+    return f"{cls.__doc__}\n\n    {text}{_ELSEWHERE.format(base.__name__)}"
 
 
 def _renamed(cls: type[LRScheduler]) -> Callable[..., None]:
-    """The constructor of the learning rate's class, its arguments named for any value."""
+    """Make the constructor: that of the learning rate's class, with the names for any value."""
     base: Any = cls.__bases__[-1]
-    arguments = [value for value in vars(base).values() if isinstance(value, Argument)]
-    given = {a.name_in(cls): a.name_in(base) for a in arguments}
-    shown = {theirs: mine for mine, theirs in given.items()}
+    shown = _names(cls)
+    given = {mine: theirs for theirs, mine in shown.items()}
 
     def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
         bound = signature.bind(self, *args, **kwargs).arguments

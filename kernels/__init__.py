@@ -1,8 +1,8 @@
-"""The numba lowering: schedules as machine code for the CPU; installed as ``accelsched.kernels``.
+"""Schedules as machine code for the CPU, by numba; installed as ``accelsched.kernels``.
 
-:func:`host_function` is the way in. ``lowering`` brings a recorded schedule down to ``scalars`` by
-the table of operations in ``aten``, ``jit`` compiles their source and keeps it on disk, and a
-:class:`Kernel` runs it. numba is imported only to compile what is not on disk.
+:func:`host_function` is the way in. ``lowering`` turns a recorded schedule into ``scalars``, by the
+table of operations in ``aten``. ``jit`` compiles their source and keeps it on disk, and a
+:class:`Kernel` runs it. numba is imported only to compile what is not on disk yet.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _ROWS_A_THREAD = 2**16
 class Kernel:
     """Functions of the step as one function of machine code.
 
-    Kernels whose functions differ in numbers only share the code; each has its own numbers.
+    Kernels whose functions differ only in their numbers share the code; each has its own numbers.
 
     Args:
         function: from a 0-dim int64 step to tensors of shape [] or [G], as a
@@ -44,13 +44,14 @@ class Kernel:
             them, or any number for a tensor of shape [], whose value is written to all.
 
     Attributes:
-        run: computes the values of :attr:`step`, and moves on to the next one. It returns 0, or
-            what :meth:`error` makes an exception of; called at each step, it is no Python function.
+        run: computes the values of :attr:`step`, and moves on to the next step. It returns 0, or a
+            status from which :meth:`error` makes an exception. It is no Python function, as it is
+            called at each step.
         out: float64, shape [width]: the values that ``run()`` computed last, by position.
 
     Raises:
         Untraceable: the function leaves the graph, or has an operation that is not compiled; the
-            error names it, and the line that it comes from.
+            error names the operation and its line.
     """
 
     def __init__(
@@ -89,15 +90,15 @@ class Kernel:
         self._wholes[0] = step
 
     def error(self, status: int) -> Exception:
-        """The exception for what :attr:`run` returned."""
+        """Return the exception for a status that :attr:`run` returned."""
         return _error(status, f"step {self.step}")
 
     def at(self, step: int) -> list[float]:
-        """The values at a step, by position; any thread may ask.
+        """Return the values at a step, by position; any thread may call this.
 
         Raises:
             ZeroDivisionError: a schedule divides an integer by zero at this step.
-            IndexError: a schedule takes an entry that its table has not.
+            IndexError: a schedule takes an entry that its table does not have.
         """
         out = np.empty((1, self.width))
         self._fill(range(step, step + 1), out)
@@ -105,7 +106,7 @@ class Kernel:
         return values
 
     def rows(self, steps: range) -> NDArray[np.float64]:
-        """The values at steps, on all cores: float64, shape [steps, width]; raises as ``at``."""
+        """Return the values at steps, on all cores: float64, [steps, width]; raises as ``at``."""
         out = np.empty((len(steps), self.width))
         parts = max(1, min(_cores(), len(steps) // _ROWS_A_THREAD))
         cuts = [len(steps) * i // parts for i in range(parts + 1)]
@@ -119,6 +120,7 @@ class Kernel:
         return out
 
     def _fill(self, steps: range, out: NDArray[np.float64]) -> None:
+        """Compute the values at steps into an array, without the interpreter's lock."""
         wholes = self._wholes.copy()
         wholes[: len(HEADER)] = steps.start, steps.step, len(steps), self.width
         frame = _frame(self._reals, out)
@@ -128,6 +130,7 @@ class Kernel:
 
 
 def _frame(reals: NDArray[np.float64], out: NDArray[np.float64]) -> NDArray[np.intp]:
+    """Return the addresses of the arrays that a kernel reads and writes."""
     return np.array([reals.ctypes.data, out.ctypes.data], dtype=np.intp)
 
 
@@ -136,7 +139,7 @@ def _error(status: int, where: str) -> Exception:
 
 
 def _cores() -> int:
-    """How many cores this process may use."""
+    """Return how many cores this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -148,7 +151,7 @@ HostFunction = Kernel | Interpreted
 def host_function(
     function: Callable[[Tensor], Sequence[Tensor]], positions: Sequence[Sequence[int]] = ((0,),)
 ) -> HostFunction:
-    """Functions of the step for the host: machine code, or PyTorch for what cannot be compiled.
+    """Make a function for the host: machine code, or PyTorch for what cannot be compiled.
 
     Args:
         function: as for :class:`Kernel`.

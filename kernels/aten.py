@@ -1,6 +1,6 @@
 """The ATen operations that can be compiled: one table. To add an operation, add it to the table.
 
-An operation on each element is a template; ``shapes.py`` has those that move or combine elements.
+An elementwise operation is a template. ``shapes.py`` has those that move or combine elements.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from accelsched.kernels.scalars import Scalar
 
 
 def _common_dtype(call: Call) -> torch.dtype:
-    """What the operands of a comparison are compared in."""
+    """Return the dtype in which a comparison compares its operands."""
     values = [arg.meta["value"] if isinstance(arg, Node) else arg for arg in call.args[:2]]
     dtype: torch.dtype = torch.result_type(*values)
     return torch.uint8 if dtype == torch.bool else dtype
@@ -26,7 +26,7 @@ def _common_dtype(call: Call) -> torch.dtype:
 def _applied(
     lowering: Lowering, call: Call, text: str, args: Sequence[Any], dtype: torch.dtype
 ) -> View:
-    """A template of the elements of arguments, all in one dtype, cast to that of the result."""
+    """Apply a template to arguments in one dtype, and cast to the dtype of the result."""
     views = [lowering.operand(arg, dtype) for arg in args]
     return lowering.elementwise(
         call, lambda *scalars: lowering.program.value(text, call.dtype, *scalars), views
@@ -34,7 +34,7 @@ def _applied(
 
 
 def _template(whole: str, real: str | None = None, *, operands: int | None = None) -> Rule:
-    """A template in the dtype of the result; another one for floats, if there is one."""
+    """Make a rule of a template in the dtype of the result, or of another one for floats."""
 
     def rule(lowering: Lowering, call: Call) -> View:
         text = real if real is not None and call.dtype.is_floating_point else whole
@@ -44,6 +44,8 @@ def _template(whole: str, real: str | None = None, *, operands: int | None = Non
 
 
 def _comparison(sign: str) -> Rule:
+    """Make the rule of a comparison."""
+
     def rule(lowering: Lowering, call: Call) -> View:
         return _applied(lowering, call, f"{{0}} {sign} {{1}}", call.args, _common_dtype(call))
 
@@ -51,7 +53,7 @@ def _comparison(sign: str) -> Rule:
 
 
 def _predicate(text: str) -> Rule:
-    """A truth about a number in its own dtype; integers are converted, as none is NaN."""
+    """Make the rule of a test of one number, in its own dtype; integers become floats."""
 
     def rule(lowering: Lowering, call: Call) -> View:
         dtype = lowering.view(call.args[0]).dtype
@@ -62,6 +64,8 @@ def _predicate(text: str) -> Rule:
 
 
 def _logical(text: str) -> Rule:
+    """Make the rule of a logical operation."""
+
     def rule(lowering: Lowering, call: Call) -> View:
         return _applied(lowering, call, text, call.args, torch.bool)
 
@@ -69,7 +73,7 @@ def _logical(text: str) -> Rule:
 
 
 def _division(whole: str, real: str) -> Rule:
-    """A division, of integers one that may be by zero: at some step only, or it had failed."""
+    """Make the rule of a division; that of integers is guarded where a step may divide by zero."""
 
     def rule(lowering: Lowering, call: Call) -> View:
         dtype, program = call.dtype, lowering.program
@@ -94,12 +98,13 @@ _trunc_divide = _division("trunc_divide({0}, {1})", "np.trunc({0} / {1})")
 
 
 def _divide_by_mode(lowering: Lowering, call: Call) -> View | list[View]:
+    """Divide, and round as the mode says."""
     modes = {"floor": _floor_divide, "trunc": _trunc_divide, None: TABLE["aten.div.Tensor"]}
     return modes[call.kwargs["rounding_mode"]](lowering, call)
 
 
 def _with_alpha(plain: str, scaled: str) -> Rule:
-    """An addition, of the second operand times ``alpha`` if that is given."""
+    """Make the rule of an addition; ``alpha``, if given, multiplies the second operand."""
 
     def rule(lowering: Lowering, call: Call) -> View:
         alpha = call.kwargs.get("alpha", call.args[2] if len(call.args) > 2 else 1)
@@ -111,7 +116,7 @@ def _with_alpha(plain: str, scaled: str) -> Rule:
 
 
 def _product_added(sign: str) -> Rule:
-    """``a + value * b * c``, or ``/ c``."""
+    """Make the rule of ``a + value * b * c``, or ``/ c``."""
 
     def rule(lowering: Lowering, call: Call) -> View:
         args = [*call.args[:3], call.kwargs.get("value", 1)]
@@ -134,6 +139,7 @@ _power = _template("integer_power({0}, {1})", "math.pow({0}, {1})")
 
 
 def _power_of_number(lowering: Lowering, call: Call) -> View | list[View]:
+    """Raise to a number: as PyTorch does for the simple exponents."""
     text = _POWERS.get(call.args[1])
     return (_template(text, operands=1) if text else _power)(lowering, call)
 
@@ -172,6 +178,7 @@ def _bitwise_not(lowering: Lowering, call: Call) -> View | list[View]:
 
 
 def _sine(lowering: Lowering, call: Call) -> View | list[View]:
+    """Compute a sine by :func:`near_sine`; the row loop repeats the rows in which one is far."""
     if call.dtype != torch.float64:
         return _template("math.sin({0})")(lowering, call)
     text = "far |= abs({0}) > NEAR\n{out} = {dtype}(near_sine({0}))"
@@ -183,12 +190,12 @@ def _sine(lowering: Lowering, call: Call) -> View | list[View]:
 
 
 def _copy(lowering: Lowering, call: Call) -> View:
-    """The same in the dtype of the result: a cast, or a copy."""
+    """Copy, or cast, to the dtype of the result."""
     return lowering.operand(call.args[0], call.dtype)
 
 
 def _filled(number: int | None) -> Rule:
-    """A tensor full of one number: this one, or the second argument."""
+    """Make the rule of a tensor full of one number: this one, or the second argument."""
 
     def rule(lowering: Lowering, call: Call) -> View:
         if number is None:
@@ -201,7 +208,7 @@ def _filled(number: int | None) -> Rule:
 
 
 def _named(names: str, rule: Rule) -> dict[str, Rule]:
-    """The rule for several operations, or overloads: ``"add.Tensor sub.Tensor"``."""
+    """Give one rule to several operations or overloads: ``"add.Tensor sub.Tensor"``."""
     return {f"aten.{name}": rule for name in names.split()}
 
 

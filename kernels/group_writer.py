@@ -1,7 +1,7 @@
-"""Values from a kernel's memory into the dictionaries of many param groups, by machine code.
+"""Writes values from a kernel's memory to the dictionaries of many param groups, by machine code.
 
-For each group Python would make a float, unpack a pair and look the group up: twice the time that
-the two calls of Python's C interface take, which do the work.
+For each group, Python would make a float, unpack a pair and look the group up. That takes twice the
+time of the calls of Python's C interface that do the work.
 """
 
 from __future__ import annotations
@@ -35,17 +35,17 @@ def kernel(wholes, frame):
 
 
 class GroupWriter:
-    """Puts values, as floats, in the param groups of their indices.
+    """Writes values, as floats, to some of the param groups.
 
     Args:
         values: float64, shape [len(indices)]; read at each call of :attr:`write`.
-        key: what the groups hold them by.
-        indices: of the groups.
+        key: the key of the groups.
+        indices: the indices of the groups.
 
     Attributes:
         groups: the list of groups that is written to; see :meth:`take`.
         written: the floats that were written last, as objects.
-        write: writes. The interpreter's lock is held in it, and an error that was set is raised.
+        write: writes the values. It holds the interpreter's lock, and raises an error that was set.
     """
 
     def __init__(self, values: NDArray[np.float64], key: str, indices: Sequence[int]) -> None:

@@ -1,4 +1,4 @@
-"""What PyTorch computes otherwise than Python, for the templates of ``aten.py``."""
+"""Functions that PyTorch computes differently from Python, for the templates of ``aten.py``."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def sine(x: float) -> float:
 
 
 def remainder(a: float, b: float) -> float:
-    """Of floats, with the sign of the divisor."""
+    """The remainder of floats, with the sign of the divisor."""
     rest = float(np.fmod(a, b))
     if rest != 0 and (b < 0) != (rest < 0):
         rest += b
@@ -36,7 +36,7 @@ def remainder(a: float, b: float) -> float:
 
 
 def floor_divide(a: float, b: float) -> float:
-    """Of floats: the whole number that ``a - remainder(a, b)`` is a multiple of ``b`` by."""
+    """The quotient of floats, rounded down: ``(a - remainder(a, b)) / b`` as a whole number."""
     if b == 0:
         return a / b
     rest = float(np.fmod(a, b))
@@ -50,13 +50,13 @@ def floor_divide(a: float, b: float) -> float:
 
 
 def trunc_divide(a: int, b: int) -> int:
-    """Of integers, towards 0."""
+    """The quotient of integers, rounded towards 0."""
     quotient = a // b
     return quotient + 1 if quotient < 0 and quotient * b != a else quotient
 
 
 def integer_power(base: int, exponent: int) -> int:
-    """Of integers; the power of a negative exponent is 0, but for the bases 1 and -1."""
+    """The power of integers; a negative exponent gives 0, except for the bases 1 and -1."""
     if exponent < 0:
         if base == 1:
             return 1

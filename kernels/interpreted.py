@@ -1,4 +1,4 @@
-"""What a kernel does, by PyTorch itself: for functions that cannot be compiled."""
+"""A kernel in PyTorch itself, for functions that cannot be compiled."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 
 
 class Interpreted:
-    """Functions of the step, called at each step: slow, but any function will do.
+    """Functions of the step that run in PyTorch at each step: slow, but any function will do.
 
     It has the attributes of a :class:`~accelsched.kernels.Kernel`.
 
@@ -37,11 +37,11 @@ class Interpreted:
         return 0
 
     def error(self, status: int) -> Exception:
-        """Never called: :meth:`run` raises the function's own exception."""
+        """Return an exception; never called, since :meth:`run` raises that of the function."""
         return RuntimeError(f"status {status}")
 
     def at(self, step: int) -> list[float]:
-        """The values at a step, by position."""
+        """Return the values at a step, by position."""
         values = [0.0] * self.width
         with torch.no_grad():
             tensors = self._function(torch.tensor(step))
@@ -51,6 +51,6 @@ class Interpreted:
         return values
 
     def rows(self, steps: range) -> NDArray[np.float64]:
-        """The values at steps: float64, shape [steps, width]."""
+        """Return the values at steps: float64, shape [steps, width]."""
         rows = [self.at(step) for step in steps]
         return np.array(rows, np.float64).reshape(len(steps), self.width)

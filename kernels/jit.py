@@ -1,10 +1,10 @@
-"""Sources compiled by numba to machine code, which is kept on disk from process to process.
+"""Compiles sources to machine code by numba, and keeps the code on disk for other processes.
 
-A source holds no data, only templates of this package, so its hash tells all about it; with the
-versions of what compiles it and the processor, that is the key. The code calls nothing but the C
-library's functions, so a process that finds it on disk loads it with LLVM alone, in milliseconds,
-where importing and starting numba takes most of a second. A folder that cannot be used costs the
-time to compile again, and nothing else.
+A source holds no data, only templates of this package. So its hash, the versions of the compilers
+and the processor make the key of the code. The code calls nothing but functions of the C library.
+So a process that finds it on disk loads it with LLVM alone, in milliseconds; to import and start
+numba takes most of a second. Where the folder cannot be used, the code is compiled again, and
+nothing else changes.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _C_FUNCTIONS = {
     *(f"{name}f" for name in _MATH.split()),
     *("memcpy", "memmove", "memset", "__divdi3", "__moddi3", "__divti3", "__modti3"),
 }
-#: Functions of Python that ``groups.py`` calls: arguments and result.
+#: Functions of Python that ``group_writer.py`` calls: arguments and result.
 _PYTHON_FUNCTIONS = {
     "PyList_GetItem": (("intp", "intp"), "intp"),
     "PyFloat_FromDouble": (("float64",), "intp"),
@@ -70,7 +70,7 @@ class Code:
 
 @functools.cache
 def compiled(source: str) -> Code:
-    """The machine code of a source: of this process, from the disk, or made now."""
+    """Return the machine code of a source: from this process, from the disk, or compiled now."""
     folder = _folder()
     path = None if folder is None else folder / f"{_key(source)}.o"
     content = None if path is None else _read(path)
@@ -82,7 +82,7 @@ def compiled(source: str) -> Code:
 
 
 def _translated(source: str) -> bytes:
-    """The source as an object file, and before it a line of the functions that it calls."""
+    """Compile a source to an object file, after a line with the functions that it calls."""
     import math
 
     import llvmlite.binding as llvm
@@ -115,7 +115,7 @@ def _translated(source: str) -> bytes:
 
 
 def _select() -> Any:
-    """``select(condition, yes, no)`` for sources: both are computed, and no block of code ends.
+    """Make ``select(condition, yes, no)`` for sources: it computes both, and ends no block of code.
 
     numba takes passes over all code for each value that two blocks set.
     """
@@ -132,9 +132,9 @@ def _select() -> Any:
 
 
 def _with_plain_entry(function: Any) -> str:
-    """The LLVM code of a numba cfunc, its C entry replaced by one that asks for no exception.
+    """Replace the C entry of a numba cfunc by one that handles no exception.
 
-    None can be raised, but numba's entry handles them all the same, and for that it needs numba.
+    The code can raise none, but numba's entry handles them all the same, and needs numba for it.
     """
     text = re.sub(
         r'^define [^\n]*@"?cfunc\..*?^}\n', "", function.inspect_llvm(), flags=re.M | re.S
@@ -152,7 +152,7 @@ define i64 @kernel(ptr %wholes, ptr %frame) {{
 
 
 def _require_symbol(name: str) -> None:
-    """Tell LLVM where a function is: it would call address 0 if it knew none.
+    """Tell LLVM the address of a function: it would call address 0 for one that it does not know.
 
     Raises:
         Untraceable: there is no such function on this platform.
@@ -180,7 +180,7 @@ def _c_libraries() -> list[ctypes.CDLL]:
 
 
 def _machine() -> Any:
-    """This processor, as LLVM compiles for it."""
+    """Return LLVM's description of this processor."""
     import llvmlite.binding as llvm
 
     llvm.initialize_native_target()
@@ -198,6 +198,7 @@ def _machine() -> Any:
 
 
 def _key(source: str) -> str:
+    """Return the name of a source's code on disk: a hash of all that it depends on."""
     import llvmlite.binding as llvm
 
     compilers = f"numba {version('numba')}, llvmlite {version('llvmlite')}"
@@ -208,7 +209,7 @@ def _key(source: str) -> str:
 
 
 def _folder() -> Path | None:
-    """The folder for machine code; None if there is none that is the user's own and writable."""
+    """Return the folder for machine code; None if the user does not own it or cannot write it."""
     given = os.environ.get("ACCELSCHED_CACHE_DIR")
     try:
         folder = Path(given) if given else _user_cache() / "accelsched"
@@ -224,6 +225,7 @@ def _folder() -> Path | None:
 
 
 def _user_cache() -> Path:
+    """Return the folder that this platform has for caches."""
     if sys.platform == "win32":
         return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local"))
     if sys.platform == "darwin":
@@ -232,7 +234,7 @@ def _user_cache() -> Path:
 
 
 def _read(path: Path) -> bytes | None:
-    """The content of a file; None if there is none, or not all of it."""
+    """Return the content of a file; None if it is missing or incomplete."""
     try:
         digest_and_content = path.read_bytes()
     except OSError:
@@ -242,7 +244,7 @@ def _read(path: Path) -> bytes | None:
 
 
 def _write(path: Path, content: bytes) -> None:
-    """The content in a file, which is there whole or not at all, whoever else writes it."""
+    """Write a file in one move, so that no other process sees a part of it."""
     with contextlib.suppress(OSError):
         handle, name = tempfile.mkstemp(dir=path.parent)
         try:

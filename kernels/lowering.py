@@ -1,6 +1,6 @@
 """A recorded graph as scalars: what its tensors hold at each index.
 
-A tensor is a :class:`View`. What each operation makes of views is told by the table in ``aten.py``.
+A tensor is a :class:`View`. The table in ``aten.py`` says what each operation makes of views.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ Rule = Callable[["Lowering", "Call"], "View | list[View]"]
 
 @dataclass(frozen=True)
 class View:
-    """A tensor, by the scalar at each index.
+    """A tensor, as a function from an index to a scalar.
 
     Attributes:
-        shape: its shape. In the program only the places of the ones count, so tables of other
-            lengths make the same program.
+        shape: its shape. The program depends only on which sizes are 1, so tables of other lengths
+            make the same program.
         dtype: its dtype.
-        at: the scalar at an index, which has as many entries as the shape.
+        at: returns the scalar at an index, which has as many entries as the shape.
     """
 
     shape: tuple[int, ...]
@@ -55,7 +55,7 @@ class Call:
 
     @property
     def kwargs(self) -> Mapping[str, Any]:
-        """The arguments that were named."""
+        """The keyword arguments."""
         return self.node.kwargs
 
     @property
@@ -70,16 +70,16 @@ class Call:
         return dtype
 
     def view(self, at: Callable[[Index], Scalar]) -> View:
-        """A view like the result."""
+        """Return a view with the shape and dtype of the result."""
         return View(self.shape, self.dtype, at)
 
     def unsupported(self, reason: str) -> Untraceable:
-        """The error of an operation that is not compiled: which, why, and where it comes from."""
+        """Return the error of an operation that is not compiled: which, why, and at which line."""
         return Untraceable(f"{self.name}: {reason}, {self.node.meta['origin']}")
 
 
 class Lowering:
-    """The views of the nodes of a recorded graph, as scalars of one program.
+    """The nodes of a recorded graph as views, made of scalars of one program.
 
     Args:
         graph: what was recorded.
@@ -114,7 +114,7 @@ class Lowering:
         return [self.view(node) for node in self._outputs]
 
     def output(self, place: int, index: Index) -> Scalar:
-        """What a result holds at an index."""
+        """Return the scalar of a result at an index."""
         # What it is made of comes first, in order: a long chain would be a deep recursion.
         needed, shape = _ancestors(self._outputs[place]), self.outputs[place].shape
         for node, view in self._views.items():
@@ -123,12 +123,13 @@ class Lowering:
         return self.outputs[place].at(index)
 
     def view(self, node: Node) -> View:
-        """The view of a node."""
+        """Return the view of a node."""
         view = self._views[node]
         assert isinstance(view, View)
         return view
 
     def _called(self, call: Call) -> View | list[View]:
+        """Apply the table's rule to a call."""
         if call.name not in self._table:
             raise call.unsupported("it is not in the table of operations that are compiled")
         result = self._table[call.name](self, call)
@@ -139,7 +140,7 @@ class Lowering:
 
     @staticmethod
     def _made_once(call: Call, view: View) -> View:
-        """The view with each scalar made once; of a dtype that can be compiled."""
+        """Return a view that makes each scalar once; refuse a dtype that is not compiled."""
         if view.dtype not in DTYPES:
             raise call.unsupported(f"{view.dtype} is not compiled")
         made: dict[Index, Scalar] = {}
@@ -152,6 +153,7 @@ class Lowering:
         return View(view.shape, view.dtype, at)
 
     def _constant(self, value: Tensor) -> View:
+        """Return the view of a constant: a number, or a row that is read by index."""
         shape, program = tuple(value.shape), self.program
         if value.dtype not in DTYPES:
             raise Untraceable(f"a constant of {value.dtype} is not compiled")
@@ -170,11 +172,11 @@ class Lowering:
         return View(shape, value.dtype, at)
 
     def size(self, extent: int) -> Scalar:
-        """A length, which is a number of the program and no part of its source."""
+        """Return a length as a number of the program, which is no part of its source."""
         return self.program.number(extent, torch.int64)
 
     def operand(self, value: Any, dtype: torch.dtype) -> View:
-        """An argument, a node or a number, in a dtype."""
+        """Return an argument, a node or a number, as a view in a dtype."""
         if not isinstance(value, Node):
             number = self.program.number(value, dtype)
             return View((), dtype, lambda _: number)
@@ -184,7 +186,7 @@ class Lowering:
     def elementwise(
         self, call: Call, combine: Callable[..., Scalar], operands: Sequence[View]
     ) -> View:
-        """The view of an operation on each element of operands that are broadcast."""
+        """Return the view of an elementwise operation on operands that are broadcast."""
 
         def at(index: Index) -> Scalar:
             return combine(*(view.at(self.broadcast(index, view.shape)) for view in operands))
@@ -192,12 +194,12 @@ class Lowering:
         return call.view(at)
 
     def broadcast(self, index: Index, shape: tuple[int, ...]) -> Index:
-        """The index into a tensor of this shape, from that into one that it is broadcast to."""
+        """Map an index to the index into a tensor of this shape, before it was broadcast."""
         last = index[len(index) - len(shape) :]
         return tuple(self.zero if n == 1 else i for i, n in zip(last, shape, strict=True))
 
     def in_range(self, position: Scalar, extent: Scalar, from_end: bool = False) -> Scalar:
-        """A position in a dimension; one outside of it is an error of the kernel."""
+        """Check a position in a dimension: outside of it, the kernel returns an error."""
         wrapped = "{out} = {0} + {1} if {0} < 0 else {0}" if from_end else "{out} = {0}"
         return self.program.lines(
             f"{wrapped}\nif not 0 <= {{out}} < {{1}}:\n    status |= 2\n    {{out}} = 0",
@@ -206,7 +208,7 @@ class Lowering:
 
 
 def _ancestors(node: Node) -> set[Node]:
-    """The nodes that a node is computed from."""
+    """Return the nodes that a node is computed from."""
     found: set[Node] = set()
     waiting = [node]
     while waiting:

@@ -1,10 +1,9 @@
-"""A scalar program: the operations on single numbers that a schedule comes down to, and its source.
+"""A scalar program: operations on single numbers, and their source.
 
-Scalars are made in an order in which each comes after its operands, and equal ones are one. The
-source computes each at the innermost place that serves all who need it: a number before all
-loops, a branch of a condition only where the branch is taken.
-
-No number and no name from outside is in the source: it reads its numbers from two arrays.
+Each scalar is made after its operands, and equal scalars are one. The source computes each at the
+innermost place that serves all who need it: a number before all loops, a branch of a condition only
+where the branch is taken. The source contains no number and no name from outside: it reads its
+numbers from two arrays.
 """
 
 from __future__ import annotations
@@ -46,7 +45,7 @@ class Scalar:
         text: for "value" a template of its operands ``{0}``, ``{1}``; for "lines" statements that
             set ``{out}``; for "fold" the combination of two.
         dtype: its dtype, to which the value of a template is cast.
-        operands: what it is computed from.
+        operands: the scalars that it is computed from.
         loops: the loop variables that it depends on.
     """
 
@@ -60,12 +59,12 @@ class Scalar:
 class Program:
     """Scalars, the numbers that they read, and the values that are stored.
 
-    The source that is made of it is ``kernel(wholes, frame)``. ``wholes`` points to int64 and
-    begins with a header: the first step, the stride from a row to the next in steps, the number
-    of rows and the width of a row. ``frame`` points to two pointers to float64, the reals and
-    ``out``. Each row of ``out`` gets the values at its step, and the first step is moved past the
-    last row, for the next call. The result is 0, or, and then nothing is moved, 1 for a division
-    of integers by zero and 2 for an index out of range.
+    Its source is a function ``kernel(wholes, frame)``. ``wholes`` points to int64 numbers and
+    begins with a header: the first step, the stride from a row to the next in steps, the number of
+    rows, and the width of a row. ``frame`` points to two pointers to float64: the reals, and
+    ``out``. The kernel fills each row of ``out`` with the values at its step, and moves the first
+    step past the last row, for the next call. It returns 0. On an error it moves nothing, and
+    returns 1 for a division of integers by zero or 2 for an index out of range.
     """
 
     def __init__(self) -> None:
@@ -80,6 +79,7 @@ class Program:
         )
 
     def _make(self, scalar: Scalar) -> Scalar:
+        """Add a scalar, unless there is an equal one."""
         key = (scalar.kind, scalar.text, scalar.dtype, *map(id, scalar.operands))
         return self._scalars.setdefault(key, scalar)
 
@@ -91,13 +91,13 @@ class Program:
     # Numbers.
 
     def number(self, value: float, dtype: torch.dtype) -> Scalar:
-        """A number that the kernel reads from its arrays."""
+        """Return a number that the kernel reads from its arrays."""
         name, numbers = self._numbers(dtype)
         numbers.append(value)
         return self.value(f"{name}[{len(numbers) - 1}]", dtype)
 
     def row_of(self, values: Any, dtype: torch.dtype) -> PerPhase:
-        """Numbers that the kernel reads from its arrays by an index."""
+        """Return numbers that the kernel reads from its arrays by an index."""
         first = self.number(0, torch.int64)
         self._tables.append((len(self._wholes) - 1, dtype.is_floating_point, values))
         return PerPhase(self, self._numbers(dtype)[0], first, dtype)
@@ -107,7 +107,7 @@ class Program:
         return ("reals", self._reals) if real else ("wholes", self._wholes)
 
     def data(self) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-        """The numbers, whose places are in the source, and behind them the tables."""
+        """Return the two arrays: the numbers, in the order of the source, then the tables."""
         wholes: list[Any] = [np.array(self._wholes, np.int64)]
         reals: list[Any] = [np.array(self._reals, np.float64)]
         for place, real, values in self._tables:
@@ -119,29 +119,29 @@ class Program:
     # Computations.
 
     def value(self, text: str, dtype: torch.dtype, *operands: Scalar) -> Scalar:
-        """A template of the operands, cast to a dtype."""
+        """Return a template of the operands, cast to a dtype."""
         return self._computed("value", text, dtype, operands)
 
     def lines(self, text: str, dtype: torch.dtype, *operands: Scalar) -> Scalar:
-        """Statements that set ``{out}`` from the operands, and may set ``status``."""
+        """Return statements that set ``{out}`` from the operands, and may set ``status``."""
         return self._computed("lines", text, dtype, operands)
 
     def choice(self, condition: Scalar, yes: Scalar, no: Scalar) -> Scalar:
-        """One of two scalars of a dtype; the other is not computed."""
+        """Return one of two scalars of a dtype; the other is not computed."""
         return self._computed("choice", "", yes.dtype, (condition, yes, no))
 
     def cast(self, scalar: Scalar, dtype: torch.dtype) -> Scalar:
-        """The number in another dtype."""
+        """Return the number in another dtype."""
         if scalar.dtype == dtype:
             return scalar
         return self.value("{0} != 0" if dtype == torch.bool else "{0}", dtype, scalar)
 
     def loop(self, extent: Scalar) -> Scalar:
-        """A variable that counts from 0 up to an extent."""
+        """Return a variable that counts from 0 up to an extent."""
         return self._loop(f"i{len(self._scalars)}", extent)
 
     def fold(self, text: str, first: Scalar, variable: Scalar, body: Scalar) -> Scalar:
-        """All values of the body, combined with ``first`` by a template, one by one."""
+        """Return the values of the body over a loop, combined one by one with ``first``."""
         (extent,) = variable.operands
         loops = (body.loops - {variable}) | extent.loops | first.loops
         operands = (first, extent, variable, body)
@@ -162,7 +162,7 @@ class Program:
         return self._make(Scalar(kind, text, dtype, operands, loops))
 
     def source(self) -> str:
-        """The program in Python, the function ``kernel``."""
+        """Return the program in Python, as the function ``kernel``."""
         return _Writer(list(self._scalars.values()), self.row).source()
 
 
@@ -176,13 +176,13 @@ class PerPhase:
     dtype: torch.dtype
 
     def entry(self, index: Scalar) -> Scalar:
-        """The number at an index, which must be in range."""
+        """Return the number at an index, which must be in range."""
         return self.program.value(f"{self.array}[{{0}} + {{1}}]", self.dtype, self.first, index)
 
 
 @dataclass(eq=False)
 class _Region:
-    """A block of the source: the whole, the body of a loop, one side of a condition."""
+    """A block of the source: the whole, the body of a loop, or one side of a condition."""
 
     parent: _Region | None = None
     loop: Scalar | None = None
@@ -197,7 +197,7 @@ class _Region:
 
 
 class _Writer:
-    """Finds the region of each scalar, and writes it there."""
+    """Finds the region of each scalar, and writes the scalar there."""
 
     def __init__(self, scalars: Sequence[Scalar], row: Scalar) -> None:
         self._scalars = scalars
@@ -211,6 +211,7 @@ class _Writer:
         self._row = row
 
     def source(self) -> str:
+        """Place all scalars, and write the whole function."""
         for scalar in reversed(self._scalars):
             self._place(scalar)
         for scalar in self._scalars:
@@ -230,7 +231,7 @@ class _Writer:
     # Where.
 
     def _place(self, scalar: Scalar) -> None:
-        """Settle where a scalar is computed, all that need it being settled; tell its operands."""
+        """Settle the region of a scalar whose users are settled, and pass it to its operands."""
         if scalar.kind == "store":
             self._home[scalar] = self._innermost(scalar.loops)
         elif scalar not in self._home:
@@ -249,14 +250,14 @@ class _Writer:
             self._home[operand] = region if known is None else _common(known, region)
 
     def _innermost(self, loops: frozenset[Scalar]) -> _Region:
-        """The region of the loops that store values: that of the rows, or one inside of it."""
+        """Return the region of a stored value: the loop over the rows, or one inside of it."""
         for variable in loops - {self._row}:
             return self._loops.setdefault(variable, _Region(self._loops[self._row], variable))
         return self._loops[self._row]
 
     @staticmethod
     def _hoisted(region: _Region, scalar: Scalar) -> _Region:
-        """Out of each loop that does not change the scalar; what may fail stays where it is."""
+        """Move a scalar out of loops that do not change it, unless it may fail."""
         best, outer = region, region
         while outer.parent is not None and outer.loop not in scalar.loops:
             outer = outer.parent if outer.loop is None else (best := outer.parent)
@@ -268,6 +269,7 @@ class _Writer:
         return self._names[scalar]
 
     def _written(self, scalar: Scalar) -> list[str]:
+        """Write the statements of a scalar."""
         out, dtype = self._of(scalar), DTYPES[scalar.dtype]
         names = [self._of(operand) for operand in scalar.operands]
         if scalar.kind == "value":
@@ -292,7 +294,7 @@ class _Writer:
 
 
 def _row_loop(rows: _Region) -> list[str]:
-    """The loop over the rows; where sines are near ones, with what is to be done if they are not.
+    """Write the loop over the rows; sines are taken as near ones first, and again if one is not.
 
     Without a branch at each sine the loop can be vectorized, which makes it many times as fast.
     """
@@ -319,7 +321,7 @@ def _row_loop(rows: _Region) -> list[str]:
 
 
 def _common(one: _Region, other: _Region) -> _Region:
-    """The innermost region that holds both."""
+    """Return the innermost region that holds both."""
     while one is not other:
         if one.depth >= other.depth:
             assert one.parent is not None

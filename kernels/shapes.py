@@ -1,4 +1,4 @@
-"""The operations that move elements, which change the index, and that combine them, in loops."""
+"""The operations that move elements, by the index, and those that combine elements, by loops."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from accelsched.kernels.scalars import Scalar
 
 
 def reshape(lowering: Lowering, call: Call) -> View:
-    """Dimensions of size 1 that come or go; no other change of shape is compiled."""
+    """Add or drop dimensions of size 1; no other change of shape is compiled."""
     source = lowering.view(call.args[0])
     shape = call.shape
     if [n for n in shape if n != 1] != [n for n in source.shape if n != 1]:
@@ -46,7 +46,7 @@ def permute(lowering: Lowering, call: Call) -> View:
 def _taken_along(
     lowering: Lowering, call: Call, dim: int, position: Callable[[Index], Scalar], keeps: bool
 ) -> View:
-    """Of the first argument, at each index the entry whose place along ``dim`` is ``position``."""
+    """Take, at each index, the entry of the first argument at ``position`` along ``dim``."""
     source = lowering.view(call.args[0])
     dim %= max(len(source.shape), 1)
 
@@ -101,7 +101,7 @@ def gather(lowering: Lowering, call: Call) -> View:
 
 
 def indexed(lowering: Lowering, call: Call) -> View:
-    """``table[index]`` and ``torch.take`` for an integer tensor that indexes a row."""
+    """Index a row by an integer tensor: ``table[index]`` and ``torch.take``."""
     source, places = lowering.view(call.args[0]), call.args[1]
     # Indices come as a list with one for each dimension, the argument of take as it is.
     if isinstance(places, (list, tuple)) and len(places) > 1:
@@ -153,7 +153,7 @@ def unbind(lowering: Lowering, call: Call) -> list[View]:
 def reduction(
     text: str, first: str | None, dtype: torch.dtype | None = None, mean: bool = False
 ) -> Rule:
-    """All elements along some dimensions, combined by a template.
+    """Make the rule that combines all elements along some dimensions by a template.
 
     Args:
         text: the combination of two.

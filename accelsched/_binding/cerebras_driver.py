@@ -22,8 +22,9 @@ _CPU = torch.device("cpu")
 class CerebrasDriver(GraphDriver):
     """A counter that the backend carries, and values that are operations of the traced step.
 
-    The values are made anew before each step of the optimizer, so the counter is all that
-    changes. While nothing is traced the param groups hold floats, or what the last step gave back.
+    The values are computed anew before each step of the optimizer, so only the counter changes.
+    While no step is traced, the param groups hold floats, or the values that the last step
+    returned.
     """
 
     _next: DeviceGraph
@@ -65,7 +66,7 @@ class CerebrasDriver(GraphDriver):
         self.lowering, self._next, self._on_host = lowered
 
     def step(self) -> bool:
-        """Move to the next step: while one is traced, as an operation of it."""
+        """Move to the next step; while a step is traced, as an operation of it."""
         if not cerebras.is_tracing():
             self.set_step(self.count + 1)
             return len(self._optimizer.param_groups) != self._group_count
@@ -98,19 +99,19 @@ class CerebrasDriver(GraphDriver):
         self.write_to_groups()
 
     def _computed(self) -> list[float]:
-        """The values at this step, on the host."""
+        """Compute the values of this step on the host."""
         step = torch.tensor(self.count, device=_CPU)
         with cerebras.exact():
             return [value.item() for value in self._on_host(step)]
 
     def current(self) -> list[Any]:
-        """The values of this step, computed anew."""
+        """Compute the values of this step anew."""
         return self._traced() if cerebras.is_tracing() else self._computed()
 
     # What the backend asks for: see cerebras.CarriedState.
 
     def state(self) -> list[Tensor]:
-        """The counter, and what the evaluation reads."""
+        """Return the tensors to carry: the counter, and the constants of the evaluation."""
         return [self._counter, *self._next.tensors()]
 
     def assign(self) -> None:
@@ -118,15 +119,16 @@ class CerebrasDriver(GraphDriver):
         self._set(self._traced())
 
     def _traced(self) -> list[Tensor]:
+        """Compute the values as operations of the traced step."""
         with torch.no_grad():
             return list(self._next(self._counter))
 
     def values(self) -> list[Tensor]:
-        """What :meth:`assign` put there last."""
+        """Return the values that :meth:`assign` wrote last."""
         return self._values
 
     def report(self, values: Sequence[Tensor]) -> None:
-        """Take values that have come back from the device."""
+        """Take values that the device has returned."""
         self._set(values)
 
 

@@ -59,11 +59,11 @@ class Composite(Scheduler):
         return list(self._children)
 
     def composed(self, index: int) -> Schedule:
-        """The schedule of one of the optimizer's groups, made of the children's."""
+        """Compose the children's schedules for one of the optimizer's groups."""
         raise NotImplementedError
 
     def distribute(self, schedule: Schedule) -> Sequence[Schedule]:
-        """The children's schedules that :meth:`composed` made this one of."""
+        """Undo :meth:`composed`: return the schedules of the children."""
         raise NotImplementedError
 
     def recompose(self) -> None:
@@ -97,7 +97,7 @@ class Composite(Scheduler):
         return undo
 
     def _adopt(self) -> None:
-        """Have the children driven by this scheduler, and by nobody else."""
+        """Take over the children: from here on they refuse to step by themselves."""
         for child in self._children:
             child._parent = weakref.ref(self)
             if hasattr(child, "_driver"):
@@ -120,6 +120,7 @@ class Composite(Scheduler):
             child._require_alike(theirs)
 
     def _take_over(self, schedules: Sequence[Schedule]) -> None:
+        """Follow schedules from a state, and give the children theirs."""
         super()._take_over(schedules)
         parts = zip(*map(self.distribute, schedules), strict=True)
         for child, mine in zip(self._children, parts, strict=True):
@@ -142,7 +143,7 @@ class Composite(Scheduler):
 
 
 def schedule_of(child: Scheduler, index: int) -> Schedule:
-    """A child's schedule for one of the optimizer's groups."""
+    """Return a child's schedule for one of the optimizer's groups."""
     return child.schedules[child.indices.index(index)]
 
 
@@ -179,6 +180,7 @@ def _of_groups(name: str, child: Scheduler, group_values: GroupValues) -> tuple[
 
 
 def _require_child(name: str, child: object, key: str, tags: Tags) -> None:
+    """Refuse a child that drives another key, has no pure schedule, or is a part already."""
     if not isinstance(child, Scheduler):
         raise ArgumentError(name, child, "give a scheduler of accelsched")
     require(child.key == key, name, child, f"it does not drive {key!r}")

@@ -1,4 +1,4 @@
-"""What holds the step and writes the values of a scheduler: one driver, chosen here."""
+"""The driver of a scheduler holds the step and writes the values; it is chosen here."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from accelsched.schedules import Schedule
 
 
 class Driver(Protocol):
-    """The state of a scheduler: a step, and the values of its param groups.
+    """Holds the state of a scheduler: the step, and the values of its param groups.
 
     Attributes:
-        group_values: what it writes.
+        group_values: the values that it writes.
+        device: where the parameters were when it was built.
         lowering: how the values are computed.
-        device: where the parameters were when it was made.
     """
 
     group_values: GroupValues
@@ -51,10 +51,10 @@ class Driver(Protocol):
         """Take the groups that there are for those that it was made for."""
 
     def write_to_groups(self, groups: list[dict[str, Any]] | None = None) -> None:
-        """Put what it holds in the groups, which may hold something else."""
+        """Write the values to the groups again, which may hold something else."""
 
     def current(self) -> list[Any]:
-        """The values of this step, computed anew."""
+        """Compute the values of this step anew."""
 
 
 class PureDriver(Driver, Protocol):
@@ -80,7 +80,7 @@ class RecurrentDriver(Driver, Protocol):
 def driver_for(
     group_values: GroupValues, schedules: Sequence[Schedule], step: int, lowering: str | None
 ) -> PureDriver:
-    """Bind schedules to values, at a step.
+    """Choose the driver for schedules and values, and start it at a step.
 
     Args:
         group_values: what is driven.
@@ -105,7 +105,7 @@ def recurrent_driver_for(
     values: Sequence[float],
     lowering: str | None,
 ) -> RecurrentDriver:
-    """Bind recurrences to values; as :func:`driver_for`, with the values at the step."""
+    """Choose the driver for recurrences, as :func:`driver_for` does, and start it."""
     runtime = runtime_of(group_values.device)
     schedules = [part for r in recurrences for part in (r.factor, r.summand)]
     if choose_lowering(lowering, schedules, runtime, group_values.hold_tensors) == "host":

@@ -21,8 +21,8 @@ from accelsched.schedules import Schedule
 class GraphDriver:
     """A counter and values that live on the device: a step is a few operations of the graph.
 
-    Nothing of Python changes in :meth:`step`, and no number is read, so it can be traced,
-    compiled and captured, and what was compiled stays valid.
+    Nothing of Python changes in :meth:`step`, and no number is read, so it can be traced, compiled
+    and captured, and what was compiled stays valid.
 
     Args:
         group_values: what it writes.
@@ -56,10 +56,11 @@ class GraphDriver:
             self.set_step(step)
 
     def _state(self, number: float, dtype: torch.dtype, device: torch.device) -> Tensor:
+        """Put a number on the device, as state that graphs carry from step to step."""
         return self._runtime.as_state(torch.tensor(number, dtype=dtype, device="cpu"), device)
 
     def _value_tensor(self, index: int) -> Tensor:
-        """The tensor of a group's value, for ever; made if there is none yet."""
+        """Return the one tensor of a group's value; make it if there is none yet."""
         optimizer, key = self.group_values.optimizer, self.group_values.key
         known = ownership_of(optimizer).value_tensors
         group = optimizer.param_groups[index]
@@ -122,6 +123,7 @@ class GraphDriver:
         )
 
     def _advance(self) -> None:
+        """Write the next counter and its values, in place."""
         self._runtime.assign([self._counter, *self._value_tensors], self._next(self._counter))
 
     @property
@@ -156,6 +158,6 @@ class GraphDriver:
         self._groups, self._driven = groups, self.group_values.groups(groups)
 
     def current(self) -> list[Tensor]:
-        """The values of this step, computed anew."""
+        """Compute the values of this step anew."""
         with torch.no_grad():
             return list(self._next(self._counter - 1))[1:]

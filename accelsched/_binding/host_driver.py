@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class HostDriver:
-    """A counter and Python floats on the host: what eager PyTorch on the CPU is fastest with.
+    """A counter and Python floats on the host: the fastest way in eager PyTorch on the CPU.
 
     Args:
         group_values: what it writes.
@@ -102,12 +102,12 @@ class HostDriver:
         self.group_values.write(self._function.out.tolist(), groups)
 
     def current(self) -> list[float]:
-        """The values of this step, computed anew."""
+        """Compute the values of this step anew."""
         return self._function.at(self.count)
 
 
 class _PythonWriter:
-    """What a :class:`GroupWriter` does, in Python: for numbers of tuples, and without compiler."""
+    """A :class:`GroupWriter` in Python: for numbers of tuples, and where nothing is compiled."""
 
     def __init__(self, group_values: GroupValues, function: HostFunction) -> None:
         self.groups: list[dict[str, Any]] | None = None
@@ -123,6 +123,7 @@ class _PythonWriter:
 
 
 def _writer(group_values: GroupValues, function: HostFunction) -> GroupWriter | _PythonWriter:
+    """Choose how values are written: machine code pays from two groups on."""
     from accelsched.kernels import Kernel
     from accelsched.kernels.group_writer import GroupWriter
 

@@ -1,7 +1,7 @@
 """Which scheduler drives which value of an optimizer, and the tensors of the values.
 
-At most one scheduler drives a key of a param group. A value that lives on a device has one tensor
-for ever, whichever scheduler writes it: compiled and captured graphs hold on to it.
+At most one scheduler drives a key of a param group. A value on a device keeps one tensor, whichever
+scheduler writes it, because compiled and captured graphs hold on to that tensor.
 """
 
 from __future__ import annotations
@@ -16,26 +16,26 @@ from accelsched._binding.param_groups import GroupValues
 
 
 class Owner(Protocol):
-    """A scheduler, as far as ownership is concerned."""
+    """What ownership needs to know of a scheduler."""
 
     #: Why this scheduler must not step, if it must not.
     refusal: str | None
 
     @property
     def group_values(self) -> GroupValues:
-        """The values that it drives."""
+        """The values that the scheduler drives."""
 
     @property
     def driver(self) -> Any:
-        """What writes its values."""
+        """The driver, which writes the values."""
 
 
 class Ownership:
-    """For one optimizer: the tensors of its scheduled values, and the schedulers that drive them.
+    """The tensors of an optimizer's scheduled values, and the schedulers that drive them.
 
     Attributes:
-        value_tensors: by the index of the param group and the key.
-        initial_values: likewise, what a group held before a scheduler drove it.
+        value_tensors: the tensors, by the index of the param group and the key.
+        initial_values: what each group held before a scheduler drove it, likewise.
     """
 
     def __init__(self, optimizer: Optimizer) -> None:
@@ -48,12 +48,12 @@ class Ownership:
             optimizer.register_load_state_dict_post_hook(self._after_load)
 
     def owners(self) -> list[Owner]:
-        """The schedulers that are alive and part of no other."""
+        """Return the schedulers that are alive and part of no other."""
         alive = [reference() for reference in self._owners]
         return [owner for owner in alive if owner is not None]
 
     def claim(self, owner: Owner) -> None:
-        """A new scheduler drives its values."""
+        """Register a scheduler that drives its values."""
         # The callback holds no scheduler: one that nothing else holds is to go at once.
         mine = weakref.ref(self)
 
@@ -99,12 +99,12 @@ class Ownership:
             owner.driver.write_to_groups(optimizer.param_groups)
 
     def release(self, owner: Owner) -> None:
-        """The scheduler no longer drives its values: another one does it for it."""
+        """Forget a scheduler whose values another one drives from now on."""
         self._owners = [reference for reference in self._owners if reference() is not owner]
         self._find_conflicts()
 
     def _find_conflicts(self) -> None:
-        """Tell each scheduler whether it may step. Asked here, so that a step need not ask."""
+        """Tell each scheduler whether it may step, so that a step need not ask."""
         self._owners = [reference for reference in self._owners if reference() is not None]
         owners = self.owners()
         for owner in owners:
@@ -122,6 +122,7 @@ def _refusal(owner: Owner, other: Owner) -> str:
 
 
 def _overlap(one: Owner, other: Owner) -> bool:
+    """Whether two schedulers drive the same value."""
     mine, theirs = one.group_values, other.group_values
     return mine.key == theirs.key and bool(set(mine.indices) & set(theirs.indices))
 
@@ -130,7 +131,7 @@ _OWNERSHIPS: weakref.WeakKeyDictionary[Optimizer, Ownership] = weakref.WeakKeyDi
 
 
 def ownership_of(optimizer: Optimizer) -> Ownership:
-    """The ownership of an optimizer's values; it goes when the optimizer goes."""
+    """Return the ownership of an optimizer's values; it is freed with the optimizer."""
     if optimizer not in _OWNERSHIPS:
         _OWNERSHIPS[optimizer] = Ownership(optimizer)
     return _OWNERSHIPS[optimizer]

@@ -60,40 +60,40 @@ class GroupValues:
                 )
 
     def groups(self, groups: list[dict[str, Any]] | None = None) -> list[dict[str, Any]]:
-        """The driven groups as they are now: loading an optimizer's state replaces them.
+        """Return the driven groups as they are now: loading an optimizer's state replaces them.
 
         Args:
-            groups: all groups, where the optimizer does not have them yet.
+            groups: the list of all groups. Default: the optimizer's.
         """
         every = self.optimizer.param_groups if groups is None else groups
         return [every[i] for i in self.indices]
 
     @property
     def is_element(self) -> bool:
-        """Whether this is one number of a tuple."""
+        """Whether the value is one number of a tuple."""
         return self._position is not None
 
     @property
     def device(self) -> torch.device:
-        """Where the parameters of the groups are."""
+        """The device of the groups' parameters."""
         return device_of(self.groups())
 
     @property
     def hold_tensors(self) -> bool:
-        """Whether a group has a tensor for its value."""
+        """Whether any group holds a tensor."""
         return any(isinstance(value, Tensor) for value in self.values())
 
     def values(self) -> list[Any]:
-        """What the groups hold."""
+        """Return what each group holds."""
         return [self.value(group) for group in self.groups()]
 
     def value(self, group: dict[str, Any]) -> Any:
-        """What a group holds."""
+        """Return what a group holds."""
         held = group[self._name]
         return held if self._position is None else held[self._position]
 
     def write(self, values: Iterable[object], groups: list[dict[str, Any]] | None = None) -> None:
-        """Put one value in each group; as :meth:`groups` has the argument."""
+        """Write one value to each group."""
         for group, value in zip(self.groups(groups), values, strict=True):
             self.put(group, value)
 
@@ -155,6 +155,7 @@ def unchanged_on_error(optimizers: Iterable[Optimizer]) -> Iterator[None]:
 
 
 def _selected(optimizer: Optimizer, tags: Tags) -> list[int]:
+    """Return the indices of the groups that have one of the tags."""
     groups = optimizer.param_groups
     if tags is None:
         return list(range(len(groups)))
@@ -183,15 +184,16 @@ def _tag_list(tags: Any) -> Collection[Any]:
 
 
 def tags_of(group: dict[str, Any]) -> set[str | None]:
-    """The tags of a param group; {None} if it has none, or an empty list of them."""
+    """Return the tags of a param group; {None} if it has none, or an empty list of them."""
     tags = group.get("tags")
     return {tags} if isinstance(tags, str) else set(tags or [None])
 
 
 def dtype_of(group: dict[str, Any], value: object) -> torch.dtype:
-    """The dtype of a group's value as a tensor.
+    """Return the dtype that a group's value has as a tensor.
 
-    That of the value if it is a tensor, else float64 for float64 parameters, or float32.
+    A tensor keeps its dtype. A number gets float64 beside float64 parameters, and float32
+    elsewhere.
     """
     if isinstance(value, Tensor):
         return value.dtype
@@ -200,6 +202,6 @@ def dtype_of(group: dict[str, Any], value: object) -> torch.dtype:
 
 
 def device_of(groups: Iterable[dict[str, Any]]) -> torch.device:
-    """Where the parameters are."""
+    """Return the device of the first parameter; the CPU if there is none."""
     parameters = (p for group in groups for p in group["params"])
     return next((p.device for p in parameters), torch.device("cpu"))

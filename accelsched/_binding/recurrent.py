@@ -1,7 +1,7 @@
-"""Values that depend on those before them: a step multiplies what the group has, and adds to it.
+"""Values that depend on those before them: a step multiplies the group's value and adds to it.
 
-The factor and the summand are pure schedules, so every lowering of these serves here too. The
-value in the group is the state, and a change from outside is stepped on from.
+The factor and the summand are pure schedules, so every lowering serves here too. The value in the
+group is the state, so a step goes on from a value that was changed from outside.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from accelsched.schedules import Schedule
 
 @dataclass(frozen=True)
 class Recurrence:
-    """What a step makes of a value: ``value * factor(step) + summand(step)``."""
+    """One step of a value: ``value * factor(step) + summand(step)``."""
 
     factor: Schedule
     summand: Schedule
@@ -31,7 +31,7 @@ class Recurrence:
 
 
 class RecurrentHostDriver:
-    """Recurrences of Python floats; the value in the group is the only one there is.
+    """Recurrences of Python floats; the value in the group is the only copy.
 
     Args:
         group_values: what it writes.
@@ -64,7 +64,7 @@ class RecurrentHostDriver:
         self._recurrences = recurrences
 
     def set_state(self, step: int, values: Sequence[float]) -> None:
-        """Be at a step, with these values."""
+        """Move to a step, with these values."""
         self.count = step
         self.group_values.write(values)
 
@@ -80,7 +80,7 @@ class RecurrentHostDriver:
         self._group_count = len(self.group_values.optimizer.param_groups)
 
     def write_to_groups(self, groups: list[dict[str, Any]] | None = None) -> None:
-        """Do nothing: no value is held apart from the groups."""
+        """Do nothing: the groups hold the only copy of the values."""
 
     def values(self) -> list[float]:
         """The values that the groups have."""
@@ -90,7 +90,7 @@ class RecurrentHostDriver:
 
 
 class RecurrentGraphDriver(GraphDriver):
-    """Recurrences in place of values that live on the device.
+    """Recurrences, in place, of values that live on the device.
 
     Args:
         group_values: what it writes.
@@ -118,7 +118,7 @@ class RecurrentGraphDriver(GraphDriver):
         return super().lower([*factors, *summands])
 
     def set_state(self, step: int, values: Sequence[float]) -> None:
-        """Be at a step, with these values."""
+        """Move to a step, with these values."""
         with torch.inference_mode(False), torch.no_grad():
             self._set_counter(step)
             states = [
@@ -135,6 +135,7 @@ class RecurrentGraphDriver(GraphDriver):
         return super().step()
 
     def _advance(self) -> None:
+        """Write the next counter; multiply each value and add to it, in place."""
         counter, *parts = self._next(self._counter)
         self._runtime.assign([self._counter], [counter])
         groups = len(self._value_tensors)
@@ -144,7 +145,7 @@ class RecurrentGraphDriver(GraphDriver):
             torch.add(tensor, summand.to(tensor.device), out=tensor)
 
     def write_to_groups(self, groups: list[dict[str, Any]] | None = None) -> None:
-        """Put the tensors in the groups; a value that was assigned there goes on from them."""
+        """Put the tensors in the groups; a value that was assigned there is taken over."""
         for tensor, group in zip(
             self._value_tensors, self.group_values.groups(groups), strict=True
         ):
@@ -160,5 +161,5 @@ class RecurrentGraphDriver(GraphDriver):
         return [tensor.detach().clone() for tensor in self._value_tensors]
 
     def current(self) -> list[Tensor]:
-        """The values that the groups have."""
+        """Return the values that the groups have."""
         return self.values()

@@ -27,7 +27,7 @@ Self = TypeVar("Self", bound="Scheduler")
 
 
 class Parent(Protocol):
-    """A scheduler that others are parts of: see :mod:`.composite`."""
+    """A scheduler that is made of others: see :mod:`.composite`."""
 
     @property
     def param_group_tags(self) -> Tags:
@@ -42,40 +42,68 @@ _WITHOUT_PARENT = "this is a copy of a part of another scheduler: copy that one 
 
 
 class Scheduler(TorchLRScheduler):
-    """Drives ``param_group[key]`` by a schedule of the step.
+    """Drives one hyper-parameter of an optimizer's param groups by a schedule of the step.
 
-    The counter and the values exist, and are right, as soon as the scheduler is built. On a
-    device both are tensors that keep their identity for ever and are updated in place: a step
-    reads nothing on the host, compiles nothing and copies nothing. On the CPU, where the group
-    held a float, it holds a float at each step.
+    Values are absolute: all driven groups get the schedule's value, whatever they held before.
+    With ``relative=True`` the schedule is a factor of each group's own value.
+
+    The values of the first step are set as soon as the scheduler is built. Each :meth:`step` sets
+    the values of the next one. On a device, the step counter and ``param_groups[i][key]`` become
+    tensors that are updated in place: a step reads nothing on the host, compiles nothing and copies
+    nothing. On the CPU, a float stays a float.
 
     Args:
         optimizer: any ``torch.optim.Optimizer``; its ``step`` is left as it is. None to bind the
             scheduler later: ``scheduler(optimizer)``.
         schedule: one schedule for all driven groups, or a list with one for each of them. A
-            function of the step will do, as for :class:`accelsched.policy.Schedule`.
-        key: the hyper-parameter, any key of the param groups that holds one number, or one number
-            of a tuple: ``"betas[0]"``. That of the class if not given: ``"lr"``.
-        param_group_tags: which groups to drive: a tag, or a list of tags, of which the group's
-            ``"tags"`` must hold one; None in the list stands for groups without tags. All groups
-            if not given.
-        last_epoch: start one step after this one.
-        relative: whether the schedule is a factor of each group's own value: its ``initial_lr`` for
-            the learning rate, or what it holds when it is bound. By default a schedule gives the
-            value itself, the same in all groups.
-        lowering: ``"graph"`` evaluates the formula on the device, ``"table"`` looks the value up in
-            a table there, ``"host"`` sets Python floats. By default floats if the parameters are
-            on the CPU and the group holds a float (give the optimizer ``lr=torch.tensor(...)`` for
-            ``torch.compile`` there); else a table on the back ends that trace every step, for
-            schedules that settle within ``tables.MAX_NUMBERS`` steps; else the formula.
+            function of the step is taken too, as :class:`accelsched.policy.Schedule` takes it.
+        key: the hyper-parameter: a key of the param groups that holds one number, or one number of
+            a tuple, as ``"betas[0]"`` does. Default: that of the class, ``"lr"``.
+        param_group_tags: which param groups to drive: a tag, or a list of tags, of which the
+            group's ``"tags"`` must hold one. None in the list stands for groups without tags.
+            Default: all groups.
+        last_epoch: start one step after this one. Default -1: start at step 0.
+        lowering: how the values are computed. ``"graph"`` evaluates the formula on the device,
+            ``"table"`` looks the value up in a table there, ``"host"`` sets Python floats. By
+            default floats if the parameters are on the CPU and the group holds a float (build the
+            optimizer with ``lr=torch.tensor(...)`` for ``torch.compile`` there); else a table on
+            back ends that trace every step, for schedules that settle within ``tables.MAX_NUMBERS``
+            steps; else the formula.
+        relative: whether the schedule is a factor of each group's own value: of its ``initial_lr``
+            for the learning rate, else of the value that it has when it is bound. Default False.
+
+    Example:
+        >>> import torch
+        >>> from accelsched.schedules import CosineDecay
+        >>> optimizer = torch.optim.SGD([torch.zeros(1)], lr=1.0)
+        >>> scheduler = Scheduler(optimizer, CosineDecay(initial=0.1, end=0.001, total_iters=100))
+        >>> optimizer.param_groups[0]["lr"]
+        0.1
+        >>> for _ in range(100):
+        ...     optimizer.step()
+        ...     scheduler.step()
+        >>> optimizer.param_groups[0]["lr"]
+        0.001
+        >>> scheduler.step()
+        >>> scheduler.last_epoch, scheduler.get_last_lr()
+        (101, [0.001])
+
+        Another key, built now and bound later:
+
+        >>> scheduler = Scheduler(None, CosineDecay(0.1, 0.0, 100), key="weight_decay")
+        >>> scheduler(optimizer).get_last_value()
+        [0.1]
 
     Raises:
-        ArgumentError: a value that cannot be, named with the remedy.
+        ArgumentError: a value that cannot be; the message names it and the remedy.
         TypeError: ``optimizer`` is no optimizer.
 
     Warns:
-        SynchronizationWarning: this optimizer, as it was built, will read the value on the host
-            at every step; the warning names the option to set.
+        SynchronizationWarning: this optimizer, as it was built, will read the value on the host at
+            every step; the warning names the option to set.
+
+    Elsewhere: torch's ``LRScheduler`` and Cerebras' ``Scheduler``, whose interface this class has.
+    In optax a schedule is an argument of the optimizer, or of ``optax.inject_hyperparams``.
     """
 
     #: What is driven if no key is given; a subclass may name another.
@@ -184,13 +212,14 @@ class Scheduler(TorchLRScheduler):
         """Bind this scheduler to an optimizer, and set the values of its first step.
 
         Args:
-            optimizer: the optimizer to drive; if there was another before, that one is let go.
+            optimizer: the optimizer to drive. One that was bound before is let go.
 
         Returns:
             This scheduler.
 
         Raises:
             ArgumentError: the optimizer does not fit; nothing was changed.
+            RuntimeError: this scheduler is a part of another one: bind that one.
         """
         parent = alive(self._parent)
         if parent is not None:
@@ -199,6 +228,7 @@ class Scheduler(TorchLRScheduler):
         return self
 
     def _bind(self, optimizer: Optimizer) -> None:
+        """Bind to an optimizer; an error leaves everything as it was."""
         group_values = GroupValues(optimizer, self.key, self.param_group_tags)
         self._drive(optimizer, group_values, self._first_step)
 
@@ -225,7 +255,7 @@ class Scheduler(TorchLRScheduler):
         self.optimizer, self._group_values, self._schedules = optimizer, group_values, schedules
 
     def _schedules_for(self, group_values: GroupValues) -> tuple[Schedule, ...]:
-        """The schedule of each group, of what was given."""
+        """Return one schedule for each driven group."""
         return self._resolved(
             one_each(self._given, len(group_values.indices), self._is_shared), group_values
         )
@@ -245,6 +275,7 @@ class Scheduler(TorchLRScheduler):
         return driver_for(group_values, schedules, step, self.lowering)
 
     def _unbind(self) -> None:
+        """Let go of the optimizer, if there is one."""
         if self._bound:
             ownership_of(self._group_values.optimizer).release(self)
         self.optimizer = None  # type: ignore[assignment]
@@ -257,21 +288,21 @@ class Scheduler(TorchLRScheduler):
 
     @property
     def driver(self) -> PureDriver:
-        """What holds the step and writes the values."""
+        """The driver, which holds the step and writes the values."""
         if not hasattr(self, "_driver"):
             raise RuntimeError(self.refusal)
         return self._driver
 
     @property
     def group_values(self) -> GroupValues:
-        """The values that are driven."""
+        """The values of the param groups that this scheduler drives."""
         if not self._bound:
             raise RuntimeError(self.refusal)
         return self._group_values
 
     @property
     def indices(self) -> list[int]:
-        """Which of the optimizer's param groups are driven; [0] as long as there is none."""
+        """The indices of the driven param groups; [0] while there is no optimizer."""
         return self._group_values.indices if self._bound else [0]
 
     @property
@@ -291,13 +322,13 @@ class Scheduler(TorchLRScheduler):
     # A step, and what it came to.
 
     def step(self, epoch: int | None = None) -> None:
-        """Move to the next step, and set the values of it.
+        """Move to the next step, and set its values.
 
         Args:
-            epoch: the step to move to; the next one if not given.
+            epoch: the step to move to. Default: the next one.
 
         Raises:
-            RuntimeError: another scheduler drives these values.
+            RuntimeError: there is no optimizer yet, or another scheduler drives these values.
         """
         if self._needs_attention:
             self._attend()
@@ -336,8 +367,8 @@ class Scheduler(TorchLRScheduler):
     def last_epoch(self) -> int:
         """The step. Reading it waits for the device.
 
-        Setting it moves there. A group that somebody else has given a value keeps that until the
-        next step.
+        Set it to move to any step. A group that something else has given a value keeps that value
+        until the next step; ``step(n)`` moves to step n and writes to all groups.
         """
         return self.driver.count
 
@@ -353,11 +384,11 @@ class Scheduler(TorchLRScheduler):
         self.driver.set_step(step)
 
     def get_last_value(self) -> list[float | Tensor | None]:
-        """A copy of what each of the optimizer's groups holds; None where it has no such value."""
+        """Copy the value that each param group holds, driven or not; None if it has no such key."""
         return self.group_values.in_all_groups()
 
     def get(self) -> list[float | Tensor | None]:
-        """The value of each driven group at this step, computed anew; of others what they hold."""
+        """Compute the value of each driven group anew; copy that of other groups."""
         values = self.get_last_value()
         for index, value in zip(self.indices, self.driver.current(), strict=True):
             values[index] = value
@@ -395,14 +426,15 @@ class Scheduler(TorchLRScheduler):
     # The schedules, which may change between two steps.
 
     def reschedule(self, schedules: Sequence[Schedule]) -> None:
-        """Follow other schedules from the next step on, one for each driven group.
+        """Follow other schedules from the next step on.
 
         Args:
-            schedules: they see the same step counter; what was compiled compiles once more.
+            schedules: one for each driven group. They see the same step counter; compiled graphs
+                compile once more.
 
         Raises:
-            ArgumentError: there is another number of them, or one cannot be followed; nothing was
-                changed.
+            ArgumentError: there is a wrong number of them, or the lowering cannot take them;
+                nothing was changed.
         """
         before = self._given, self._schedules, self._is_shared
         self._given = one_each(as_schedules(schedules), len(self._schedules))
@@ -426,21 +458,21 @@ class Scheduler(TorchLRScheduler):
     # State.
 
     def state_dict(self) -> dict[str, Any]:
-        """The step and the numbers of the schedules, in plain values. Waits for the device."""
+        """Return the step and the schedules' numbers, as plain values. Waits for the device."""
         return {
             **state.header(self),
             "schedules": [state.plain(schedule) for schedule in self._schedules],
         }
 
     def load_state_dict(self, state_dict: dict[str, Any], *, step_only: bool = False) -> None:
-        """Continue from a state, of this or of any other device, bit for bit.
+        """Continue from a state.
 
         Args:
-            state_dict: from :meth:`state_dict` of a scheduler built alike. The numbers of its
-                schedules are taken over; functions are not in it and stay. Or the state of the
-                scheduler of torch or of Cerebras that this one stands for: its step is taken over,
-                and the numbers that have the same names must be the same.
-            step_only: take the step over, whatever scheduler saved it.
+            state_dict: what :meth:`state_dict` of a scheduler of the same structure returned: its
+                step and its numbers are taken over. Functions are not in it and stay. Or the state
+                of the scheduler of torch or Cerebras that this one stands for: its step is taken
+                over, and numbers of the same name must be the same.
+            step_only: take over only the step, from the state of any scheduler. Default False.
 
         Raises:
             ArgumentError: the state does not fit; nothing was changed.
@@ -470,6 +502,7 @@ class Scheduler(TorchLRScheduler):
         return load
 
     def _take_over(self, schedules: Sequence[Schedule]) -> None:
+        """Follow schedules from a state."""
         self._schedules = tuple(schedules)
         factors = [getattr(schedule, "schedule", schedule) for schedule in schedules]
         self._given = tuple(factors) if self._relative else self._schedules
@@ -516,7 +549,7 @@ class Scheduler(TorchLRScheduler):
         return undo
 
     def _attributes(self) -> dict[str, Any]:
-        """What a copy takes over as it is."""
+        """Return the attributes that a copy takes over unchanged."""
         rebuilt = {"_driver", "_parent", "_refusal", "_needs_look", "_needs_attention"}
         return {name: value for name, value in vars(self).items() if name not in rebuilt}
 
@@ -536,5 +569,5 @@ class Scheduler(TorchLRScheduler):
 
 
 def alive(parent: weakref.ref[Parent] | None) -> Parent | None:
-    """The scheduler that another one is a part of, if it is still there."""
+    """Return the scheduler that another one is a part of, if it still exists."""
     return parent() if parent is not None else None

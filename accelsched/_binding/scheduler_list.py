@@ -1,4 +1,4 @@
-"""Several schedulers of one optimizer as one: what a training loop steps and a checkpoint holds."""
+"""Several schedulers of one optimizer as one: a training loop steps it, a checkpoint holds it."""
 
 from __future__ import annotations
 
@@ -20,8 +20,22 @@ class SchedulerList(TorchLRScheduler):
     """Steps several schedulers together: of different keys, or of different param groups.
 
     Args:
-        schedulers: at least one; they count the same steps, and have the same optimizer, or none
+        schedulers: at least one. They count the same steps, and have the same optimizer, or none
             yet: ``scheduler_list(optimizer)`` binds them all.
+
+    Example:
+        >>> import torch
+        >>> from accelsched.schedules import Linear
+        >>> optimizer = torch.optim.SGD([torch.zeros(1)], lr=1.0, momentum=0.5)
+        >>> schedulers = SchedulerList(
+        ...     [
+        ...         Scheduler(optimizer, Linear(initial=0.1, end=0.0, total_iters=2)),
+        ...         Scheduler(optimizer, Linear(0.5, 0.9, total_iters=2), key="momentum"),
+        ...     ]
+        ... )
+        >>> schedulers.step()
+        >>> optimizer.param_groups[0]["lr"], optimizer.param_groups[0]["momentum"]
+        (0.05, 0.7)
 
     Raises:
         ArgumentError: they do not fit together.
@@ -49,7 +63,7 @@ class SchedulerList(TorchLRScheduler):
         return self.set_optimizer(optimizer)
 
     def set_optimizer(self, optimizer: Optimizer) -> SchedulerList:
-        """Bind each of them, and return this list.
+        """Bind all schedulers, and return this list.
 
         Raises:
             ArgumentError: the optimizer does not fit one of them; nothing was changed.
@@ -66,13 +80,13 @@ class SchedulerList(TorchLRScheduler):
         return self
 
     def step(self, epoch: int | None = None) -> None:
-        """Step each of them; as :meth:`Scheduler.step`."""
+        """Step all schedulers."""
         for scheduler in self.schedulers:
             scheduler.step(epoch)
 
     @property
     def last_epoch(self) -> int:
-        """The step; setting it moves all of them there."""
+        """The step; set it to move all schedulers there."""
         return self.schedulers[0].last_epoch
 
     @last_epoch.setter
@@ -82,7 +96,7 @@ class SchedulerList(TorchLRScheduler):
             scheduler.last_epoch = step
 
     def get_last_lr(self) -> list[float | Tensor | None]:  # type: ignore[override]
-        """A copy of the learning rate of each of the optimizer's groups."""
+        """Copy the learning rate that each param group holds, driven or not."""
         return self.schedulers[0].get_last_lr()
 
     def get_lr(self) -> list[float | Tensor | None]:  # type: ignore[override]
@@ -113,13 +127,13 @@ class SchedulerList(TorchLRScheduler):
         self.schedulers[0]._step_count = count
 
     def state_dict(self) -> dict[str, Any]:
-        """The states of all of them, in order, and what torch's one scheduler would save."""
+        """Return the states of all schedulers, in order, beside what torch's one would save."""
         first = self.schedulers[0]
         states = [scheduler.state_dict() for scheduler in self.schedulers]
         return {**state.of_torch(first), "version": state.VERSION, "schedulers": states}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Continue from a state, or from that of torch's one scheduler for all of it.
+        """Continue from a state of a list, or of one scheduler of torch for all of them.
 
         Raises:
             ArgumentError: it does not fit; nothing was changed.

@@ -46,7 +46,7 @@ class Saved(Protocol):
 
 
 def plain(schedule: Schedule) -> dict[str, Any]:
-    """A schedule as a dict of names and numbers; functions are left out."""
+    """Write a schedule as a dict of names and numbers, without its functions."""
     fields = {f.name: getattr(schedule, f.name) for f in dataclasses.fields(schedule) if f.init}
     return {
         "schedule": type(schedule).__name__,
@@ -61,6 +61,7 @@ def _plain(value: Any) -> Any:
 
 
 def _is_code(value: Any) -> bool:
+    """Whether a value is a function, or a tuple with one."""
     if isinstance(value, tuple):
         return any(_is_code(item) for item in value)
     return callable(value) and not isinstance(value, Schedule)
@@ -70,7 +71,7 @@ def _is_code(value: Any) -> bool:
 
 
 def header(scheduler: Saved) -> dict[str, Any]:
-    """What every state begins with."""
+    """Return the entries that every state begins with."""
     return {
         **of_torch(scheduler),
         "version": VERSION,
@@ -97,12 +98,12 @@ def _restarts(schedule: CosineAnnealingWarmRestarts, step: int) -> dict[str, int
 
 
 def fitting(saved: Any, scheduler: Saved, mine: Sequence[Schedule]) -> tuple[int, list[Schedule]]:
-    """The step and the schedules of a state, for a scheduler that it fits.
+    """Check that a state fits a scheduler, and return its step and its schedules.
 
     Args:
         saved: the state.
-        scheduler: what is to go on from it.
-        mine: its schedules, one for each driven group.
+        scheduler: the scheduler that is to go on from it.
+        mine: its own schedules, one for each driven group.
 
     Raises:
         ArgumentError: it does not fit; the message says what differs.
@@ -116,7 +117,7 @@ def fitting(saved: Any, scheduler: Saved, mine: Sequence[Schedule]) -> tuple[int
 
 
 def fitting_header(saved: Any, others: set[str], scheduler: Saved) -> int:
-    """The step of a state that has the right header, and these entries beside it."""
+    """Check the header of a state and the names of its other entries; return its step."""
     is_first = isinstance(saved, Mapping) and saved.get("version") == 1
     step_name = "step" if is_first else "last_epoch"
     expected = {"version", "key", "groups", step_name, *others}
@@ -160,17 +161,17 @@ def states_of_list(saved: Any, count: int) -> Sequence[Any]:
 
 
 def is_foreign(saved: Any) -> bool:
-    """Whether this is what a scheduler of torch or of Cerebras saved."""
+    """Whether a scheduler of torch or of Cerebras saved this."""
     foreign = isinstance(saved, Mapping) and "version" not in saved
     return foreign and ("last_epoch" in saved or "_schedulers" in saved)
 
 
 def foreign_step(saved: Mapping[str, Any]) -> int:
-    """The step of such a state.
+    """Return the step of a state of torch or of Cerebras.
 
     Raises:
-        ArgumentError: it is none, or the children of torch's ChainedScheduler, which has none of
-            its own, differ in theirs.
+        ArgumentError: its step is no step, or the children of torch's ChainedScheduler, which has
+            no step of its own, are at different ones.
     """
     if "last_epoch" in saved:
         return _step(saved, "last_epoch")
@@ -190,7 +191,7 @@ def settings_of(saved: Mapping[str, Any]) -> frozenset[str]:
 
 
 def require_alike(theirs: Any, mine: Any, where: str) -> None:
-    """Refuse a number of such a state that is not the one that a scheduler was built with."""
+    """Refuse a number of such a state that differs from the scheduler's own."""
     if isinstance(theirs, Counter):
         theirs = sorted(theirs.elements())
     alike = list(theirs) == list(mine) if isinstance(theirs, (list, tuple)) else theirs == mine
@@ -202,7 +203,7 @@ def _same(what: str, theirs: object, mine: object) -> None:
 
 
 def _updated(mine: Schedule, theirs: Any, where: str) -> Schedule:
-    """My schedule with the numbers of their plain form."""
+    """Return my schedule with the numbers of their plain form."""
     known = plain(mine)
     require(isinstance(theirs, Mapping), f"state_dict: {where}", theirs, f"expected {known}")
     _same(f"class of {where}", theirs.get("schedule"), known["schedule"])
@@ -216,6 +217,7 @@ def _updated(mine: Schedule, theirs: Any, where: str) -> Schedule:
 
 
 def _merged(mine: Any, theirs: Any, where: str) -> Any:
+    """Merge one field: schedules one by one, anything else is taken over."""
     if isinstance(mine, Schedule):
         return _updated(mine, theirs, where)
     if isinstance(mine, tuple) and any(isinstance(item, Schedule) for item in mine):

@@ -1,6 +1,6 @@
-"""The command `accelsched`: `demo` shows what scheduling costs, `curve` what a schedule does.
+"""The command `accelsched`: `demo` shows the cost of scheduling, `curve` draws a schedule.
 
-What only they need is imported when they run, so that --help works without it.
+A command imports what only it needs when it runs, so that --help works without that.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _curve(options: argparse.Namespace) -> int:
+    """Run ``accelsched curve``."""
     output, formats = options.output, (".csv", ".png", ".svg")
     obstacle = None if output is None else _unwritable(output)
     if output is not None and output.suffix not in formats:
@@ -57,6 +58,7 @@ def _curve(options: argparse.Namespace) -> int:
 
 
 def _demo(options: argparse.Namespace) -> int:
+    """Run ``accelsched demo``."""
     runtime = options.runtime or "xla"
     unavailable = NAMED[runtime].available()
     if unavailable and options.runtime is None:
@@ -73,12 +75,14 @@ def _demo(options: argparse.Namespace) -> int:
 
 
 def _missing() -> str | None:
+    """Say which packages the demo lacks, if any."""
     packages = {"sklearn": "scikit-learn", "matplotlib": "matplotlib", "tqdm": "tqdm"}
     missing = [package for module, package in packages.items() if find_spec(module) is None]
     return f"needs {', '.join(missing)}: pip install accelsched[demo]" if missing else None
 
 
 def _unwritable(output: Path) -> str | None:
+    """Say why a file cannot be written, if so."""
     return None if output.parent.is_dir() else f"--output {output}: there is no such folder"
 
 

@@ -22,7 +22,7 @@ _FILES = (".json", ".yaml", ".yml")
 
 
 def read(texts: Sequence[str]) -> dict[str, Schedule]:
-    """The schedules of files and expressions, by label.
+    """Read the schedules of files and expressions, by label.
 
     Args:
         texts: names of JSON or YAML files, which hold a spec (see :func:`accelsched.from_spec`), a
@@ -47,6 +47,7 @@ def read(texts: Sequence[str]) -> dict[str, Schedule]:
 
 
 def _content(file: Path) -> Any:
+    """Parse a JSON or YAML file."""
     try:
         text = file.read_text()
     except OSError as error:
@@ -68,7 +69,7 @@ def _parsed(parse: Any, text: str, file: Path) -> Any:
 
 
 def _labelled(content: Any) -> dict[str, Any]:
-    """The specs of a file, by label: a spec alone, or in a list, has the name of its class."""
+    """Return the specs of a file, by label; a spec without a label gets its class's name."""
     if isinstance(content, list):
         names = [next(iter(item)) if isinstance(item, Mapping) and item else "" for item in content]
         alone = len(set(names)) == len(names)
@@ -80,7 +81,7 @@ def _labelled(content: Any) -> dict[str, Any]:
 
 
 def steps_of(curves: Mapping[str, Schedule]) -> int:
-    """How many steps show all there is to see of curves."""
+    """Return how many steps show all of the curves."""
     ends = [schedule.settles for schedule in curves.values()]
     known = [end for end in ends if end is not None]
     return max([end + max(1, end // 10) for end in known] + [STEPS] * (len(known) < len(ends)))
@@ -104,6 +105,7 @@ def write(curves: Mapping[str, Schedule], steps: int, output: Path | None) -> No
 
 
 def _print(curves: Mapping[str, Schedule], steps: int) -> None:
+    """Print a table of the curves, at some steps."""
     for number, label in enumerate(curves, 1):
         print(f"{number}: {label}")
     width = max(len("step"), len(f"{steps:,}"))

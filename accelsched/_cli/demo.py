@@ -47,7 +47,7 @@ class Recipe:
     milestones: dict[int, str]
 
     def torch_scheduler(self, optimizer: Optimizer) -> torch_lr.LRScheduler:
-        """PyTorch's scheduler for the curve."""
+        """Build PyTorch's scheduler for the curve."""
         first, *others = [phase(optimizer) for phase in self.phases]
         if not others:
             return first
@@ -114,7 +114,7 @@ def training_step(
     scheduler: Scheduler | torch_lr.LRScheduler | None,
     batches: Batches,
 ) -> Callable[[], None]:
-    """A step of training, the same for a scheduler of accelsched, one of PyTorch, and none."""
+    """Return a step of training: the same for our scheduler, PyTorch's, and none."""
     forward = runtime.compiled(model)
 
     @runtime.compiled
@@ -178,7 +178,7 @@ class Contestant:
     lr: dict[int, float] = field(default_factory=dict)
 
     def take_turn(self, runtime: Runtime, steps: int) -> None:
-        """Do some steps, and note what they took."""
+        """Train some steps, and note their time and their counters."""
         before, start = runtime.counters(), time.perf_counter()
         for _ in range(steps):
             self.step()
@@ -187,36 +187,36 @@ class Contestant:
         self.turns.append((steps, seconds, runtime.counters() - before))
 
     def read_lr(self, step: int) -> None:
-        """Read the learning rate where it is; between two turns, as this waits for the device."""
+        """Read the learning rate, which waits for the device: between two turns only."""
         lr = self.optimizer.param_groups[0]["lr"]
         self.lr[step] = lr.detach().item() if isinstance(lr, Tensor) else lr
 
     def speed(self) -> float:
-        """Steps a second, the median of the later turns."""
+        """Return the steps per second, the median of the later turns."""
         return median(steps / seconds for steps, seconds, _ in self.turns[LATER])
 
     def total(self, count: str, turns: slice) -> int:
-        """One of the counts of the back end, over some of the turns."""
+        """Sum one counter of the back end over some of the turns."""
         return sum(getattr(counters, count) for _, _, counters in self.turns[turns])
 
     def per_step(self, count: str) -> float:
-        """The same for one step, over the later turns."""
+        """Return one counter per step, over the later turns."""
         return self.total(count, LATER) / sum(steps for steps, _, _ in self.turns[LATER])
 
     def error(self) -> float:
-        """How far the learning rate was off at most, relative to what it should have been."""
+        """Return the largest relative error of the learning rate."""
         pairs = [(lr, reference.value(self.schedule, step)) for step, lr in self.lr.items()]
         return max(abs(lr - exact) / exact for lr, exact in pairs)
 
     def accuracy(self, images: Tensor, labels: Tensor) -> float:
-        """The share of the images that the model gets right."""
+        """Return the share of the images that the model gets right."""
         with torch.no_grad():
             right = self.model(images).argmax(1) == labels
         return float(right.double().mean())
 
 
 def _take_turns(runtime: Runtime, contestants: Sequence[Contestant], steps: int) -> None:
-    """Train all, a turn each at a time, so that noise of the machine hits all alike."""
+    """Train all models, a turn each at a time, so that noise hits all alike."""
     from tqdm import tqdm
 
     with tqdm(total=steps * len(contestants), unit=" steps", leave=False, disable=None) as bar:
@@ -232,6 +232,7 @@ def _take_turns(runtime: Runtime, contestants: Sequence[Contestant], steps: int)
 def _contestants(
     runtime: Runtime, optimizer: str, recipe: Recipe, train: tuple[Tensor, Tensor]
 ) -> list[Contestant]:
+    """Build a model, an optimizer and a scheduler for each row of the table."""
     build, peak = OPTIMIZERS[optimizer]
     device = runtime.device()
     place = runtime_of(device)
@@ -267,7 +268,7 @@ def _model() -> nn.Module:
 
 
 def _digits(device: torch.device) -> list[tuple[Tensor, Tensor]]:
-    """The images and the labels to train on, and those to test on; sent to the device once."""
+    """Load the images and labels for training and for testing; send them to the device once."""
     from sklearn.datasets import load_digits
     from sklearn.model_selection import train_test_split
 
@@ -279,7 +280,7 @@ def _digits(device: torch.device) -> list[tuple[Tensor, Tensor]]:
 
 
 def _batches(images: Tensor, labels: Tensor) -> Batches:
-    """Batches for ever, taken on the device, so that no step waits for its data."""
+    """Yield batches for ever. They are cut on the device, so no step waits for data."""
     order = torch.arange(len(images)).to(images.device)
     while True:
         order = torch.cat([order[BATCH:], order[:BATCH]])
@@ -287,6 +288,7 @@ def _batches(images: Tensor, labels: Tensor) -> Batches:
 
 
 def _table(runtime: Runtime, contestants: Sequence[Contestant], test: tuple[Tensor, Tensor]) -> str:
+    """Format the table of results."""
     rows = [
         ["", "test", "", "compiles", "", "to device", "from device", "executions", "error"],
         ["", "accuracy", "steps/s", "first", "later", *["per step"] * 3, "of the lr"],
@@ -301,6 +303,7 @@ def _table(runtime: Runtime, contestants: Sequence[Contestant], test: tuple[Tens
 
 
 def _summary(runtime: Runtime, contestants: Sequence[Contestant]) -> str:
+    """Say in words what each scheduler costs beside a constant learning rate."""
     constant, *others = contestants
 
     def beside(c: Contestant) -> str:
@@ -316,6 +319,7 @@ def _summary(runtime: Runtime, contestants: Sequence[Contestant]) -> str:
 
 
 def _prepare(runtime: Runtime) -> None:
+    """Silence remarks that would cut the progress bar, and give Dynamo room to recompile."""
     # Remarks on this machine and on recompiles, which would cut the progress bar.
     for name in ("torch._dynamo", "torch._logging", "torch.utils.cpp_extension"):
         logging.getLogger(name).setLevel(logging.ERROR)

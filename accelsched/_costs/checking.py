@@ -1,4 +1,4 @@
-"""Says before a training run what a scheduled value will cost it, and what to change."""
+"""What a scheduled value will cost a training run, and what to change, before the run."""
 
 from __future__ import annotations
 
@@ -20,16 +20,17 @@ from accelsched.errors import ArgumentError, require
 
 @dataclass(frozen=True)
 class Check:
-    """What a step of an optimizer costs, once it is warm; ``print`` it.
+    """What a step of an optimizer costs, once it is warm. Print it.
 
     Attributes:
-        optimizer: its class, with the options that matter.
+        optimizer: the class of the optimizer, with the options that matter.
         runtime: the back end.
-        key: the value that is scheduled.
-        parameters: how many parameter tensors it has.
-        expected: the cost by the rules; None for an optimizer or a key that has none.
+        key: the scheduled value.
+        parameters: the number of parameter tensors.
+        expected: the cost by the rules; None for an optimizer or a key without a rule.
         measured: the cost of steps that were run; None if none were.
-        remedy: what to change so that a step stays on the device; None if nothing is to change.
+        remedy: what to change so that a step stays on the device; None if there is nothing to
+            change.
     """
 
     optimizer: str
@@ -69,15 +70,24 @@ def check(
     """Say what a step of this optimizer will cost when one of its values is scheduled.
 
     Args:
-        optimizer: as the training builds it; it is left as it is.
-        key: the value that is to be scheduled; ``"betas[0]"`` is one of a tuple.
-        runtime: ``"xla"``, ``"lazy"``, ``"compile"``, ``"cuda"`` or ``"eager"``; by default what
-            the parameters are on, and ``"compile"`` on the CPU for a tensor learning rate.
-        measure: run steps of a copy as well, which takes the memory of one, and count. Only where
-            the parameters are, and where the back end counts.
+        optimizer: an optimizer as the training builds it; it is left as it is.
+        key: the value that is to be scheduled; ``"betas[0]"`` is one of a tuple. Default ``"lr"``.
+        runtime: ``"xla"``, ``"lazy"``, ``"compile"``, ``"cuda"`` or ``"eager"``. Default: that of
+            the parameters, and ``"compile"`` on the CPU for a tensor learning rate.
+        measure: also run steps of a copy and count, which takes the memory of one. Only where the
+            parameters are, and where the back end counts. Default False.
+
+    Returns:
+        The cost by the rules, the measured cost, and what to change. It can be printed.
 
     Raises:
-        ArgumentError: an unknown key or runtime, or one that cannot be measured here.
+        ArgumentError: a key or a runtime is unknown, or cannot be measured here.
+
+    Example:
+        >>> import torch
+        >>> optimizer = torch.optim.Adadelta([torch.zeros(1)], lr=1.0)
+        >>> check(optimizer, runtime="xla").remedy
+        'step it within accelsched.on_device()'
     """
     held = GroupValues(optimizer, key, None).values()[0]
     tensors = [p for group in optimizer.param_groups for p in group["params"]]
@@ -100,12 +110,14 @@ def check(
 
 
 def _called(optimizer: Optimizer) -> str:
+    """Name an optimizer with the options that matter."""
     group = optimizer.param_groups[0]
     options = [o for o in ("capturable", "foreach", "fused") if group.get(o)]
     return f"{type(optimizer).__name__}({', '.join(f'{o}=True' for o in options)})"
 
 
 def _expected(optimizer: Optimizer, key: str, runtime: str, parameters: int) -> Counters | None:
+    """Return the cost by the rules, if there is one."""
     group, name = optimizer.param_groups[0], rules.name_of(optimizer)
     if runtime == "eager" or group.get("fused"):
         return Counters()
@@ -114,6 +126,7 @@ def _expected(optimizer: Optimizer, key: str, runtime: str, parameters: int) -> 
 
 
 def _remedy(optimizer: Optimizer, key: str, name: str) -> str | None:
+    """Say what to change on a runtime, if anything."""
     group = optimizer.param_groups[0]
     if name == "compile":
         tensor = isinstance(GroupValues(optimizer, key, None).values()[0], Tensor)
@@ -124,6 +137,7 @@ def _remedy(optimizer: Optimizer, key: str, name: str) -> str | None:
 
 
 def _measured(optimizer: Optimizer, key: str, name: str, parameter: Tensor) -> Counters:
+    """Run and count steps of a copy; refuse where that cannot be done."""
     runtime = NAMED.get(name)
     if runtime is None or runtime.device().type != parameter.device.type or not runtime.counts:
         remedy = (
@@ -149,6 +163,7 @@ def add_command(commands: Any) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
+    """Run ``accelsched check``."""
     try:
         optimizer = _found(options.path)
         print(check(optimizer, options.key, runtime=options.runtime, measure=options.measure))
@@ -159,6 +174,7 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _found(path: str) -> Optimizer:
+    """Import the optimizer that the command's argument names, or call its maker."""
     module, _, name = path.partition(":")
     remedy = "give package.module:name, importable from here, of an optimizer or its maker"
     sys.path.insert(0, "")

@@ -1,4 +1,4 @@
-"""Counts what steps of an optimizer cost, by the counters of the back end that runs them."""
+"""Counts the cost of an optimizer's steps, by the counters of the back end that runs them."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ _serial = itertools.count(1)
 
 
 def _unheard() -> float:
-    """A small number that is new to the process: back ends keep the numbers that they have sent."""
+    """Return a small number that is new to this process: back ends cache the numbers they send."""
     return next(_serial) * 1e-5
 
 
 def of_class(runtime: Runtime, name: str, way: str, parameters: int) -> Counters | None:
-    """The cost of a step of a torch.optim optimizer.
+    """Count the cost of a step of a torch.optim optimizer.
 
     Args:
         runtime: where to run it.
@@ -62,7 +62,7 @@ def of_class(runtime: Runtime, name: str, way: str, parameters: int) -> Counters
 
 
 def of_copy(runtime: Runtime, optimizer: Optimizer, key: str) -> Counters:
-    """The cost of a step of an optimizer, of which a copy is stepped."""
+    """Count the cost of a step of an optimizer; a copy of it is stepped."""
     return of_steps(runtime, copy.deepcopy(optimizer), key)
 
 
@@ -72,7 +72,7 @@ def of_steps(
     key: str = "lr",
     within: Callable[[], contextlib.AbstractContextManager[Any]] | None = None,
 ) -> Counters:
-    """The cost of a step of an optimizer of which one value is scheduled, rounded up."""
+    """Count the cost of a step of an optimizer with one scheduled value, rounded up."""
     within = within or contextlib.nullcontext
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -96,6 +96,8 @@ def of_steps(
 
 
 def _counted(runtime: Runtime, update: Callable[[], None]) -> Counters:
+    """Count what an update costs once it is warm."""
+
     def steps(count: int) -> Counters:
         for _ in range(count):
             update()

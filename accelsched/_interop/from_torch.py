@@ -1,4 +1,4 @@
-"""From the schedulers of torch.optim.lr_scheduler: the same values, from the step they are at."""
+"""Schedulers of torch.optim.lr_scheduler as ours, with the same values from their step on."""
 
 from __future__ import annotations
 
@@ -45,24 +45,24 @@ from accelsched.schedules._from_function import DEFAULT_STEPS, from_function, ne
 def from_torch(
     scheduler: TorchLRScheduler, *, total_iters: int | None = None, lowering: str | None = None
 ) -> Scheduler | SchedulerList:
-    """A scheduler of ours in the place of one of torch, at the step that it has reached.
+    """Convert a scheduler of torch, in mid-run too, to ours: same values from here on.
 
-    Every class of ``torch.optim.lr_scheduler`` but ReduceLROnPlateau is taken, in compositions
-    too, and SWALR. A function in them (LambdaLR and the schedules of transformers) is traced, or
-    tabulated where it cannot be. What torch computes from the learning rate before (a chain with
-    a LambdaLR in it, a subclass of one's own) is tabulated too, by running a copy, if
-    ``total_iters`` is given. Use it in the place of torch's, which is not to be stepped any more;
-    what that wrapped around ``optimizer.step`` is taken off.
+    Every class of ``torch.optim.lr_scheduler`` but ReduceLROnPlateau is taken, in compositions too,
+    and SWALR. A function in it (LambdaLR and the schedules of transformers) is traced, or tabulated
+    where it cannot be. Some values follow from the learning rate before them: in a chain with a
+    LambdaLR, or in a subclass of one's own. With ``total_iters`` these are tabulated, by running a
+    copy.
 
-    Where torch steps on from the learning rate that it finds, one that was changed from outside
-    is stepped on from. Past its end OneCycleLR stays at its minimum, and a CosineAnnealingLR in a
-    ChainedScheduler rises again by its own factor.
+    Use the result in the place of torch's scheduler, which is not to be stepped any more. Its
+    wrapper around ``optimizer.step`` is taken off. Where torch steps on from the learning rate that
+    it finds, a rate that was changed from outside is stepped on from. Past its end OneCycleLR stays
+    at its minimum, and a CosineAnnealingLR in a ChainedScheduler rises again by its own factor.
 
     Args:
         scheduler: a torch scheduler with its optimizer.
-        total_iters: the last step that is needed of what has to be tabulated; if not given, of
-            functions ``schedules.functions.DEFAULT_STEPS``, or, of the schedules of transformers
-            with a number of training steps, at least twice as many.
+        total_iters: the last step to tabulate, where a table is needed. Default: ``2**20`` steps of
+            a function, or at least twice the training steps that a schedule of transformers was
+            given.
         lowering: as for :class:`accelsched.Scheduler`.
 
     Returns:
@@ -71,6 +71,18 @@ def from_torch(
     Raises:
         ArgumentError: it cannot be converted; the message says why and what to do. Nothing was
             changed.
+
+    Example:
+        >>> import torch
+        >>> optimizer = torch.optim.SGD([torch.zeros(1)], lr=0.1)
+        >>> scheduler = from_torch(torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=100))
+        >>> scheduler.schedules
+        (CosineAnnealing(initial=0.1, T_max=100, eta_min=0.0),)
+        >>> scheduler.get_last_lr()
+        [0.1]
+        >>> scheduler.last_epoch = 100
+        >>> scheduler.get_last_lr()
+        [0.0]
     """
     if isinstance(scheduler, (Scheduler, SchedulerList)):
         raise ArgumentError("scheduler", scheduler, "it is one of accelsched already")
@@ -109,11 +121,11 @@ def from_torch(
 
 
 class _NoFormula(Exception):
-    """There is no closed form; the message says why."""
+    """A scheduler has no closed form; the message says why."""
 
 
 def _count(scheduler: Any) -> int:
-    """The step that a scheduler has reached."""
+    """Return the step that a scheduler has reached."""
     counts = {_count(child) for child in getattr(scheduler, "_schedulers", [])}
     if isinstance(scheduler, torch_schedulers.ChainedScheduler):
         if len(counts) > 1:
@@ -124,7 +136,7 @@ def _count(scheduler: Any) -> int:
 
 
 def _continued(scheduler: Any, index: int, now: int, total: int | None) -> Schedule:
-    """The schedule of one param group, from the learning rate that it has now."""
+    """Return the schedule of one param group, which goes on from the learning rate that it has."""
     schedule = _formula(scheduler, index, _base(scheduler, index), now, total)
     if not _only_multiplies(scheduler):
         return schedule
@@ -137,12 +149,12 @@ def _continued(scheduler: Any, index: int, now: int, total: int | None) -> Sched
 def _formula(
     scheduler: Any, index: int, base: float, now: int | None, total: int | None
 ) -> Schedule:
-    """The closed form of a scheduler for one param group.
+    """Return the closed form of a scheduler for one param group.
 
     Args:
-        scheduler: one of torch.
-        index: of the param group.
-        base: what torch calls the initial learning rate.
+        scheduler: a scheduler of torch.
+        index: the index of the param group.
+        base: the initial learning rate, in torch's sense.
         now: the step that it has reached; None if it has not begun, or is over.
         total: the last step to tabulate.
     """
@@ -164,7 +176,7 @@ def _formula(
 
 
 def _known(scheduler: Any) -> Any:
-    """The class of torch that says what a scheduler does."""
+    """Return the class of torch that says what a scheduler does."""
     for cls in type(scheduler).__mro__:
         if cls in _FORMULAS or cls in _FUNCTIONS or cls in _COMPOSED:
             return cls
@@ -174,6 +186,7 @@ def _known(scheduler: Any) -> Any:
 
 
 def _base(scheduler: Any, index: int) -> float:
+    """Return the initial learning rate of a param group, in torch's sense."""
     while not hasattr(scheduler, "base_lrs"):
         scheduler = scheduler._schedulers[0]
     return float(scheduler.base_lrs[index])
@@ -203,6 +216,7 @@ def _multi_step(s: Any, _: int, base: float) -> Schedule:
 
 
 def _warm_restarts(s: Any, _: int, base: float) -> Schedule:
+    """Convert CosineAnnealingWarmRestarts, unless it was stepped by fractions."""
     schedule = CosineAnnealingWarmRestarts(base, s.T_0, s.T_mult, float(s.eta_min))
     step = int(s.last_epoch)
     period = bisect_right(schedule.starts, step) - 1
@@ -216,6 +230,7 @@ def _cyclic(s: Any, index: int, _: float) -> Schedule:
 
 
 def _triangles(s: Any, foot: float, top: float) -> Schedule:
+    """Convert CyclicLR between two values; a custom scale function becomes a factor."""
     up = s.total_size * s.step_ratio
     if not math.isclose(up, round(up), rel_tol=1e-9) or s.total_size != int(s.total_size):
         raise _NoFormula("its steps up or down are no whole number")
@@ -238,6 +253,7 @@ def _one_cycle(s: Any, index: int, _: float) -> Schedule:
 
 
 def _one_cycle_of(s: Any, first: float, top: float, final_div_factor: float) -> Schedule:
+    """Convert OneCycleLR between values: torch's phases, by our arguments."""
     phases = s._schedule_phases
     rise = phases[0]["end_step"] + 1
     if not 1 < rise < s.total_steps:
@@ -254,6 +270,7 @@ def _one_cycle_of(s: Any, first: float, top: float, final_div_factor: float) -> 
 
 
 def _averaging(s: Any, index: int, _: float) -> Schedule:
+    """Convert SWALR, which blends from the rate that it finds."""
     group, step = s.optimizer.param_groups[index], s._step_count - 1
     if step != s.last_epoch:
         raise _NoFormula("it counts other steps than last_epoch says")
@@ -286,6 +303,7 @@ _FORMULAS: dict[Any, Callable[[Any, int, float], Schedule]] = {
 
 
 def _lambda(function: Callable[[int], Any], total: int | None) -> Schedule:
+    """Convert the function of LambdaLR: traced, or tabulated."""
     if total is None and isinstance(function, functools.partial):
         # A schedule of transformers, which says how many steps it is for.
         planned = function.keywords.get("num_training_steps")
@@ -295,6 +313,7 @@ def _lambda(function: Callable[[int], Any], total: int | None) -> Schedule:
 
 
 def _multiplicative(function: Callable[[int], Any], total: int | None) -> Schedule:
+    """Convert the function of MultiplicativeLR: its running product."""
     if never_reads_the_step(function):
         return Multiplicative(1.0, float(function(1)))
     steps = range(1, (DEFAULT_STEPS if total is None else total) + 1)
@@ -331,6 +350,7 @@ def _only_multiplies(scheduler: Any) -> bool:
 
 
 def _sequential(s: Any, index: int, now: int | None, total: int | None) -> Schedule:
+    """Convert SequentialLR, from where it really stands."""
     # Where it stands counts, not where it should: torch counts one step too many of one that is
     # the first of another.
     ahead = 0 if now is None else s.last_epoch - now
@@ -355,11 +375,12 @@ def _sequential(s: Any, index: int, now: int | None, total: int | None) -> Sched
 
 
 def _first_factor(s: Any, index: int) -> float:
-    """What torch multiplies by at the start of a later phase: nothing before 2.9."""
+    """Return the factor that torch applies at the start of a later phase: 1 before 2.9."""
     return float(s.lr_lambdas[index](0)) if hasattr(s, "_is_initial") else 1.0
 
 
 def _chained(s: Any, index: int, base: float, now: int | None, total: int | None) -> Schedule:
+    """Convert ChainedScheduler, where each member only multiplies."""
     for child in s._schedulers:
         cosine = _known(child) is torch_schedulers.CosineAnnealingLR and child.eta_min == 0
         if not cosine and not _only_multiplies(child):
@@ -372,7 +393,7 @@ def _chained(s: Any, index: int, base: float, now: int | None, total: int | None
 
 
 def _cycled_key(scheduler: Any) -> str | None:
-    """The key that it drives beside the learning rate, if any."""
+    """Return the key that is cycled with the learning rate, if any."""
     children = [_cycled_key(child) for child in getattr(scheduler, "_schedulers", [])]
     keys = [key for key in children if key is not None]
     if keys:
@@ -383,6 +404,7 @@ def _cycled_key(scheduler: Any) -> str | None:
 
 
 def _cycled(scheduler: Any, index: int) -> Schedule:
+    """Convert what OneCycleLR or CyclicLR cycles with the learning rate."""
     group = scheduler.optimizer.param_groups[index]
     cls = _known(scheduler)
     if cls is torch_schedulers.CyclicLR:
@@ -401,7 +423,7 @@ def _cycled(scheduler: Any, index: int) -> Schedule:
 def _simulated(
     scheduler: Any, keys: Sequence[str], now: int, total: int
 ) -> dict[str, list[Schedule]]:
-    """Tables of what a copy does from here on; before this step they hold the value of now."""
+    """Tabulate what a copy does from here on; before this step tables hold the value of now."""
     groups = scheduler.optimizer.param_groups
     values: dict[str, list[list[float]]] = {key: [[] for _ in groups] for key in keys}
     with warnings.catch_warnings():
@@ -428,7 +450,7 @@ def _step(scheduler: Any, step: int) -> None:
 
 
 def _double(scheduler: Any) -> Any:
-    """A copy of a scheduler, on param groups of floats that nobody else has."""
+    """Copy a scheduler onto param groups of floats that nobody else has."""
     optimizer = scheduler.optimizer
     groups = [{**group, "params": [], "lr": float(group["lr"])} for group in optimizer.param_groups]
     tensors = any(isinstance(group["lr"], Tensor) for group in optimizer.param_groups)
@@ -445,6 +467,7 @@ def _double(scheduler: Any) -> Any:
 
 
 def _copied(scheduler: Any, optimizer: Any, bases: list[float | None]) -> Any:
+    """Copy a scheduler and its members, bound to another optimizer."""
     double = object.__new__(type(scheduler))
     vars(double).update(vars(scheduler))
     double.optimizer = optimizer
@@ -460,9 +483,9 @@ def _copied(scheduler: Any, optimizer: Any, bases: list[float | None]) -> Any:
 
 
 def _initial(scheduler: Any, index: int) -> float | None:
-    """The initial learning rate where torch has lost it; None where it has not.
+    """Recover the initial learning rate where torch has lost it; None where it has not.
 
-    Up to torch 2.9 a SequentialLR makes one tensor of a learning rate and its initial value.
+    Up to torch 2.9 SequentialLR makes one tensor of a learning rate and its initial value.
     """
     held = scheduler.optimizer.param_groups[index]["lr"]
     if not isinstance(held, Tensor) or all(lr is not held for lr in _bases(scheduler, index)):
@@ -482,6 +505,7 @@ def _initial(scheduler: Any, index: int) -> float | None:
 
 
 def _bases(scheduler: Any, index: int) -> list[Any]:
+    """Collect a param group's initial learning rates, of a scheduler and its members."""
     own = [scheduler.base_lrs[index]] if hasattr(scheduler, "base_lrs") else []
     below = [_bases(child, index) for child in getattr(scheduler, "_schedulers", [])]
     return [*own, *itertools.chain.from_iterable(below)]

@@ -46,14 +46,21 @@ _NUMBER = re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+")
 
 
 def to_spec(item: Item) -> Any:
-    """A schedule or a scheduler as plain data, of which :func:`from_spec` makes it again.
+    """Return a schedule or a scheduler as plain data, from which :func:`from_spec` makes it again.
 
     Args:
-        item: a schedule, a scheduler (bound or not; its step is in its ``state_dict``), or a
-            :class:`SchedulerList`.
+        item: a schedule, a scheduler (bound or not), or a :class:`SchedulerList`. The step of a
+            scheduler is in its ``state_dict``, not here.
+
+    Returns:
+        A dict with one name and its arguments, or a list of such, as JSON and YAML hold them.
 
     Raises:
         ArgumentError: there is a Python function in it, or a class that is not of accelsched.
+
+    Example:
+        >>> to_spec(schedules.Linear(initial=0.0, end=0.1, total_iters=100))
+        {'Linear': {'initial': 0.0, 'end': 0.1, 'total_iters': 100, 'cycle': False}}
     """
     if isinstance(item, SchedulerList):
         return [to_spec(scheduler) for scheduler in item.schedulers]
@@ -68,7 +75,7 @@ def to_spec(item: Item) -> Any:
 
 
 def _argument(scheduler: Any, name: str) -> Any:
-    """What a scheduler was built with."""
+    """Return the argument that a scheduler was built with."""
     if name == "schedule":
         alike = len(set(scheduler.schedules)) == 1
         return scheduler.schedules[0] if alike else scheduler.schedules
@@ -78,6 +85,7 @@ def _argument(scheduler: Any, name: str) -> Any:
 
 
 def _plain(name: str, value: Any) -> Any:
+    """Write an argument as plain data; refuse a function."""
     if isinstance(value, (Schedule, Scheduler)):
         return to_spec(value)
     if isinstance(value, Mapping):
@@ -89,16 +97,23 @@ def _plain(name: str, value: Any) -> Any:
 
 
 def from_spec(spec: Any, optimizer: Optimizer | None = None) -> Item:
-    """What a spec says: a schedule, or a scheduler, bound to the optimizer if there is one.
+    """Build the schedule or the scheduler that a spec describes.
 
     Args:
-        spec: a dict with one name and its arguments; a list of such, for schedulers; or the text
-            of an expression, such as ``"Linear(0, 0.1, 100).then(Step(0.1, 30, 0.5), at=100)"``.
-        optimizer: what schedulers are bound to; None to bind them later.
+        spec: a dict with one name and its arguments; a list of such, for schedulers; or the text of
+            an expression, such as ``"Linear(0, 0.1, 100).then(Step(0.1, 30, 0.5), at=100)"``.
+        optimizer: the optimizer to bind schedulers to. Default None: bind them later.
 
     Raises:
-        ArgumentError: it has a name or an argument that there is not (the nearest one is named),
-            or a value that cannot be.
+        ArgumentError: a name or an argument does not exist (the message has the nearest one), or a
+            value cannot be.
+
+    Example:
+        >>> schedule = from_spec({"Linear": {"initial": 0.0, "end": 0.1, "total_iters": 100}})
+        >>> schedule(50)
+        0.05
+        >>> from_spec("Linear(0, 0.1, 100).then(Constant(0.1), at=100)")(200)
+        0.1
     """
     made = _expression(spec) if isinstance(spec, str) else _made(spec)
     if optimizer is None or isinstance(made, Schedule):
@@ -107,6 +122,7 @@ def from_spec(spec: Any, optimizer: Optimizer | None = None) -> Item:
 
 
 def _made(spec: Any) -> Item:
+    """Build what a dict or a list of dicts describes."""
     if isinstance(spec, list):
         made = [_made(item) for item in spec]
         if len(made) == 1:
@@ -123,7 +139,7 @@ def _made(spec: Any) -> Item:
 
 
 def _value(value: Any) -> Any:
-    """An argument; one that is a spec itself is what that says."""
+    """Return an argument; build one that is a spec itself."""
     if isinstance(value, list):
         return [_value(item) for item in value]
     if isinstance(value, Mapping) and len(value) == 1 and str(next(iter(value))).isidentifier():
@@ -132,10 +148,12 @@ def _value(value: Any) -> Any:
 
 
 def _number(value: Any) -> Any:
+    """Read a number that YAML took for text, such as 1e-3."""
     return float(value) if isinstance(value, str) and _NUMBER.fullmatch(value) else value
 
 
 def _built(name: Any, arguments: Mapping[str, Any]) -> Item:
+    """Build a class by name from its arguments; name what is wrong or missing."""
     cls = _named(name, arguments)
     parameters = _parameters(cls)
     for argument in arguments:
@@ -148,6 +166,7 @@ def _built(name: Any, arguments: Mapping[str, Any]) -> Item:
 
 
 def _named(name: Any, arguments: Mapping[str, Any]) -> Any:
+    """Find the class of a name; of the name that both kinds have, by the arguments."""
     known = {**_SCHEDULES, **_SCHEDULERS}
     require(name in known, "spec", name, _remedy("name", str(name), known))
     # CosineAnnealingWarmRestarts is both.
@@ -155,7 +174,7 @@ def _named(name: Any, arguments: Mapping[str, Any]) -> Any:
 
 
 def _parameters(cls: Any) -> dict[str, bool]:
-    """The arguments of a class, and whether each is needed."""
+    """Map the arguments of a class to whether each is required."""
     parameters = inspect.signature(cls).parameters.values()
     needed = {p.name: p.default is inspect.Parameter.empty for p in parameters}
     needed.pop("optimizer", None)
@@ -163,12 +182,13 @@ def _parameters(cls: Any) -> dict[str, bool]:
 
 
 def _remedy(kind: str, wrong: str, known: Mapping[str, Any]) -> str:
+    """Suggest the nearest name."""
     nearest = difflib.get_close_matches(wrong, known, n=1, cutoff=0.0)
     return f"there is no such {kind}; the nearest is {', '.join(map(repr, nearest))}"
 
 
 def _by_step(mapping: Any) -> Any:
-    """The mapping of a policy: the keys of JSON are text."""
+    """Convert the mapping of a policy: the keys of JSON are text."""
     if isinstance(mapping, list):
         return [_by_step(item) for item in mapping]
     if not isinstance(mapping, Mapping):
@@ -180,6 +200,7 @@ def _by_step(mapping: Any) -> Any:
 
 
 def _expression(text: str) -> Item:
+    """Build what the text of an expression describes."""
     try:
         made = _evaluated(ast.parse(text.strip(), mode="eval").body, text.strip())
     except SyntaxError as error:
@@ -190,6 +211,7 @@ def _expression(text: str) -> Item:
 
 
 def _evaluated(node: ast.expr, text: str) -> Any:
+    """Evaluate a node of an expression; anything but schedules and arithmetic is refused."""
     match node:
         case ast.Constant(value=value):
             return value
@@ -220,6 +242,7 @@ def _evaluated(node: ast.expr, text: str) -> Any:
 
 
 def _called(name: str, given: list[Any], keywords: list[ast.keyword], text: str) -> Item:
+    """Build what a call in an expression describes."""
     # Without its arguments, a name that both have is that of a schedule.
     names = list(_parameters(_named(name, {"initial": None})))
     require(len(given) <= len(names), name, given, f"it takes {len(names)} arguments")
@@ -240,13 +263,13 @@ _OPERATORS: dict[Any, Callable[[Any, Any], Any]] = {
 
 
 def is_spec(content: Mapping[Any, Any]) -> bool:
-    """Whether a dict of one name is a spec, and no label."""
+    """Whether a dict with one key is a spec, and not a label."""
     (name,) = content
     return name in _SCHEDULES or name in _SCHEDULERS
 
 
 def pure(item: Scheduler) -> Schedule:
-    """The schedule of a scheduler's first param group; of a policy, as if nobody changed it."""
+    """Return the first param group's schedule; of a policy, as if nobody changed its values."""
     if isinstance(item, (policy.Multiply, policy.Switch)):
         return item.undisturbed()
     return item.schedules[0]

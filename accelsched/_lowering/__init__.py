@@ -38,7 +38,7 @@ LOWERINGS = (None, "graph", "table", "host")
 def choose_lowering(
     asked: str | None, schedules: Sequence[Schedule], runtime: Runtime, holds_tensors: bool
 ) -> str:
-    """How values are computed: ``"host"``, ``"table"`` or ``"graph"``.
+    """Choose how values are computed: ``"host"``, ``"table"`` or ``"graph"``.
 
     Args:
         asked: one of :data:`LOWERINGS`.
@@ -71,7 +71,7 @@ def choose_lowering(
 
 
 def lower_to_host(schedules: Sequence[Schedule]) -> HostFunction:
-    """A function on the host from the step to the values of the groups, in float64.
+    """Return a function on the host from the step to the groups' float64 values.
 
     Args:
         schedules: one for each group.
@@ -91,15 +91,15 @@ def lower_to_device(
     *,
     advances: bool = True,
 ) -> Evaluate:
-    """A function on a device from the counter to the values of the groups, each of shape [].
+    """Return a function on a device from the counter to the groups' values, each of shape [].
 
     Args:
         schedules: one for each group.
         dtypes: that of the value of each group.
         device: where the counter is.
         lowering: ``"graph"`` or ``"table"``.
-        advances: whether the function first moves the counter on by a step, and returns it in
-            front of the values; if not, these are the values at the counter as it is.
+        advances: whether the function first moves the counter on by a step, and returns it in front
+            of the values; if not, these are the values at the counter as it is.
 
     Raises:
         Untraceable: a user's function cannot be traced, on a device that has to.

@@ -38,7 +38,7 @@ def require_tables(schedules: Sequence[Schedule]) -> None:
 
 
 def _size(schedules: Sequence[Schedule]) -> int | None:
-    """How many numbers the tables of these schedules hold; None if one never settles."""
+    """Count the numbers in the tables of these schedules; None if one never settles."""
     total = 0
     for batch in group_by_structure(schedules, [torch.float32] * len(schedules)):
         steps = [schedule.settles for schedule in batch.schedules]
@@ -50,7 +50,7 @@ def _size(schedules: Sequence[Schedule]) -> int | None:
 
 
 class BatchedTables:
-    """The values of batches at a step: for each a tensor of shape [] or [G]."""
+    """Looks up the values of batches at a step: for each a tensor of shape [] or [G]."""
 
     def __init__(self, batches: Sequence[Batch]) -> None:
         self._tables = [_table(batch) for batch in batches]
@@ -65,7 +65,7 @@ class BatchedTables:
 
 
 def _table(batch: Batch) -> Tensor:
-    """The values at all steps until the last schedule settles: shape [steps] or [steps, G]."""
+    """Compute the values until the last schedule settles: shape [steps] or [steps, G]."""
     last = max(schedule.settles or 0 for schedule in batch.schedules)
     steps = torch.arange(last + 1, device="cpu")
     if len(set(batch.schedules)) == 1:

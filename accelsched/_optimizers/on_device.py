@@ -1,7 +1,7 @@
-"""Arithmetic of an optimizer's step with a tensor where PyTorch takes a number.
+"""The arithmetic of an optimizer's step, with a tensor where PyTorch takes a number.
 
-``add_(delta, alpha=-lr)`` wants a number of the host: it reads a tensor, which on a lazy back end
-ends the graph. The same arithmetic with the tensor as an operand stays on the device.
+``add_(delta, alpha=-lr)`` wants a number: PyTorch reads a tensor on the host, which ends the graph
+on a lazy back end. The same arithmetic with the tensor as an operand stays on the device.
 """
 
 from __future__ import annotations
@@ -15,17 +15,29 @@ from torch.overrides import TorchFunctionMode, _get_current_function_mode_stack
 
 
 class on_device(TorchFunctionMode):
-    """Within it, the steps of PyTorch's optimizers compute with scheduled tensors as they are.
+    """Inside it, the steps of PyTorch's optimizers compute with scheduled tensors as they are.
 
-    For optimizers that have no option for that; :func:`accelsched.check` says which. The results
-    are the same, but for the order of two roundings, and so is all else that is called within.
-    Whether a scheduled weight decay or momentum is 0 is not asked: it is applied, at 0 as well
-    (so a momentum that begins at 0 knows the gradients from there on, which PyTorch forgets).
+    It is for optimizers without an option for that; :func:`accelsched.check` says which. All
+    results stay the same, but for the order of two roundings. PyTorch checks on the host whether
+    weight decay or momentum is zero. Inside ``on_device()`` the check is skipped, and they are
+    always applied. (So a momentum that begins at 0 has seen the gradients since the start, which
+    PyTorch forgets.)
 
-    >>> with accelsched.on_device():
-    ...     optimizer.step()
+    A scheduler that is built inside of it expects the steps to be inside as well, and does not
+    warn.
 
-    A scheduler that is built within it takes the steps to be within it, and does not warn.
+    Example:
+        >>> from accelsched import Scheduler
+        >>> from accelsched.schedules import Linear
+        >>> parameter = torch.nn.Parameter(torch.zeros(1))
+        >>> optimizer = torch.optim.SGD([parameter], lr=torch.tensor(0.1))
+        >>> scheduler = Scheduler(optimizer, Linear(initial=0.5, end=0.0, total_iters=4))
+        >>> parameter.sum().backward()
+        >>> with on_device():
+        ...     optimizer.step()
+        >>> scheduler.step()
+        >>> parameter.item(), scheduler.get_last_lr()
+        (-0.5, [tensor(0.3750)])
     """
 
     def __torch_function__(
@@ -41,15 +53,15 @@ _SCHEDULED = "_accelsched_scheduled"
 
 
 def mark(value: Tensor) -> None:
-    """Have ``value != 0`` and ``value > 0`` be true within :class:`on_device`: they are reads."""
+    """Mark a tensor: :class:`on_device` answers its comparisons with 0 without reading it."""
     setattr(value, _SCHEDULED, True)
 
 
 class Factor(torch.nn.Parameter):
-    """A learning rate that SGD multiplies by: as a tensor that requires a gradient, with addcmul_.
+    """A learning rate that requires a gradient: SGD multiplies by such a one, with addcmul_.
 
-    Lazy back ends take ten times as long to trace that as a product and a difference, which are
-    the same. Saved it is a plain parameter.
+    Lazy back ends take ten times as long to trace an addcmul_ as the product and the difference
+    that it stands for. Saved, it is a plain parameter.
     """
 
     @classmethod
@@ -68,7 +80,7 @@ def _is_zero(number: object) -> bool:
 
 
 def entered() -> bool:
-    """Whether the caller is within :class:`on_device`."""
+    """Whether the caller is inside of :class:`on_device`."""
     modes: list[TorchFunctionMode] = _get_current_function_mode_stack()  # type: ignore[no-untyped-call]
     return any(isinstance(mode, on_device) for mode in modes)
 

@@ -16,10 +16,10 @@ from accelsched.errors import SynchronizationWarning
 
 
 def needs_grad(optimizer: Optimizer, index: int, key: str, runtime: Runtime) -> bool:
-    """Whether the value is to be marked as requiring a gradient; warns if it will be read.
+    """Whether the value must be marked as requiring a gradient; warns if the host will read it.
 
-    SGD multiplies by a learning rate that requires a gradient, on the device, and reads any
-    other. No gradient is ever computed for it: a step runs without autograd.
+    SGD multiplies, on the device, by a learning rate that requires a gradient, and reads any other.
+    No gradient is ever computed for it: a step runs without autograd.
     """
     name = rules.name_of(optimizer)
     if name is None or not runtime.reads_cost_an_execution:
@@ -48,12 +48,12 @@ def level_of_the_caller() -> int:
 
 @functools.cache
 def _sgd_asks_for_grad() -> bool:
-    """Whether this PyTorch's SGD has the branch: 2.4 has not."""
+    """Whether the SGD of this PyTorch has the branch for gradients: that of 2.4 has not."""
     return "lr.requires_grad" in inspect.getsource(sys.modules["torch.optim.sgd"])
 
 
 def _remedy(name: str, group: dict[str, object], key: str, runtime: Runtime) -> str | None:
-    """What stops the reads of a scheduled value, in words; None if there are none."""
+    """Say what stops the reads of a scheduled value; None if there are none."""
     known = rules.table(runtime.name).get(name)
     if known is None:
         return None
@@ -71,7 +71,7 @@ def _remedy(name: str, group: dict[str, object], key: str, runtime: Runtime) -> 
 
 
 def _remedy_of_key(runtime: str, name: str, key: str, way: str) -> str | None:
-    """The same for a value that is not the learning rate."""
+    """Say the same for a value other than the learning rate."""
     best = rules.best_of_key(runtime, name, key)
     if best is None:
         return "it has no option that helps there"
@@ -80,7 +80,7 @@ def _remedy_of_key(runtime: str, name: str, key: str, way: str) -> str | None:
 
 
 def remedy(optimizer: Optimizer, key: str, runtime: str) -> str | None:
-    """What lets the steps of this optimizer stay on the device; None if they do already.
+    """Say what keeps the steps of this optimizer on the device; None if they stay already.
 
     Args:
         optimizer: any; nothing is known of one that is not of torch.optim.

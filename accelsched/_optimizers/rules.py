@@ -23,18 +23,18 @@ CONFIGURATIONS = ("", "foreach", "capturable", "capturable foreach", "on_device"
 
 @dataclass(frozen=True)
 class Rule:
-    """The cost of one step, once it is warm: a part for all, and a part for each parameter tensor.
+    """The cost of one step, once it is warm: a fixed part, and a part for each parameter tensor.
 
     Attributes:
-        fixed: what does not depend on the parameters.
-        each: what each parameter tensor adds.
+        fixed: the cost that does not depend on the parameters.
+        each: the cost that each parameter tensor adds.
     """
 
     fixed: Counters
     each: Counters
 
     def cost(self, parameters: int) -> Counters:
-        """The cost of a step with so many parameter tensors."""
+        """Return the cost of a step with this many parameter tensors."""
         fixed, each = asdict(self.fixed), asdict(self.each)
         return Counters(**{name: fixed[name] + parameters * each[name] for name in fixed})
 
@@ -47,7 +47,7 @@ class Rule:
 
 @functools.cache
 def table(runtime: str) -> dict[str, dict[str, Rule]]:
-    """For each optimizer the rules of the ways that PyTorch does not refuse on a runtime."""
+    """Return the rules of a runtime, by optimizer and configuration."""
     if runtime == "cuda":
         return {name: _on_cuda(name, rules) for name, rules in table("xla").items()}
     text = resources.files("accelsched._optimizers").joinpath("rules.json").read_text()
@@ -61,10 +61,10 @@ def table(runtime: str) -> dict[str, dict[str, Rule]]:
 
 
 def _on_cuda(name: str, xla: dict[str, Rule]) -> dict[str, Rule]:
-    """What follows for CUDA from the reads on torch_xla; none of it was measured.
+    """Derive the rules for CUDA from the reads on torch_xla; none of them was measured.
 
     The same Python runs there, so it reads the same numbers, and a read waits for the device. By
-    default it is the foreach one, but for Adam, whose does not take a tensor.
+    default PyTorch takes the foreach form, except for Adam, whose foreach form takes no tensor.
     """
     reads = {
         way: Rule(
@@ -82,7 +82,7 @@ def _on_cuda(name: str, xla: dict[str, Rule]) -> dict[str, Rule]:
 
 
 def name_of(optimizer: Optimizer) -> str | None:
-    """The class of torch.optim that an optimizer is, or inherits from; None if of neither."""
+    """Return the class of torch.optim that an optimizer is or inherits from, or None."""
     for cls in type(optimizer).__mro__:
         if f"{cls.__module__}.".startswith("torch.optim.") and cls is not Optimizer:
             return cls.__name__
@@ -90,14 +90,14 @@ def name_of(optimizer: Optimizer) -> str | None:
 
 
 def configuration_of(group: dict[str, Any]) -> str:
-    """The way that a param group's options make its optimizer go."""
+    """Return the configuration that a param group's options select."""
     return " ".join(option for option in ("capturable", "foreach") if group.get(option))
 
 
 def best(runtime: str, name: str) -> str | None:
-    """The plainest way in which a step stays on the device; None if there is none.
+    """Return the plainest configuration whose step stays on the device; None if there is none.
 
-    One that sends nothing either comes before one that sends numbers to the device.
+    One that sends nothing to the device comes before one that does.
     """
     rules = table(runtime).get(name, {})
     stay = [way for way in CONFIGURATIONS if way in rules and rules[way].stays_on_device]
@@ -111,11 +111,11 @@ _READ = {("NAdam", "betas[0]"), ("RAdam", "betas[1]")}
 
 
 def best_of_key(runtime: str, name: str, key: str) -> str | None:
-    """The way in which a step with a scheduled value other than ``lr`` stays on the device.
+    """Return the configuration that stays on the device with a scheduled value other than ``lr``.
 
-    PyTorch has no option for a weight decay or a momentum: it asks whether they are 0. The
+    PyTorch has no option for a weight decay or a momentum: it checks whether they are 0. The
     ``foreach`` forms take numbers. With tensor betas the bias corrections must be ``capturable``,
-    or the number of the step is a new constant at each; beta1 is then not read at all.
+    or the number of the step is a new constant at each step. Then beta1 is not read at all.
     """
     if key not in KEYS or best(runtime, name) is None:
         return None
@@ -129,7 +129,7 @@ def best_of_key(runtime: str, name: str, key: str) -> str | None:
 
 
 def change(way: str, to: str) -> str:
-    """In words, what to do to get from one way to another."""
+    """Say in words how to get from one configuration to another."""
     given, wanted = set(way.split()), set(to.split())
     dropped = [f"{option}=True" for option in sorted(given - wanted)]
     added = [f"{option}=True" for option in sorted(wanted - given - {"on_device"})]

@@ -1,4 +1,4 @@
-"""Which operations does a formula do? The recorder, and float64 done again without float64."""
+"""Which operations does a formula do? A recorder, and double-float arithmetic."""
 
 from accelsched._recording.recorder import Untraceable, record
 

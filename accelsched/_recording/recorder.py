@@ -1,8 +1,8 @@
 """A function of the step as a graph of ATen operations, recorded while it runs once.
 
-PyTorch's ``make_fx`` records as well, but its first call imports a compiler and a computer algebra
-system, for a second or more, and what NumPy computes from a tensor it takes for a constant, without
-a word. The step that is recorded here has no memory, so nothing can be read behind its back.
+PyTorch's ``make_fx`` records as well. But its first call imports a compiler and a computer algebra
+system, for a second or more, and it takes what NumPy computes from a tensor for a constant, without
+an error. The step that is recorded here has no memory, so nothing can read it unseen.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _REMEDY = (
 
 
 class Untraceable(ArgumentError):
-    """A schedule that is no graph of operations on the step; the error says where it leaves it."""
+    """A schedule is no graph of operations on the step; the error says at which line."""
 
     def __init__(self, reason: str) -> None:
         super().__init__("schedule", _Said(reason), _REMEDY)
@@ -49,7 +49,7 @@ def record(
     replacements: Mapping[Any, Callable[..., Any]] | None = None,
     shape: Sequence[int] = (),
 ) -> GraphModule:
-    """The operations that a function does on an int64 step, on the CPU.
+    """Record the operations that a function does on an int64 step, on the CPU.
 
     What does not depend on the step is computed now, and is a constant of the graph. The ``meta``
     of a node has the ``"value"`` that it had, and the ``"origin"`` that it comes from, a line.
@@ -80,7 +80,7 @@ def record(
 
 
 class _Recorder:
-    """The graph so far, and the constants in it."""
+    """The graph so far, and its constants."""
 
     def __init__(self, replacements: Mapping[Any, Callable[..., Any]]) -> None:
         self.graph = Graph()
@@ -90,11 +90,12 @@ class _Recorder:
         self._constants: dict[int, tuple[Tensor, Node]] = {}
 
     def recorded(self, value: Tensor, node: Node, origin: str = "") -> Tensor:
+        """Wrap the value of a node, so that operations on it are recorded."""
         node.meta.update(value=value, origin=origin)
         return _Recorded(value, node, self)
 
     def node(self, value: Any) -> Any:
-        """What stands for an argument in the graph."""
+        """Return what stands for an argument in the graph."""
         if isinstance(value, _Recorded):
             return value.node
         if not isinstance(value, Tensor):
@@ -108,6 +109,7 @@ class _Recorder:
         return self._constants[id(value)][1]
 
     def call(self, operation: Any, args: Any, kwargs: Any) -> Any:
+        """Run an operation on the values, and record it."""
         if operation in self._replacements:
             return self._replacements[operation](*args, **kwargs)
         origin = _origin(sys._getframe(2))
@@ -128,6 +130,7 @@ class _Recorder:
 
 
 def _refusal(operation: Any, args: Sequence[Any]) -> str | None:
+    """Say why an operation cannot be recorded, if so."""
     tags = operation.tags
     if torch.Tag.data_dependent_output in tags:
         return "reads a number of the step on the host"
@@ -143,7 +146,7 @@ def _refusal(operation: Any, args: Sequence[Any]) -> str | None:
 
 
 class _Recorded(Tensor):
-    """A tensor without memory, that depends on the step."""
+    """A tensor without memory that depends on the step."""
 
     node: Node
     value: Tensor
@@ -178,13 +181,14 @@ def _value(argument: Any) -> Any:
 
 
 def _origin(frame: FrameType | None) -> str:
-    """The innermost line that is neither of PyTorch nor of this file."""
+    """Find the innermost line of the stack outside of PyTorch and of this file."""
     while frame is not None and _is_machinery(frame.f_code.co_filename):
         frame = frame.f_back
     return f"at {frame.f_code.co_filename}:{frame.f_lineno}" if frame else "at an unknown place"
 
 
 def _origin_of(error: Exception) -> str:
+    """Find the innermost line of an error's traceback outside of PyTorch and of this file."""
     trace, found = error.__traceback__, "at an unknown place"
     while trace is not None:
         filename = trace.tb_frame.f_code.co_filename

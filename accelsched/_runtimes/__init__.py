@@ -1,4 +1,4 @@
-"""The back ends, one file each: the only place that asks which one a tensor lives on."""
+"""The back ends, one file each: nothing else asks which one a tensor lives on."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ NAMED: dict[str, Runtime] = {
 
 
 def runtime_of(device: torch.device) -> Runtime:
-    """The runtime of a device."""
+    """Return the runtime of a device."""
     if device.type == "lazy" and cerebras.in_use():
         return cerebras.RUNTIME
     return _BY_DEVICE.get(device.type, _ANY)

@@ -1,4 +1,4 @@
-"""What a back end has to say for itself; the defaults are those of eager PyTorch."""
+"""The interface of a back end; the defaults are those of eager PyTorch."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _CPU = torch.device("cpu")
 
 @dataclass(frozen=True)
 class Counters:
-    """What a back end has done since it was started; ``after - before`` is what a span of it did.
+    """What a back end has done since its start; ``after - before`` counts what came between.
 
     Attributes:
         compiles: graphs compiled (for torch.compile: frames, recompiles included).
@@ -47,7 +47,7 @@ ALL_COUNTS = tuple(Counters.__dataclass_fields__)
 
 
 class Runtime:
-    """The least that differs from back end to back end."""
+    """What differs from back end to back end."""
 
     #: The name a user gives it.
     name = "eager"
@@ -67,7 +67,7 @@ class Runtime:
     has_float64 = True
 
     def as_state(self, state: Tensor, device: torch.device) -> Tensor:
-        """A tensor of the CPU on the device, as state that graphs carry from step to step."""
+        """Put a CPU tensor on the device, as state that graphs carry from step to step."""
         return state.to(device)
 
     def lower(
@@ -76,7 +76,7 @@ class Runtime:
         device: torch.device,
         shape: Sequence[int] = (),
     ) -> Evaluate:
-        """Record an evaluation, and make of it what this back end calls at each step.
+        """Record an evaluation, and return what this back end calls at each step.
 
         Args:
             evaluation: makes the evaluation for a device.
@@ -95,6 +95,7 @@ class Runtime:
         return self.as_callable(DeviceGraph(graph, device, self.as_state), device, shape)
 
     def _record(self, function: Evaluate, shape: Sequence[int]) -> GraphModule:
+        """Record a function, in double-float arithmetic where there is no float64."""
         if not self.has_float64:
             function = in_float32(record(function, shape=shape))
         return record(function, self.replacements(), shape)
@@ -102,34 +103,34 @@ class Runtime:
     def as_callable(
         self, graph: DeviceGraph, device: torch.device, shape: Sequence[int]
     ) -> Evaluate:
-        """What this back end calls to run a graph; the arguments are those of :meth:`lower`."""
+        """Make a graph callable on this back end; the arguments are those of :meth:`lower`."""
         return graph
 
     def replacements(self) -> dict[Any, Callable[..., Tensor]]:
-        """For each ATen operation that would leave the graph, an equal one that does not."""
+        """Map each ATen operation that would leave the graph to an equal one that stays."""
         return {}
 
     def assign(self, tensors: Sequence[Tensor], values: Sequence[Tensor]) -> None:
-        """Write values in place, of shape [], one into each tensor."""
+        """Write values of shape [] in place, one into each tensor."""
         for tensor, value in zip(tensors, values, strict=True):
             # copy_ and fill_ would leave the graph on some lazy back ends.
             torch.add(value.to(tensor.device), 0, out=tensor)
 
     def before_step(self, counter: Tensor, optimizer: Optimizer) -> None:
-        """Called before a counter moves on, which belongs to a scheduler of the optimizer."""
+        """Prepare for a step of a scheduler of this optimizer, before its counter moves on."""
 
     # For those that drive a whole training loop: the demo, the tests, the benchmarks.
 
     def available(self) -> str | None:
-        """Why this back end cannot run here, or None if it can."""
+        """Say why this back end cannot run here; None if it can."""
         return None
 
     def device(self) -> torch.device:
-        """The device to put a model on."""
+        """Return the device to put a model on."""
         return torch.device("cpu")
 
     def compiled(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """The function as this back end runs it."""
+        """Return a function as this back end runs it."""
         return function
 
     def finish_step(self) -> None:
@@ -139,9 +140,9 @@ class Runtime:
         """Block until the device is idle."""
 
     def counters(self) -> Counters:
-        """The counts so far."""
+        """Return the counts so far."""
         return Counters()
 
     def nodes(self, tensors: Sequence[Tensor]) -> int:
-        """How many operations a lazy back end has gathered for tensors, constants included."""
+        """Count the operations that a lazy back end has gathered for tensors, with constants."""
         return 0

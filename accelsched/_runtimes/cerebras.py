@@ -1,8 +1,8 @@
 """cerebras_pytorch on a wafer-scale system: the front end traces the first step of a run.
 
-The system repeats that step without Python. What it carries from step to step is what the
-schedulers that are registered with an optimizer name as their state; any other tensor, and a
-learning rate that was put in a param group outside of the step, are constants, without a word.
+The system repeats that step without Python. It carries from step to step the state that the
+optimizer's registered schedulers name. Any other tensor is a constant, without a warning, and so is
+a learning rate that was put in a param group outside of the step.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from accelsched.errors import ArgumentError
 class Cerebras(Runtime):
     """The CSX backend of cerebras_pytorch, with the optimizers of ``cerebras.pytorch.optim``.
 
-    Arithmetic is in float32 there: float64 is refused. So the default is a table, which is
-    small, and for a schedule that never settles the formula in pairs of float32.
+    Its arithmetic is float32; it refuses float64. So the default is a table, which is small, and
+    for a schedule that never settles the formula in double-float arithmetic.
     """
 
     name = "cerebras"
@@ -55,9 +55,9 @@ def _backend() -> Any:
 
 @contextlib.contextmanager
 def exact() -> Iterator[None]:
-    """Arithmetic of the host as PyTorch does it.
+    """Compute on the host as PyTorch does.
 
-    From its first run on the backend has pow, exp and others cast float64 to float32, on the CPU
+    From its first run on, the backend has pow, exp and others cast float64 to float32, on the CPU
     too.
     """
     import cerebras.pytorch
@@ -74,36 +74,36 @@ def is_tracing() -> bool:
 
 
 def read(state: Tensor) -> Tensor:
-    """The value of a carried tensor, on the CPU: before a run, at a checkpoint, or after it."""
+    """Return a carried tensor's value on the CPU: before a run, at a checkpoint, or after it."""
     value: Tensor = _backend().to_cpu(state)
     return value
 
 
 def skip_if_not_finite(optimizer: Optimizer, state: Tensor) -> None:
-    """Let dynamic loss scaling undo what this step does to a carried tensor, if it skips it."""
+    """Let dynamic loss scaling undo this step's change of a carried tensor if it skips the step."""
     import cerebras.pytorch
 
     cerebras.pytorch.amp.update_if_finite(optimizer, state)
 
 
 class CarriedState(Protocol):
-    """What the backend needs of one that drives values of an optimizer."""
+    """What the backend needs of a driver."""
 
     def state(self) -> Sequence[Tensor]:
-        """The tensors to carry, always as many, in the same order."""
+        """Return the tensors to carry: always as many, in the same order."""
 
     def assign(self) -> None:
         """Put the values of this step, as operations of it, in the param groups."""
 
     def values(self) -> Sequence[Tensor]:
-        """What it assigned last."""
+        """Return the values that were assigned last."""
 
     def report(self, values: Sequence[Tensor]) -> None:
-        """Take values that have come back from the device."""
+        """Take values that the device has returned."""
 
 
 class Registration:
-    """All that drives values of one optimizer, as the one scheduler that the backend sees.
+    """All drivers of one optimizer, as the one scheduler that the backend sees.
 
     Args:
         optimizer: one of ``cerebras.pytorch.optim``.
@@ -125,11 +125,11 @@ class Registration:
         registry[self] = None
 
     def state_dict(self) -> dict[str, Any]:
-        """What the backend names and carries: the same names in every process."""
+        """Return what the backend names and carries: the same names in every process."""
         return {"accelsched": [list(carried.state()) for carried in self._carried()]}
 
     def update_last_value(self) -> None:
-        """Called before the optimizer's step is traced."""
+        """Assign the values; the backend calls this before it traces the optimizer's step."""
         for carried in self._carried():
             carried.assign()
 
@@ -138,7 +138,7 @@ class Registration:
         return [list(carried.values()) for carried in self._carried()]
 
     def update_groups(self, values: list[list[Tensor]]) -> None:
-        """Called at the end of a step: the values become outputs, for logs and checkpoints."""
+        """Make the values outputs, for logs and checkpoints; called at the end of a step."""
         import cerebras.pytorch
 
         def report(values: list[list[Tensor]]) -> None:
@@ -151,12 +151,13 @@ class Registration:
 def registration(
     optimizer: Optimizer, carried: Callable[[], Iterable[CarriedState]]
 ) -> Registration:
-    """The registration of an optimizer; the backend lets it go with the last that holds it."""
+    """Return the registration of an optimizer; it lives as long as a driver holds it."""
     present = (entry for entry in _registry(optimizer) if isinstance(entry, Registration))
     return next(present, None) or Registration(optimizer, carried)
 
 
 def _registry(optimizer: Optimizer) -> Any:
+    """Return the optimizer's own list of schedulers; refuse an optimizer without one."""
     registry = getattr(optimizer, "_schedulers_registry", None)
     if registry is None:
         remedy = "give an optimizer of cerebras.pytorch.optim: the backend knows no other"

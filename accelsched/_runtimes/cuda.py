@@ -1,4 +1,4 @@
-"""CUDA: eager kernels, or a graph of them that was captured once and is replayed."""
+"""CUDA: eager kernels, or a captured graph of them that is replayed."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """A recorded formula as a flat list of ATen operations that runs on a device.
 
-What is the same at every step happened once, while it was recorded: the Python of the formula, the
-copies of constants to the device, and the choice of operations that the back end keeps in its
-graph. What is left is what every back end traces, compiles or runs.
+Whatever is the same at every step happened once, while it was recorded: the Python of the formula,
+the copies of constants to the device, and the choice of operations that the back end keeps in its
+graph. Only the list is left for the back end to trace, compile or run.
 """
 
 from __future__ import annotations
@@ -51,5 +51,5 @@ class DeviceGraph:
         return self._forward(counter)
 
     def tensors(self) -> list[Tensor]:
-        """All that it holds on the device."""
+        """Return all tensors that it holds on the device."""
         return list(self._graph.buffers())

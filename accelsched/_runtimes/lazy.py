@@ -1,7 +1,7 @@
-"""PyTorch's own lazy-tensor back end (device "lazy"), the core that others build on.
+"""PyTorch's own lazy-tensor back end (device "lazy"), the core that other back ends build on.
 
-Its TorchScript executor hands some operations to the host, which costs a graph execution each;
-they are replaced by equal ones that stay in the graph.
+Its TorchScript executor hands some operations to the host, each at the cost of a graph execution.
+They are replaced by equal ones that stay in the graph.
 """
 
 from __future__ import annotations
@@ -75,6 +75,7 @@ class Lazy(Runtime):
 
 @functools.cache
 def _initialize() -> None:
+    """Start the back end, once in a process."""
     import torch._lazy.ts_backend
 
     # It may be registered once in a process, and the user may have done so.
@@ -83,10 +84,10 @@ def _initialize() -> None:
 
 
 def _in_graph() -> dict[Any, Callable[..., Tensor]]:
-    """For each operation that would leave the graph, an equal one that does not.
+    """Map each operation that would leave the graph to an equal one that does not.
 
-    New tensors are made of ones that are there: an empty 0-dim tensor is uploaded with what its
-    memory held, and where that equals another number of the graph, the graph is another one.
+    New tensors are made from existing ones. An empty 0-dim tensor would be uploaded with whatever
+    its memory held, and where that equals another number of the graph, the graph is another one.
     """
     aten = torch.ops.aten
     return {

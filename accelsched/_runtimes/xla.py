@@ -106,12 +106,12 @@ class Xla(Runtime):
 
 
 def _is_pending(tensors: Sequence[Tensor]) -> bool:
-    """Whether one of them is gathered and not executed; 0.3 us for one tensor."""
+    """Whether one of the tensors is gathered and not executed; 0.3 us for one tensor."""
     return any(internals()._check_tensor_need_materialization(tensors))
 
 
 def _exact() -> dict[Any, Callable[..., Tensor]]:
-    """An integer division for users' functions: torch_xla's own goes through float32."""
+    """Replace the integer division of users' functions: torch_xla's own goes through float32."""
     return {torch.ops.aten.floor_divide.default: _floor_divide}
 
 

@@ -1,7 +1,7 @@
 """A recorded graph as a single node of the graphs that torch_xla traces.
 
-Every operation that is traced costs the host some 5 us at every step, and a cosine is thirty. So
-its HLO is made once, and called: a step costs the same for any schedule.
+Each traced operation costs the host some 5 us at every step, and a cosine has thirty. So its HLO is
+made once and called: a step costs the same for any schedule.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _NAME = "accelsched::values"
 
 
 class XlaComputation:
-    """What a recorded graph does to the counter, as one operation.
+    """The operations of a recorded graph on the counter, as one operation.
 
     Args:
         graph: on a device of torch_xla, with all of its operations in the graph.
@@ -67,7 +67,7 @@ class XlaComputation:
 
 
 def _place(context: Any, tensor: Tensor) -> int | None:
-    """Which parameter of what was built a tensor is, if it is one."""
+    """Return which parameter of the built computation a tensor is, if it is one."""
     try:
         place: int = context.tensor_parameter_id(tensor)
     except RuntimeError:
@@ -83,7 +83,7 @@ def is_spmd() -> bool:
 
 
 def internals() -> Any:
-    """The part of torch_xla that is in C++."""
+    """Return the part of torch_xla that is in C++."""
     import torch_xla
 
     module: Any = torch_xla

@@ -1,6 +1,6 @@
-"""Pure schedules: frozen dataclasses, from a step to a value.
+"""Pure schedules: frozen dataclasses that map a step to a value.
 
-A new one is a class here and a function of the same name in :mod:`accelsched.reference`.
+To add a schedule, add a class here and a function of the same name in :mod:`accelsched.reference`.
 """
 
 from accelsched.schedules._fields import Table

@@ -1,4 +1,4 @@
-"""The fields of a schedule: what an annotation means, and how a value is checked and converted."""
+"""The fields of a schedule: what an annotation means, how a value is checked and converted."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class FieldType:
     is_number: bool = False
 
     def convert(self, name: str, value: Any) -> Any:
-        """The value as the formula reads it.
+        """Check a value, and convert it to what the formula reads.
 
         Raises:
             ArgumentError: the value is not of this type.
@@ -62,7 +62,7 @@ class FieldType:
 
 @functools.cache
 def field_types(cls: type[Any]) -> dict[str, FieldType]:
-    """The type of each field of a schedule class, by name, in order."""
+    """Return the type of each field of a schedule class, by name, in order."""
     hints = typing.get_type_hints(cls, include_extras=True)
     return {field.name: _field_type(hints[field.name]) for field in dataclasses.fields(cls)}
 
@@ -81,6 +81,7 @@ def check_fields(schedule: Any) -> None:
 
 
 def _field_type(hint: Any) -> FieldType:
+    """Read an annotation."""
     if typing.get_origin(hint) is Annotated:
         kind, (mark, *_) = _field_type(typing.get_args(hint)[0]), hint.__metadata__
         return dataclasses.replace(kind, is_table=mark == "table", is_source=mark == "source")
@@ -103,7 +104,7 @@ def _optional(kind: FieldType) -> FieldType:
 
 
 def real(name: str, value: Any) -> float:
-    """The value of an argument that is a finite number."""
+    """Check an argument that is a finite number."""
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise ArgumentError(name, value, "give a number")
     try:
@@ -115,7 +116,7 @@ def real(name: str, value: Any) -> float:
 
 
 def integer(name: str, value: Any) -> int:
-    """The value of an argument that counts steps."""
+    """Check an argument that counts steps."""
     # YAML and JSON read 1e5 as a float, so a float that is a whole number is taken for one.
     number = real(name, value)
     require(number == int(number), name, value, "give a whole number of steps")
@@ -124,7 +125,7 @@ def integer(name: str, value: Any) -> int:
 
 
 def step_number(name: str, value: Any) -> int:
-    """The value of an argument that is a step."""
+    """Check an argument that is a step."""
     number = integer(name, value)
     require(number >= 0, name, value, "steps are counted from 0")
     return number
@@ -182,7 +183,7 @@ def require_not_negative(schedule: Any, *names: str) -> None:
 
 
 def require_increasing(name: str, milestones: tuple[int, ...]) -> None:
-    """Refuse milestones that go back; two equal ones make a phase of no steps."""
+    """Refuse decreasing milestones; two equal ones make a phase of no steps."""
     ordered = all(a <= b for a, b in itertools.pairwise(milestones))
     require(ordered, name, milestones, "give steps in increasing order")
     require(not milestones or milestones[0] >= 0, name, milestones, "steps are counted from 0")

@@ -23,7 +23,7 @@ _PROBES = (0, 1, 2, 3, 4, 5, 7, 10, 31, 99, 100, 1000, 12345, 10**6)
 def from_function(
     function: Callable[[int], Any], total_iters: int | None = None, argument: str = "function"
 ) -> Schedule:
-    """The schedule whose value at a step is that of the function.
+    """Make a schedule whose value at a step is that of a function.
 
     A function in operators or torch functions becomes a :class:`Lambda`, which is evaluated on the
     device. Any other (``math``, ``numpy``, an ``if``, ``min``) is called once for each step and
@@ -58,7 +58,7 @@ def from_function(
 
 
 def never_reads_the_step(function: Callable[[Any], Any]) -> bool:
-    """Whether a function gives its value without any use of the step."""
+    """Whether a function returns its value without using the step."""
     try:
         return not isinstance(function(_Untouchable()), (Tensor, _Untouchable))
     except Exception:
@@ -79,6 +79,7 @@ class _Untouchable:
 
 
 def _is_traceable(function: Callable[[Any], Any]) -> bool:
+    """Whether a function can be traced and then gives the values that Python gives."""
     steps = torch.tensor(_PROBES, dtype=torch.float64)
     try:
         record(lambda step: [Lambda(1.0, (function,)).formula(step)])

@@ -1,6 +1,6 @@
-"""The phases of a sequence as few schedules: those that differ in numbers only are merged.
+"""The phases of a sequence as few schedules: phases that differ only in their numbers are merged.
 
-The numbers are looked up by the step, so a hundred phases of a kind cost a graph no more
+Their numbers are looked up by the step, so a hundred phases of a kind cost a graph no more
 operations than two.
 """
 
@@ -24,7 +24,7 @@ MERGED_FROM = 3
 
 @dataclass(frozen=True)
 class Later(Schedule):
-    """A schedule that counts its steps from ``start``, and has its first value until then."""
+    """A schedule that counts its steps from ``start``, and holds its first value until then."""
 
     schedule: Schedule
     start: int
@@ -35,12 +35,13 @@ class Later(Schedule):
 
 @dataclass(frozen=True)
 class MergedPhases(Schedule):
-    """Schedules of one structure, each from its start on, counting its steps from there.
+    """Schedules of one structure, one after the other, each counting its steps from its start.
 
     Args:
-        pattern: what they are, with a :class:`PerPhase` in the place of a leaf that differs.
-        starts: the first step of each, in increasing order.
-        depth: that of these leaves, which tells them from those that the phases have themselves.
+        pattern: the structure, with a :class:`PerPhase` for each leaf that differs.
+        starts: the first step of each schedule, in increasing order.
+        depth: the depth of these leaves, which tells them from those that the phases have
+            themselves.
     """
 
     pattern: Schedule
@@ -62,10 +63,10 @@ class MergedPhases(Schedule):
 def merge_phases(
     schedules: Sequence[Schedule], starts: Sequence[int]
 ) -> Iterator[tuple[Schedule, list[int]]]:
-    """The schedules that follow each other from their starts on, as few as may be.
+    """Merge schedules that follow each other into as few as possible.
 
     Yields:
-        a schedule of the step of all, and the positions of those that it stands for.
+        A schedule of the whole sequence's step, and the positions of the phases that it stands for.
     """
     alike: dict[Hashable, list[int]] = {}
     for position, schedule in enumerate(schedules):
@@ -88,6 +89,6 @@ def _merged_leaf(depth: int, column: list[Any]) -> Any:
 
 
 def _tables(leaves: Sequence[Any]) -> Hashable:
-    """What a schedule reads by index, which phases that are to be merged must share."""
+    """Return the tables of a schedule, which phases must share to be merged."""
     tables = (leaf for leaf in leaves if isinstance(leaf, (tuple, PerPhase, Tensor)))
     return tuple(id(table) if isinstance(table, Tensor) else table for table in tables)

@@ -1,7 +1,7 @@
 """A schedule as a pytree: its numbers are the leaves, all else is its structure.
 
-Schedules of one structure are stacked for several param groups, merged as phases of a sequence,
-and evaluated by the same machine code: each of these maps over their leaves.
+Schedules of one structure are stacked for several param groups, merged as phases of a sequence, and
+evaluated by the same machine code. Each of these maps over their leaves.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ class PerPhase:
     """A leaf that stands for one leaf of each of several phases (see :mod:`._phases`).
 
     Attributes:
-        values: as many as there are phases.
-        depth: 1, or for phases that have such leaves themselves one more than those.
+        values: one leaf for each phase.
+        depth: 1, or one more than that of the phases' own leaves of this kind.
     """
 
     values: tuple[Any, ...] | Tensor
@@ -31,7 +31,7 @@ class PerPhase:
 
 
 def flatten(schedule: Schedule) -> tuple[list[Any], Hashable]:
-    """The leaves of a schedule, in the order of its fields, and its structure.
+    """Return the leaves of a schedule, in the order of its fields, and its structure.
 
     A leaf is a number, a table (a tuple of numbers, or a tensor), or a :class:`PerPhase`. Two
     schedules of equal structure have as many leaves, of the same kinds, in the same order.
@@ -41,15 +41,15 @@ def flatten(schedule: Schedule) -> tuple[list[Any], Hashable]:
 
 
 def unflatten(pattern: Schedule, leaves: Iterable[Any]) -> Schedule:
-    """A schedule of the structure of ``pattern`` with other leaves, which are not checked."""
+    """Build a schedule of the structure of ``pattern`` with other leaves, unchecked."""
     return _rebuilt(pattern, iter(leaves))
 
 
 def tree_map(function: Callable[[list[Any]], Any], schedules: Sequence[Schedule]) -> Schedule:
-    """One schedule of several of the same structure.
+    """Map schedules of one structure to one schedule, leaf by leaf.
 
     Args:
-        function: from the leaves in one place of each schedule to the leaf that is to be there.
+        function: from the leaves in one place of each schedule to the leaf for that place.
         schedules: at least one.
     """
     columns = zip(*(flatten(schedule)[0] for schedule in schedules), strict=True)
@@ -69,6 +69,7 @@ def _structure(schedule: Schedule, leaves: list[Any]) -> Hashable:
 
 
 def _structure_of(value: Any, field_type: FieldType, leaves: list[Any]) -> Hashable:
+    """Return the structure of a field's value, and append its leaves."""
     if field_type.is_source or value is None:
         return None
     if _is_leaf(value, field_type):
@@ -102,6 +103,7 @@ def _rebuilt(schedule: Schedule, leaves: Iterator[Any]) -> Schedule:
 
 
 def _with_leaves(value: Any, field_type: FieldType, leaves: Iterator[Any]) -> Any:
+    """Return a field's value with the next leaves in the place of its own."""
     if field_type.is_source or value is None:
         return value
     if _is_leaf(value, field_type):

@@ -1,4 +1,4 @@
-"""The schedules of all param groups as few: those that differ in numbers only are vectorized.
+"""The schedules of all param groups as few: those that differ only in their numbers are vectorized.
 
 A vector of G numbers in the place of a number costs a graph no more operations than the number.
 """
@@ -23,9 +23,9 @@ class Batch:
     """The schedules of some param groups that are evaluated at once.
 
     Attributes:
-        schedules: of one structure.
-        dtype: that of their values.
-        positions: which of the driven param groups they are for.
+        schedules: schedules of one structure.
+        dtype: the dtype of their values.
+        positions: the positions of their groups among the driven ones.
     """
 
     schedules: tuple[Schedule, ...]
@@ -34,7 +34,7 @@ class Batch:
 
 
 def group_by_structure(schedules: Sequence[Schedule], dtypes: Sequence[torch.dtype]) -> list[Batch]:
-    """The schedules of all groups, one each, in as few batches as their structures allow."""
+    """Put the schedules of all groups in as few batches as their structures allow."""
     alike: dict[Hashable, list[int]] = {}
     for position, (schedule, dtype) in enumerate(zip(schedules, dtypes, strict=True)):
         _, structure = flatten(schedule)
@@ -46,7 +46,7 @@ def group_by_structure(schedules: Sequence[Schedule], dtypes: Sequence[torch.dty
 
 
 class BatchedFormulas:
-    """The values of batches at a step, on a device: for each a tensor of shape [] or [G]."""
+    """Evaluates batches at a step, on a device: for each a tensor of shape [] or [G]."""
 
     def __init__(self, batches: Sequence[Batch], device: torch.device) -> None:
         self._stacked = [(stack(batch.schedules, device), batch.dtype) for batch in batches]
@@ -58,7 +58,7 @@ class BatchedFormulas:
 def per_group(
     batches: Sequence[Batch], evaluate: Callable[[Tensor], Sequence[Tensor]]
 ) -> Callable[[Tensor], list[Tensor]]:
-    """From the values of batches, of shape [] or [G], to those of the groups, of shape []."""
+    """Wrap an evaluation of batches so that it returns one value of shape [] for each group."""
 
     def values(counter: Tensor) -> list[Tensor]:
         by_position: dict[int, Tensor] = {}
@@ -71,11 +71,11 @@ def per_group(
 
 
 def stack(schedules: Sequence[Schedule], device: torch.device) -> Schedule:
-    """One schedule for G schedules of the same structure, its tables on the device.
+    """Make one schedule of G schedules of the same structure, its tables on the device.
 
-    A number that all share stays a Python number. One that differs becomes a tensor of shape [G]
-    (a table or a :class:`PerPhase` one of shape [G, n]), so the value of a step has shape [G], or
-    [] where nothing differs.
+    A number that all share stays a Python number. One that differs becomes a tensor of shape [G] (a
+    table or a :class:`PerPhase` one of shape [G, n]), so the value of a step has shape [G], or []
+    where nothing differs.
     """
 
     def stacked(column: list[Any]) -> Any:

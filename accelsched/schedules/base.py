@@ -1,7 +1,4 @@
-"""What every schedule is: a frozen dataclass with one pure formula from steps to values.
-
-A schedule holds numbers and other schedules, never an optimizer, a device or a step.
-"""
+"""The base of schedules: a frozen dataclass with one pure formula from steps to values."""
 
 from __future__ import annotations
 
@@ -27,12 +24,35 @@ if TYPE_CHECKING:
 class Schedule(ABC):
     """A pure function from the step to the value of one hyper-parameter.
 
-    A subclass is a frozen dataclass with a :meth:`formula`. Its fields are checked and
-    converted by their annotations (``float``, ``int``, ``bool``, ``Literal``, ``Schedule``, tuples,
-    ``Table`` and ``Source`` of these); :meth:`check` adds what the class alone knows.
+    A schedule holds numbers and other schedules, never an optimizer, a device or a step. So the
+    same schedule can be called, drawn, composed with others, and bound to any number of optimizers.
+
+    A new schedule is a frozen dataclass with a :meth:`formula`. The annotations of its fields say
+    how arguments are checked and converted: ``float``, ``int``, ``bool``, ``Literal``,
+    ``Schedule``, tuples of these, and :data:`Table`, a tuple that the formula reads by index.
+    :meth:`check` adds what only the class knows.
+
+    Example:
+        >>> from dataclasses import dataclass
+        >>> from accelsched.schedules import terms
+        >>> @dataclass(frozen=True)
+        ... class InverseTime(Schedule):
+        ...     initial: float
+        ...     half_life: int
+        ...
+        ...     def formula(self, step):
+        ...         return self.initial / (1 + terms.real(step) / self.half_life)
+        >>> schedule = InverseTime(initial=0.1, half_life=50)
+        >>> schedule(0), schedule(50)
+        (0.1, 0.05)
+        >>> schedule(torch.tensor([0, 50]))
+        tensor([0.1000, 0.0500], dtype=torch.float64)
 
     Raises:
-        ArgumentError: a field is of another type, not finite, or does not fit the others.
+        ArgumentError: a field is of another type, is not finite, or does not fit the others.
+
+    Elsewhere: optax' schedules are functions of the step too; Keras' are ``LearningRateSchedule``
+    objects, torch's are bound to an optimizer from the start.
     """
 
     def __post_init__(self) -> None:
@@ -40,16 +60,16 @@ class Schedule(ABC):
         self.check()
 
     def check(self) -> None:  # noqa: B027 (most have nothing to add)
-        """Raise ArgumentError for fields that do not fit together, then derive what is derived."""
+        """Raise ArgumentError for fields that do not fit together, then set the derived fields."""
 
     @abstractmethod
     def formula(self, step: Tensor) -> Tensor:
-        """The value at each step.
+        """Return the value at each step.
 
-        Written in torch operations on ``step``'s device, without a Python branch on a tensor.
+        Write it in torch operations on ``step``'s device, without a Python branch on a tensor.
         Steps are integers: subtract and divide them as integers, and convert once, with
-        :func:`accelsched.schedules.terms.real`. A numeric field is a Python number, or a
-        tensor of shape [G] when the schedules of G param groups are evaluated together.
+        :func:`accelsched.schedules.terms.real`. A numeric field is a Python number, or a tensor of
+        shape [G] where the schedules of G param groups are evaluated together.
 
         Args:
             step: int64 tensor of any shape, not negative.
@@ -60,13 +80,13 @@ class Schedule(ABC):
 
     @property
     def base(self) -> float:
-        """The initial value, of which a chain takes this schedule's relative factor."""
+        """The nominal initial value: :class:`Chained` divides by it to get a relative factor."""
         initial = getattr(self, "initial", None)
         return float(self.formula(torch.tensor(0)) if initial is None else initial)
 
     @property
     def settles(self) -> int | None:
-        """The step from which the value stays the same; None if it never does, or none is known.
+        """The step from which the value stays the same; None if it never does, or if unknown.
 
         A schedule that settles can be a table on the device: ``lowering="table"``.
         """
@@ -77,11 +97,14 @@ class Schedule(ABC):
     @overload
     def __call__(self, step: Tensor) -> Tensor: ...
     def __call__(self, step: int | Tensor) -> float | Tensor:
-        """The value at ``step``: a float for an int, a tensor for an integer tensor.
+        """Return the value at ``step``: a float for an int, a tensor for an integer tensor.
 
-        An int is evaluated by machine code, which is compiled once for all schedules that differ
-        in numbers only, and kept on disk. A tensor is evaluated by the formula, on its device:
-        float64, or float32 where the device has no float64.
+        Machine code evaluates an int. It is compiled once for all schedules that differ in numbers
+        only, and kept on disk. The formula evaluates a tensor, on the tensor's device: in float64,
+        or in float32 where the device has no float64.
+
+        Args:
+            step: a step from 0 on, or an integer tensor of steps, of any shape.
 
         Raises:
             ArgumentError: the step is negative, or not an integer.
@@ -93,18 +116,23 @@ class Schedule(ABC):
         return self._on_host.at(step_number("step", step))[0]
 
     def curve(self, start: int, stop: int, step: int = 1) -> NDArray[np.float64]:
-        """The values at the steps of ``range(start, stop, step)``, on all cores, without PyTorch.
+        """Return the values at ``range(start, stop, step)``, computed on all cores without PyTorch.
 
         Args:
             start: the first step.
             stop: the step before which to stop.
-            step: from a value to the next, in steps, at least 1.
+            step: the distance from one value to the next, in steps, at least 1. Default 1.
 
         Returns:
-            float64 array with a value for each step.
+            float64 array with one value for each step.
 
         Raises:
             ArgumentError: a step is negative, or not an integer.
+
+        Example:
+            >>> from accelsched.schedules import Linear
+            >>> Linear(initial=0.0, end=1.0, total_iters=4).curve(0, 7)
+            array([0.  , 0.25, 0.5 , 0.75, 1.  , 1.  , 1.  ])
         """
         stride = step_number("step", step)
         require(stride > 0, "step", step, "give 1 or more")
@@ -145,7 +173,18 @@ class Schedule(ABC):
     __rmul__ = __mul__
 
     def then(self, following: Schedule, *, at: int) -> Schedule:
-        """This schedule before step ``at``; from there ``following``, which counts from 0 again."""
+        """Follow this schedule before step ``at``, and ``following`` from there on.
+
+        Args:
+            following: the schedule that takes over. It counts its own steps from 0.
+            at: the step at which it takes over.
+
+        Example:
+            >>> from accelsched.schedules import Constant, Linear
+            >>> schedule = Linear(initial=0.0, end=0.1, total_iters=10).then(Constant(0.1), at=10)
+            >>> [schedule(t) for t in (0, 5, 10, 20)]
+            [0.0, 0.05, 0.1, 0.1]
+        """
         made: Schedule = _operators().join(self, following, at)
         return made
 

@@ -30,13 +30,34 @@ def _require_some(name: str, schedules: tuple[Schedule, ...]) -> None:
 
 @dataclass(frozen=True)
 class Sequential(Schedule):
-    """``schedules[i]`` from milestone ``i - 1`` (inclusive) to milestone ``i`` (exclusive).
+    """One schedule after the other; each counts its own steps from 0 at its milestone.
 
-    Each schedule counts its own steps from 0 at its milestone.
+    The value at step ``t``::
+
+        starts = [0, *milestones]
+        i = sum(t >= milestone for milestone in milestones)
+        value = schedules[i](t - starts[i])
+
+    ``first.then(second, at=10)`` is ``Sequential([first, second], [10])``.
 
     Args:
-        schedules: one more than there are milestones.
-        milestones: steps, in increasing order.
+        schedules: one schedule more than there are milestones; they may be composed themselves.
+        milestones: steps from 0 on, in increasing order. At a milestone the next schedule is in
+            force.
+
+    Example:
+        >>> from accelsched.schedules import CosineDecay, Linear
+        >>> warmup = Linear(initial=0.0, end=0.1, total_iters=10)
+        >>> decay = CosineDecay(initial=0.1, end=0.0, total_iters=90)
+        >>> schedule = Sequential(schedules=[warmup, decay], milestones=[10])
+        >>> [round(schedule(t), 6) for t in (0, 5, 10, 55, 100, 200)]
+        [0.0, 0.05, 0.1, 0.05, 0.0, 0.0]
+
+    Raises:
+        ArgumentError: there are too many or too few schedules, or the milestones decrease.
+
+    Elsewhere: ``optax.join_schedules(schedules, boundaries)`` and torch's ``SequentialLR``; the
+    latter, and Cerebras', go wrong where one is inside of another.
     """
 
     schedules: Source[tuple[Schedule, ...]]
@@ -59,6 +80,7 @@ class Sequential(Schedule):
         self._derive_parts()
 
     def _derive_parts(self) -> None:
+        """Merge phases into parts, and derive which part each phase belongs to."""
         first_steps = (0, *self.milestones)
         made = sorted(merge_phases(self.schedules, first_steps), key=lambda part: part[1])
         part_of = [0] * len(self.schedules)
@@ -99,13 +121,31 @@ class Sequential(Schedule):
 
 @dataclass(frozen=True)
 class Chained(Schedule):
-    """The first schedule times the relative factors of the others.
+    """The first schedule times the relative factor of each of the others.
 
-    A relative factor is a schedule's value over its initial value (:attr:`Schedule.base`), or
-    its value itself where that initial value is 0, as a warm-up's is.
+    The value at step ``t``::
+
+        value = schedules[0](t) * prod(s(t) / (s.base or 1) for s in schedules[1:])
+
+    ``base`` is the initial value of a schedule, an argument of it as a rule. Where it is 0, as that
+    of a warm-up from 0 is, the schedule itself is the factor.
 
     Args:
-        schedules: at least one.
+        schedules: at least one; they may be composed themselves. The unit is that of the first.
+
+    Example:
+        >>> from accelsched.schedules import Linear, Step
+        >>> decay = Step(initial=0.1, step_size=100, gamma=0.5)
+        >>> schedule = Chained(schedules=[decay, Linear(initial=0.0, end=1.0, total_iters=10)])
+        >>> [round(schedule(t), 6) for t in (0, 5, 10, 100, 200)]
+        [0.0, 0.05, 0.1, 0.05, 0.025]
+
+    Raises:
+        ArgumentError: there is no schedule.
+
+    Elsewhere: torch's ``ChainedScheduler``, which multiplies step by step, so that a rate that was
+    changed from outside is stepped on from. optax has none: multiply functions, as :class:`Product`
+    does.
     """
 
     schedules: tuple[Schedule, ...]
@@ -133,7 +173,28 @@ class Chained(Schedule):
 
 @dataclass(frozen=True)
 class Scaled(Schedule):
-    """A schedule times a number."""
+    """A schedule times a number: what ``0.5 * schedule`` makes.
+
+    The value at step ``t``::
+
+        value = factor * schedule(t)
+
+    Args:
+        schedule: any schedule; it may be composed itself.
+        factor: the number, without a unit; it may be 0 or negative.
+
+    Example:
+        >>> from accelsched.schedules import Linear
+        >>> schedule = Scaled(schedule=Linear(initial=0.1, end=0.0, total_iters=100), factor=0.5)
+        >>> [schedule(t) for t in (0, 50, 100, 200)]
+        [0.05, 0.025, 0.0, 0.0]
+
+    Raises:
+        ArgumentError: the factor is not a finite number, or the schedule is not one of accelsched.
+
+    Elsewhere: Cerebras' ``ScalePerParamLR``, with a factor for each param group. optax has none:
+    ``lambda t: factor * schedule(t)``.
+    """
 
     schedule: Schedule
     factor: float
@@ -152,14 +213,14 @@ class Scaled(Schedule):
 
 @dataclass(frozen=True)
 class _Fold(Schedule):
-    """Schedules side by side, their values put together two by two."""
+    """Schedules side by side, whose values are combined two by two."""
 
     schedules: tuple[Schedule, ...]
 
     @staticmethod
     @abstractmethod
     def together(one: Any, other: Any) -> Any:
-        """One value of two."""
+        """Combine two values."""
 
     def check(self) -> None:
         _require_some("schedules", self.schedules)
@@ -180,10 +241,26 @@ class _Fold(Schedule):
 
 @dataclass(frozen=True)
 class Sum(_Fold):
-    """The sum of schedules.
+    """The sum of schedules: what ``one + other`` makes.
+
+    The value at step ``t``::
+
+        value = sum(s(t) for s in schedules)
 
     Args:
-        schedules: at least one.
+        schedules: at least one, all in the same unit; they may be composed themselves.
+
+    Example:
+        >>> from accelsched.schedules import Constant, Linear
+        >>> decay = Linear(initial=0.1, end=0.0, total_iters=100)
+        >>> schedule = Sum(schedules=[Constant(0.01), decay])
+        >>> [round(schedule(t), 6) for t in (0, 50, 100, 200)]
+        [0.11, 0.06, 0.01, 0.01]
+
+    Raises:
+        ArgumentError: there is no schedule.
+
+    Elsewhere: none; in optax ``lambda t: one(t) + other(t)``.
     """
 
     @staticmethod
@@ -193,10 +270,28 @@ class Sum(_Fold):
 
 @dataclass(frozen=True)
 class Product(_Fold):
-    """The product of schedules.
+    """The product of schedules: what ``one * other`` makes.
+
+    The value at step ``t``::
+
+        value = prod(s(t) for s in schedules)
 
     Args:
-        schedules: at least one.
+        schedules: at least one; they may be composed themselves. One is in the unit of the value,
+            the others are factors without a unit.
+
+    Example:
+        >>> from accelsched.schedules import Linear, Step
+        >>> warmup = Linear(initial=0.0, end=1.0, total_iters=10)
+        >>> schedule = Product(schedules=[Step(initial=0.1, step_size=100, gamma=0.5), warmup])
+        >>> [schedule(t) for t in (0, 5, 10, 100, 200)]
+        [0.0, 0.05, 0.1, 0.05, 0.025]
+
+    Raises:
+        ArgumentError: there is no schedule.
+
+    Elsewhere: none; in optax ``lambda t: one(t) * other(t)``. :class:`Chained` divides each factor
+    by its initial value first, as torch's ``ChainedScheduler`` does.
     """
 
     @staticmethod

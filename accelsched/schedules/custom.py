@@ -21,21 +21,44 @@ MAX_TABLE_STEPS = 2**22
 
 @dataclass(frozen=True)
 class Lambda(Schedule):
-    """``initial`` times the product of ``functions``, each a function of the step.
+    """A number times functions of the step, which are traced once and run on the device.
 
-    A function gets the step as a float64 tensor (so ``0.95 ** step`` keeps its digits) and is to
-    be written in operators or torch functions. One that needs ``math``, NumPy, ``min`` or an ``if``
-    runs on the host only, step by step; with ``total_iters`` its values are computed once, of
-    Python integers, and it runs anywhere, for 8 bytes a step on the host and on the device.
+    The value at step ``t``::
+
+        n = t if total_iters is None else min(t, total_iters)
+        value = initial * prod(function(n) for function in functions)
+
+    A function gets the step as a float64 tensor (so ``0.95**step`` keeps its digits) and is written
+    in operators or torch functions. One that needs ``math``, NumPy, ``min`` or an ``if`` runs on
+    the host only, step by step. With ``total_iters`` its values are computed once, of Python
+    integers, and it runs anywhere, for 8 bytes a step on the host and on the device.
 
     Args:
         initial: the value that the functions multiply.
-        functions: functions from the step to a factor.
-        total_iters: the last step that is computed for the table, at most ``MAX_TABLE_STEPS``; its
-            value is held from then on. No table if None.
+        functions: functions from the step to a factor without a unit.
+        total_iters: make a table of the functions up to this step, at most ``MAX_TABLE_STEPS``, and
+            hold its last value. Default: no table.
+
+    Example:
+        >>> schedule = Lambda(initial=0.1, functions=[lambda step: 1 / (1 + step / 100)])
+        >>> [round(schedule(t), 6) for t in (0, 100, 900)]
+        [0.1, 0.05, 0.01]
+
+        With a table, for a function that needs Python numbers:
+
+        >>> import math
+        >>> stairs = lambda step: math.floor(10 - step / 10) / 10
+        >>> schedule = Lambda(initial=0.1, functions=[stairs], total_iters=90)
+        >>> [round(schedule(t), 6) for t in (0, 50, 90, 200)]
+        [0.1, 0.05, 0.01, 0.01]
 
     Raises:
-        ArgumentError: also for a function whose value is not finite, with the step.
+        ArgumentError: a table would be too long, or a value in it is not finite; the message has
+            the step.
+
+    Elsewhere: torch's ``LambdaLR(lr_lambda)``, with one function for each param group, which runs
+    on the host; Keras' callback ``LearningRateScheduler``. In optax any function is a schedule.
+    Cerebras' ``LambdaLR`` multiplies by ``initial`` once for each function.
     """
 
     initial: float
@@ -51,6 +74,7 @@ class Lambda(Schedule):
         object.__setattr__(self, "factors", factors)
 
     def _factor(self, step: int) -> float:
+        """Return the product of the functions at a step."""
         return math.prod(float(function(step)) for function in self.functions)
 
     @property
@@ -68,21 +92,36 @@ class Lambda(Schedule):
 
 @dataclass(frozen=True)
 class Tabulated(Schedule):
-    """A curve computed once, in float64, and looked up by the step from then on.
+    """A curve that is computed once, in float64, and looked up by the step from then on.
 
-    Takes 8 bytes a step on the host, and on the device as many as its real dtype has.
+    The value at step ``t``::
+
+        n = t % total_iters if past_end == "cycle" else min(t, total_iters)
+        value = source(n)
+
+    A table takes 8 bytes a step on the host. On the device it takes as many as its real dtype has.
 
     Args:
-        source: a schedule, or any function from an int to a number: of Python, of NumPy, with
+        source: a schedule, or any function from an int to a number: in Python or NumPy, with
             branches.
         total_iters: the last step that is computed, from 1 to ``MAX_TABLE_STEPS``.
-        past_end: ``"hold"`` the last value; ``"cycle"``: start again at step ``total_iters``; or
-            ``"error"``: hold it, and refuse a source that does not hold it.
+        past_end: what follows: ``"hold"`` holds the last value; ``"cycle"`` starts again at step
+            ``total_iters``; ``"error"`` holds it, and refuses a source that does not. Default
+            ``"hold"``.
+
+    Example:
+        >>> import math
+        >>> schedule = Tabulated(source=lambda step: 0.1 / math.sqrt(step + 1), total_iters=99)
+        >>> [round(schedule(t), 6) for t in (0, 3, 99, 200)]
+        [0.1, 0.05, 0.01, 0.01]
 
     Raises:
-        ArgumentError: also for a value that is not finite, with the step; and, if asked for, for
-            a source that goes on past the end (a function is asked for its next value, and for
-            that at twice the steps).
+        ArgumentError: the table would be too long, a value is not finite (the message has the
+            step), or, with ``"error"``, the source goes on past the end. A function is asked for
+            its next value, and for that at twice the steps.
+
+    Elsewhere: torch's ``LambdaLR`` with ``table.__getitem__``, which runs on the host and fails
+    past the end.
     """
 
     source: Source[Callable[..., Any]]
@@ -98,6 +137,7 @@ class Tabulated(Schedule):
         object.__setattr__(self, "values", _table("source", self.source, steps))
 
     def _require_end(self) -> None:
+        """Refuse a source that goes on past the end of the table."""
         last = self.total_iters
         if isinstance(self.source, Schedule):
             ends = self.source.settles is not None and self.source.settles <= last
@@ -127,6 +167,7 @@ def require_table(total_iters: int) -> None:
 
 
 def _table(name: str, source: Callable[..., Any], steps: int) -> Tensor:
+    """Compute the values of a source at the first steps; refuse one that is not finite."""
     if isinstance(source, Schedule):
         curve = source.formula(torch.arange(steps))
     else:

@@ -16,15 +16,32 @@ from accelsched.schedules.base import Schedule
 
 @dataclass(frozen=True)
 class CosineAnnealing(Schedule):
-    """A cosine wave of period ``2 * T_max``: down to ``eta_min`` at ``T_max``, up again, for ever.
+    """A cosine wave: from ``initial`` down to ``eta_min`` in ``T_max`` steps, up again, for ever.
+
+    The value at step ``t``::
+
+        value = eta_min + (initial - eta_min) * (1 + cos(pi * t / T_max)) / 2
 
     Args:
-        initial: the value at step 0 and at every even multiple of ``T_max``.
+        initial: the value at step 0, and at every even multiple of ``T_max``.
         T_max: half a period in steps, at least 1.
-        eta_min: the value at every odd multiple of ``T_max``.
+        eta_min: the value at every odd multiple of ``T_max``. Default 0.
 
-    Reference: Loshchilov and Hutter, SGDR, arXiv:1608.03983; the closed form of
-    ``torch.optim.lr_scheduler.CosineAnnealingLR``.
+    Example:
+        >>> schedule = CosineAnnealing(initial=0.1, T_max=100, eta_min=0.02)
+        >>> [round(schedule(t), 6) for t in (0, 50, 100, 150, 200)]
+        [0.1, 0.06, 0.02, 0.06, 0.1]
+
+    Raises:
+        ArgumentError: ``T_max`` is below 1, or a number is not finite.
+
+    Source: Loshchilov and Hutter, SGDR, arXiv:1608.03983, as torch's ``CosineAnnealingLR`` reads
+    it.
+
+    Elsewhere: torch's ``CosineAnnealingLR(T_max, eta_min)``, which steps by a recurrence and so
+    follows a rate that was changed from outside. transformers' ``get_cosine_schedule_with_warmup``
+    with ``num_cycles``. optax and Keras have none: see :class:`CosineDecay`, which is held at its
+    end.
     """
 
     initial: float
@@ -45,13 +62,37 @@ class CosineAnnealing(Schedule):
 class CosineAnnealingWarmRestarts(Schedule):
     """Half a cosine wave from ``initial`` towards ``eta_min``, restarted at the end of each period.
 
+    The value at step ``t``::
+
+        start, length = 0, T_0
+        while t >= start + length:
+            start, length = start + length, length * T_mult
+        x = (t - start) / length
+        value = eta_min + (initial - eta_min) * (1 + cos(pi * x)) / 2
+
     Args:
         initial: the value at step 0 and at every restart.
-        T_0: the first period in steps, at least 1.
-        T_mult: each period is this many times as long as the one before, from 1 to 2**20.
-        eta_min: the value that a period ends towards (the restart comes instead of it).
+        T_0: the length of the first period in steps, at least 1.
+        T_mult: each period is this many times as long as the one before, from 1 to 2**20. Default
+            1.
+        eta_min: the value that a period falls towards. The restart comes in its place, so it is
+            never reached. Default 0.
 
-    Reference: Loshchilov and Hutter, SGDR, arXiv:1608.03983, equation 5.
+    Example:
+        >>> schedule = CosineAnnealingWarmRestarts(initial=0.1, T_0=100, T_mult=2, eta_min=0.02)
+        >>> [round(schedule(t), 6) for t in (0, 50, 99, 100, 200, 299, 300)]
+        [0.1, 0.06, 0.02002, 0.1, 0.06, 0.020005, 0.1]
+
+    Raises:
+        ArgumentError: ``T_0`` or ``T_mult`` is below 1, ``T_mult`` is above 2**20, or a number is
+            not finite.
+
+    Source: Loshchilov and Hutter, SGDR, arXiv:1608.03983, equation 5.
+
+    Elsewhere: torch's ``CosineAnnealingWarmRestarts(T_0, T_mult, eta_min)``; Keras'
+    ``CosineDecayRestarts(initial, first_decay_steps=T_0, t_mul=T_mult)``, whose ``alpha`` is a
+    fraction and whose ``m_mul`` lowers each restart; ``optax.sgdr_schedule``, which takes a list of
+    periods.
     """
 
     initial: float
@@ -84,20 +125,42 @@ class CosineAnnealingWarmRestarts(Schedule):
 
 @dataclass(frozen=True)
 class Cyclic(Schedule):
-    """Triangles between ``base_value`` and ``max_value``, their height scaled by the mode.
+    """Triangles between ``base_value`` and ``max_value``, whose height ``mode`` scales.
+
+    The value at step ``t``::
+
+        cycle, since = divmod(t, step_size_up + step_size_down)
+        until = step_size_up + step_size_down - since
+        height = min(since / step_size_up, until / step_size_down)
+        x = cycle + 1 if scale_mode == "cycle" else t
+        scale = {"triangular": 1, "triangular2": 0.5 ** (x - 1), "exp_range": gamma**x}[mode]
+        value = base_value + (max_value - base_value) * height * scale
 
     Args:
-        base_value: the value at the foot of a cycle.
+        base_value: the value at the foot of a cycle, and at step 0.
         max_value: the value at the top of an unscaled cycle.
-        step_size_up: steps from the foot to the top, at least 1.
-        step_size_down: steps from the top to the foot, at least 1; ``step_size_up`` if None.
-        mode: ``"triangular"`` (no scaling), ``"triangular2"`` (half of the height in each new
-            cycle) or ``"exp_range"`` (``gamma ** x`` of the height).
-        gamma: the base of ``exp_range``, not negative.
-        scale_mode: what is counted for the scaling: ``"cycle"`` (from 1) or ``"iterations"``
-            (steps from 0). None: cycles, and steps for ``exp_range``, as in the paper.
+        step_size_up: the steps from the foot to the top, at least 1. Default 2000.
+        step_size_down: the steps from the top to the foot, at least 1. Default: as many as up.
+        mode: ``"triangular"`` keeps the height, ``"triangular2"`` halves it in each new cycle,
+            ``"exp_range"`` scales it by ``gamma**x``. Default ``"triangular"``.
+        gamma: the factor of ``exp_range``, not negative, without a unit. Default 1.
+        scale_mode: what ``x`` counts: ``"cycle"`` counts cycles from 1, ``"iterations"`` counts
+            steps from 0. Default: steps for ``exp_range`` and cycles for the others, as in the
+            paper.
 
-    Reference: Smith, Cyclical Learning Rates for Training Neural Networks, arXiv:1506.01186.
+    Example:
+        >>> schedule = Cyclic(base_value=0.01, max_value=0.1, step_size_up=50, mode="triangular2")
+        >>> [round(schedule(t), 6) for t in (0, 25, 50, 100, 150, 200)]
+        [0.01, 0.055, 0.1, 0.01, 0.055, 0.01]
+
+    Raises:
+        ArgumentError: a step size is below 1, ``gamma`` is negative, a mode is unknown, or a number
+            is not finite.
+
+    Source: Smith, Cyclical Learning Rates for Training Neural Networks, arXiv:1506.01186.
+
+    Elsewhere: torch's ``CyclicLR(base_lr, max_lr, ...)``, which also takes a ``scale_fn``, cycles
+    the momentum by default, and reads its ``scale_mode`` for a ``scale_fn`` only.
     """
 
     base_value: float
@@ -138,6 +201,7 @@ class Cyclic(Schedule):
         return terms.blend(self.base_value, self.max_value, height, depth)
 
     def _scale(self, step: Tensor, period: int) -> Tensor:
+        """Return the factor of the height."""
         by_step = self.scale_mode == "iterations"
         counted = terms.real(step) if by_step else terms.quotient(step, period) + 1.0
         if self.mode == "triangular2":
@@ -147,23 +211,50 @@ class Cyclic(Schedule):
 
 @dataclass(frozen=True)
 class OneCycle(Schedule):
-    """Up from ``initial`` to ``max_value``, then down to ``initial / final_div_factor``, then held.
+    """Up from ``initial`` to ``max_value``, down to ``initial / final_div_factor``, then held.
 
-    The top is at step ``pct_start * total_steps - 1`` and the end at ``total_steps - 1``; with
-    ``three_phase`` the value is back at ``initial`` at ``2 * pct_start * total_steps - 2``. A
-    phase that is left no steps is skipped.
+    The value at step ``t``, between the points that ``around`` finds on both sides of it::
+
+        rise = pct_start * total_steps
+        points = [(0, initial), (rise - 1, max_value)]
+        points += [(2 * rise - 2, initial)] if three_phase else []
+        points += [(total_steps - 1, initial / final_div_factor)]
+        (t0, v0), (t1, v1) = around(t, points)
+        x = (t - t0) / (t1 - t0)
+        y = (1 - cos(pi * x)) / 2 if anneal_strategy == "cos" else x
+        value = v0 + (v1 - v0) * y
+
+    A phase that is left no steps is skipped.
 
     Args:
         initial: the value at step 0.
-        max_value: the value at the top.
-        total_steps: the steps of the whole cycle, at least 1.
-        pct_start: the fraction of them that rises, between 0 and 1, both excluded.
-        final_div_factor: ``initial`` over the last value, above 0.
-        three_phase: fall to ``initial`` first, as steeply as it rose, and then to the last value.
-        anneal_strategy: ``"cos"`` or ``"linear"``.
+        max_value: the value at the top, at step ``pct_start * total_steps - 1``.
+        total_steps: the length of the cycle in steps, at least 1; its last step is
+            ``total_steps - 1``. Default 1000.
+        pct_start: the fraction of the steps in which the value rises, between 0 and 1, both
+            excluded; at most 0.5 with ``three_phase``. Default 0.3.
+        final_div_factor: ``initial`` over the last value, above 0, without a unit. Default 10,000.
+        three_phase: fall to ``initial`` as steeply as it rose, and then on to the last value.
+            Default False.
+        anneal_strategy: ``"cos"`` for half a cosine wave in each phase, ``"linear"`` for a straight
+            line. Default ``"cos"``.
 
-    Reference: Smith and Topin, Super-Convergence, arXiv:1708.07120; the phases are those of
-    ``torch.optim.lr_scheduler.OneCycleLR``.
+    Example:
+        >>> schedule = OneCycle(initial=0.004, max_value=0.1, total_steps=100, final_div_factor=100)
+        >>> [round(schedule(t), 6) for t in (0, 29, 60, 99, 200)]
+        [0.004, 0.1, 0.058944, 4e-05, 4e-05]
+
+    Raises:
+        ArgumentError: ``total_steps`` or ``final_div_factor`` is not above 0, ``pct_start`` is no
+            such fraction, the strategy is unknown, or a number is not finite.
+
+    Source: Smith and Topin, Super-Convergence, arXiv:1708.07120; the phases are those of torch's
+    class.
+
+    Elsewhere: torch's ``OneCycleLR(max_lr, total_steps, div_factor=...)``, where ``div_factor`` is
+    ``max_value / initial``; it cycles the momentum by default and refuses steps past the end.
+    ``optax.cosine_onecycle_schedule(total_steps, peak_value, pct_start, div_factor)`` has its top
+    one step later and its end at ``total_steps``.
     """
 
     initial: float
@@ -192,6 +283,7 @@ class OneCycle(Schedule):
         self._derive_phases()
 
     def _derive_phases(self) -> None:
+        """Derive the start, the end and both values of each phase that has steps."""
         rise = self.pct_start * self.total_steps
         knots = [(0.0, self.initial), (rise - 1, self.max_value)]
         if self.three_phase:

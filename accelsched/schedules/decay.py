@@ -14,7 +14,27 @@ from accelsched.schedules.base import Schedule
 
 @dataclass(frozen=True)
 class Constant(Schedule):
-    """``value`` at every step."""
+    """The same value at every step.
+
+    The value at step ``t``::
+
+        value = value
+
+    Args:
+        value: the value, at every step.
+
+    Example:
+        >>> schedule = Constant(value=0.1)
+        >>> [schedule(t) for t in (0, 1000)]
+        [0.1, 0.1]
+
+    Raises:
+        ArgumentError: the value is not a finite number.
+
+    Elsewhere: ``optax.constant_schedule`` and transformers' ``get_constant_schedule`` do the same.
+    torch's ``ConstantLR`` does not: it multiplies by ``factor`` until ``total_iters`` and by 1 from
+    there.
+    """
 
     value: float
 
@@ -32,14 +52,33 @@ class Constant(Schedule):
 
 @dataclass(frozen=True)
 class Linear(Schedule):
-    """A straight line from ``initial`` at step 0 to ``end`` at step ``total_iters``, then held.
+    """A straight line from ``initial`` to ``end`` in ``total_iters`` steps, then held.
+
+    The value at step ``t``::
+
+        n = total_iters * max(1, ceil(t / total_iters)) if cycle else total_iters
+        x = min(t / n, 1)
+        value = initial + (end - initial) * x
 
     Args:
         initial: the value at step 0.
-        end: the value at ``total_iters`` and past it.
-        total_iters: how many steps the line takes, at least 1.
-        cycle: past the end, start again from ``initial`` over a span stretched to the next
-            multiple of ``total_iters``, as Keras' ``PolynomialDecay(cycle=True)`` does.
+        end: the value at step ``total_iters`` and past it.
+        total_iters: the length of the line in steps, at least 1.
+        cycle: past the end, jump back up and fall to ``end`` again, over a span stretched to the
+            next multiple of ``total_iters``. Default False.
+
+    Example:
+        >>> schedule = Linear(initial=0.0, end=0.1, total_iters=100)
+        >>> [schedule(t) for t in (0, 50, 100, 200)]
+        [0.0, 0.05, 0.1, 0.1]
+
+    Raises:
+        ArgumentError: ``total_iters`` is below 1, or a number is not finite.
+
+    Elsewhere: ``optax.linear_schedule(initial, end, total_iters)``; Keras' ``PolynomialDecay`` with
+    ``power=1``, whose ``cycle`` this one has. torch's ``LinearLR`` takes ``start_factor`` and
+    ``end_factor``, which multiply the group's rate. The warm-up of transformers is
+    ``Linear(0.0, lr, num_warmup_steps)``.
     """
 
     initial: float
@@ -62,16 +101,35 @@ class Linear(Schedule):
 
 @dataclass(frozen=True)
 class Polynomial(Schedule):
-    """``end + (initial - end) * (1 - t/total_iters) ** power``, then held at ``end``.
+    """A power of the fraction that is left, from ``initial`` to ``end``, then held.
+
+    The value at step ``t``::
+
+        n = total_iters * max(1, ceil(t / total_iters)) if cycle else total_iters
+        x = min(t / n, 1)
+        value = end + (initial - end) * (1 - x) ** power
 
     Args:
         initial: the value at step 0.
-        end: the value at ``total_iters`` and past it.
-        total_iters: how many steps the decay takes, at least 1.
-        power: the exponent, above 0.
-        cycle: see :class:`Linear`.
+        end: the value at step ``total_iters`` and past it.
+        total_iters: the length of the decay in steps, at least 1.
+        power: the exponent, above 0, without a unit. Default 1: a straight line.
+        cycle: past the end, jump back up and fall to ``end`` again, over a span stretched to the
+            next multiple of ``total_iters``. Default False.
 
-    Reference: Keras, ``tf.keras.optimizers.schedules.PolynomialDecay``.
+    Example:
+        >>> schedule = Polynomial(initial=0.1, end=0.02, total_iters=100, power=2.0)
+        >>> [round(schedule(t), 6) for t in (0, 50, 100, 200)]
+        [0.1, 0.04, 0.02, 0.02]
+
+    Raises:
+        ArgumentError: ``total_iters`` or ``power`` is not above 0, or a number is not finite.
+
+    Source: Keras, ``keras.optimizers.schedules.PolynomialDecay``.
+
+    Elsewhere: ``optax.polynomial_schedule(initial, end, power, total_iters)`` without ``cycle``.
+    torch's ``PolynomialLR(total_iters, power)`` falls from the group's rate to 0. transformers'
+    ``get_polynomial_decay_schedule_with_warmup`` falls to ``lr_end`` after a warm-up.
     """
 
     initial: float
@@ -97,7 +155,7 @@ class Polynomial(Schedule):
 
 
 def _span(step: Tensor, total: int, cycle: bool) -> tuple[Tensor, int | Tensor]:
-    """The step, held at the end of its span, and the length of that span."""
+    """Return the step, held at the end of its span, and the length of that span."""
     if not cycle:
         return step.clamp(max=total), total
     return step, (step + (-step) % total).clamp(min=total)
@@ -105,15 +163,32 @@ def _span(step: Tensor, total: int, cycle: bool) -> tuple[Tensor, int | Tensor]:
 
 @dataclass(frozen=True)
 class Exponential(Schedule):
-    """``initial * rate ** (t / total_iters)``, without end.
+    """A decay by the factor ``rate`` in every ``total_iters`` steps, without end.
+
+    The value at step ``t``::
+
+        k = t // total_iters if staircase else t / total_iters
+        value = initial * rate ** k
 
     Args:
         initial: the value at step 0.
-        total_iters: the number of steps that one factor of ``rate`` takes, at least 1.
-        rate: the factor, not negative.
-        staircase: apply whole factors only, one every ``total_iters`` steps.
+        total_iters: the steps in which the value is multiplied by ``rate``, at least 1. Not an end.
+        rate: the factor of ``total_iters`` steps, not negative, without a unit.
+        staircase: apply whole factors only, one every ``total_iters`` steps. Default False.
 
-    Reference: Keras, ``tf.keras.optimizers.schedules.ExponentialDecay``.
+    Example:
+        >>> schedule = Exponential(initial=0.1, total_iters=100, rate=0.5)
+        >>> [round(schedule(t), 6) for t in (0, 50, 100, 200, 1000)]
+        [0.1, 0.070711, 0.05, 0.025, 9.8e-05]
+
+    Raises:
+        ArgumentError: ``total_iters`` is below 1, ``rate`` is negative, or a number is not finite.
+
+    Source: Keras, ``keras.optimizers.schedules.ExponentialDecay``.
+
+    Elsewhere: ``optax.exponential_decay(initial, total_iters, rate)``, which can also start later
+    and stop at an ``end_value``. The ``gamma`` of torch's ``ExponentialLR`` is the factor of one
+    step: see :class:`Multiplicative`.
     """
 
     initial: float
@@ -135,11 +210,27 @@ class Exponential(Schedule):
 
 @dataclass(frozen=True)
 class Multiplicative(Schedule):
-    """``initial * coefficient ** t``: multiplied by the same coefficient at every step.
+    """A decay by the same factor at every step, without end.
+
+    The value at step ``t``::
+
+        value = initial * coefficient ** t
 
     Args:
         initial: the value at step 0.
-        coefficient: the factor of one step, not negative.
+        coefficient: the factor of one step, not negative, without a unit.
+
+    Example:
+        >>> schedule = Multiplicative(initial=0.1, coefficient=0.99)
+        >>> [round(schedule(t), 6) for t in (0, 1, 100, 1000)]
+        [0.1, 0.099, 0.036603, 4e-06]
+
+    Raises:
+        ArgumentError: ``coefficient`` is negative, or a number is not finite.
+
+    Elsewhere: torch's ``ExponentialLR(gamma=coefficient)``, and its ``MultiplicativeLR`` with a
+    constant function;
+    ``optax.exponential_decay(initial, transition_steps=1, decay_rate=coefficient)``.
     """
 
     initial: float
@@ -154,20 +245,40 @@ class Multiplicative(Schedule):
 
 @dataclass(frozen=True)
 class InverseExponentialTimeDecay(Schedule):
-    """``initial / (1 + rate * a)`` with ``a = t ** step_exponent / total_iters``.
+    """A decay by one over a power of the step, without end.
 
-    For ``step_exponent`` 1 this is Keras' InverseTimeDecay; for any other the exponent is on
-    the step alone, not on ``t / total_iters``, as in Cerebras' class of this name.
+    The value at step ``t``::
+
+        a = t**step_exponent / total_iters
+        a = floor(a) if staircase else a
+        value = initial / (1 + rate * a)
+
+    The exponent is on the step alone, not on ``t / total_iters``, as in Cerebras' class of this
+    name.
 
     Args:
         initial: the value at step 0 (for a ``step_exponent`` above 0).
-        step_exponent: the exponent of the step, not negative.
-        total_iters: the divisor of ``a``, at least 1.
-        rate: the decay rate, not negative.
-        staircase: round ``a`` down to a whole number; exact while ``t ** step_exponent`` is below
-            2**53, the last whole number that float64 counts to.
+        step_exponent: the exponent of the step, not negative, without a unit.
+        total_iters: the divisor, at least 1: in steps for ``step_exponent=1``. Not an end.
+        rate: how much each whole ``a`` adds to the denominator, not negative, without a unit.
+        staircase: round ``a`` down to a whole number. Default False. Exact while
+            ``t**step_exponent`` is below 2**53, the last whole number that float64 counts to.
 
-    Reference: Keras, ``tf.keras.optimizers.schedules.InverseTimeDecay``.
+    Example:
+        >>> schedule = InverseExponentialTimeDecay(
+        ...     initial=0.1, step_exponent=1.0, total_iters=100, rate=1.0
+        ... )
+        >>> [round(schedule(t), 6) for t in (0, 100, 300, 900)]
+        [0.1, 0.05, 0.025, 0.01]
+
+    Raises:
+        ArgumentError: ``total_iters`` is below 1, ``rate`` or ``step_exponent`` is negative, or a
+            number is not finite.
+
+    Source: Keras, ``keras.optimizers.schedules.InverseTimeDecay``, for ``step_exponent=1``.
+
+    Elsewhere: Keras' ``InverseTimeDecay(initial, total_iters, rate)`` for ``step_exponent=1``.
+    torch has none.
     """
 
     initial: float
@@ -189,12 +300,31 @@ class InverseExponentialTimeDecay(Schedule):
 
 @dataclass(frozen=True)
 class InverseSquareRootDecay(Schedule):
-    """``initial * scale / sqrt(max(t, warmup_steps, 1))``.
+    """One over the square root of the step, held until ``warmup_steps``, without end.
+
+    The value at step ``t``::
+
+        value = initial * scale / sqrt(max(t, warmup_steps, 1))
 
     Args:
-        initial: a factor of the value.
-        scale: another factor of the value.
-        warmup_steps: the step until which the value is held; at least 1 is taken.
+        initial: a factor of the value, which is in its unit. Default 1.
+        scale: another factor, without a unit. Default 1.
+        warmup_steps: the step until which the value is held; 0 counts as 1. Default 1.
+
+    Example:
+        >>> schedule = InverseSquareRootDecay(initial=0.1, scale=10.0, warmup_steps=100)
+        >>> [round(schedule(t), 6) for t in (0, 100, 400, 10000)]
+        [0.1, 0.1, 0.05, 0.01]
+
+    Raises:
+        ArgumentError: ``warmup_steps`` is negative, or a number is not finite.
+
+    Source: Raffel et al., T5, arXiv:1910.10683, section 3.1.2. The Transformer's own schedule
+    (arXiv:1706.03762, section 5.3) rises in a line to the peak at step ``w`` instead:
+    ``Linear(0.0, 1.0, w) * InverseSquareRootDecay(peak, w**0.5, w)``.
+
+    Elsewhere: transformers' ``get_inverse_sqrt_schedule``, with a warm-up in a line. torch and
+    Keras have none.
     """
 
     initial: float = 1.0
@@ -213,12 +343,41 @@ class InverseSquareRootDecay(Schedule):
 class CosineDecay(Schedule):
     """Half a cosine wave from ``initial`` to ``end`` in ``total_iters`` steps, then held.
 
+    The value at step ``t``::
+
+        x = min(t / total_iters, 1)
+        y = (1 + cos(pi * x)) / 2
+        value = end + (initial - end) * y
+
+    Halfway the value is the mean of both, and the slope is steepest; at both ends the slope is 0.
+
     Args:
         initial: the value at step 0.
-        end: the value (not a fraction) at ``total_iters`` and past it.
-        total_iters: how many steps the decay takes, at least 1.
+        end: the value at step ``total_iters`` and past it: a value, not a fraction of ``initial``.
+            It may be above ``initial``.
+        total_iters: the length of the decay in steps, at least 1.
 
-    Reference: Loshchilov and Hutter, SGDR, arXiv:1608.03983, without restarts.
+    Example:
+        >>> schedule = CosineDecay(initial=0.1, end=0.001, total_iters=100)
+        >>> [round(schedule(t), 6) for t in (0, 50, 100, 200)]
+        [0.1, 0.0505, 0.001, 0.001]
+
+        After a warm-up of 10 steps:
+
+        >>> schedule = Linear(initial=0.0, end=0.1, total_iters=10).then(schedule, at=10)
+        >>> [round(schedule(t), 6) for t in (0, 5, 10, 60, 110)]
+        [0.0, 0.05, 0.1, 0.0505, 0.001]
+
+    Raises:
+        ArgumentError: ``total_iters`` is below 1, or a number is not finite.
+
+    Source: Loshchilov and Hutter, SGDR, arXiv:1608.03983, equation 5, without restarts.
+
+    Elsewhere: ``optax.cosine_decay_schedule(initial, total_iters, alpha)`` and Keras'
+    ``CosineDecay``, whose ``alpha`` is the fraction ``end / initial``. torch's
+    ``CosineAnnealingLR(T_max, eta_min)`` has the same values up to ``T_max`` and rises again from
+    there: see :class:`CosineAnnealing`. transformers' ``get_cosine_schedule_with_warmup`` puts a
+    warm-up in front and ends at 0.
     """
 
     initial: float

@@ -19,11 +19,29 @@ from accelsched.schedules.base import Schedule
 
 @dataclass(frozen=True)
 class PiecewiseConstant(Schedule):
-    """``values[i]`` from milestone ``i - 1`` (inclusive) to milestone ``i`` (exclusive).
+    """One value before the first milestone, and one from each milestone on.
+
+    The value at step ``t``::
+
+        i = sum(t >= milestone for milestone in milestones)
+        value = values[i]
 
     Args:
-        values: one more than there are milestones.
-        milestones: steps, in increasing order.
+        values: one value more than there are milestones.
+        milestones: steps from 0 on, in increasing order. At a milestone the new value is in force.
+
+    Example:
+        >>> schedule = PiecewiseConstant(values=[0.1, 0.01, 0.001], milestones=[100, 200])
+        >>> [schedule(t) for t in (0, 99, 100, 200, 1000)]
+        [0.1, 0.1, 0.01, 0.001, 0.001]
+
+    Raises:
+        ArgumentError: there are too many or too few values, the milestones decrease, or a number is
+            not finite.
+
+    Elsewhere: Keras' ``PiecewiseConstantDecay(boundaries, values)``, where the old value is in
+    force at the boundary still. ``optax.piecewise_constant_schedule`` takes factors, not values.
+    torch has none: its ``MultiStepLR`` has one factor for all milestones.
     """
 
     values: Table[float]
@@ -53,12 +71,27 @@ class PiecewiseConstant(Schedule):
 
 @dataclass(frozen=True)
 class Step(Schedule):
-    """``initial * gamma ** (t // step_size)``.
+    """A decay by the factor ``gamma`` once every ``step_size`` steps, without end.
+
+    The value at step ``t``::
+
+        value = initial * gamma ** (t // step_size)
 
     Args:
         initial: the value at step 0.
-        step_size: the number of steps between two decays, at least 1.
-        gamma: the factor of a decay, not negative.
+        step_size: the steps from one decay to the next, at least 1.
+        gamma: the factor of a decay, not negative, without a unit.
+
+    Example:
+        >>> schedule = Step(initial=0.1, step_size=100, gamma=0.5)
+        >>> [schedule(t) for t in (0, 99, 100, 250)]
+        [0.1, 0.1, 0.05, 0.025]
+
+    Raises:
+        ArgumentError: ``step_size`` is below 1, ``gamma`` is negative, or a number is not finite.
+
+    Elsewhere: torch's ``StepLR(step_size, gamma)``; ``optax.exponential_decay`` and Keras'
+    ``ExponentialDecay``, both with ``staircase=True``, and :class:`Exponential` with it.
     """
 
     initial: float
@@ -75,12 +108,28 @@ class Step(Schedule):
 
 @dataclass(frozen=True)
 class MultiStep(Schedule):
-    """``initial * gamma ** n`` once ``n`` milestones are reached.
+    """A decay by the factor ``gamma`` at each milestone.
+
+    The value at step ``t``::
+
+        n = sum(t >= milestone for milestone in milestones)
+        value = initial * gamma**n
 
     Args:
         initial: the value before the first milestone.
-        gamma: the factor of a milestone, not negative.
-        milestones: steps, in increasing order; one given twice counts twice.
+        gamma: the factor of a milestone, not negative, without a unit.
+        milestones: steps from 0 on, in increasing order; one that is given twice counts twice.
+
+    Example:
+        >>> schedule = MultiStep(initial=0.1, gamma=0.1, milestones=[100, 200])
+        >>> [round(schedule(t), 6) for t in (0, 99, 100, 200, 1000)]
+        [0.1, 0.1, 0.01, 0.001, 0.001]
+
+    Raises:
+        ArgumentError: ``gamma`` is negative, the milestones decrease, or a number is not finite.
+
+    Elsewhere: torch's ``MultiStepLR(milestones, gamma)``; ``optax.piecewise_constant_schedule``,
+    with a factor of its own for each milestone.
     """
 
     initial: float

@@ -1,4 +1,4 @@
-"""The terms that formulas share: none of them cancels, none leaves the step's device.
+"""The terms that formulas share. None cancels digits, none leaves the step's device.
 
 Each takes Python numbers, or tensors of shape [G] where the schedules of G param groups are
 evaluated together.
@@ -18,34 +18,34 @@ T = TypeVar("T", int, float)
 
 
 def real(steps: Tensor) -> Tensor:
-    """Steps as floating point numbers."""
+    """Convert steps to floating point."""
     return steps.to(torch.float64)
 
 
 def quotient(steps: Tensor, divisor: int | Tensor) -> Tensor:
-    """``steps // divisor`` as a floating point number, exact to 2**53.
+    """Return ``steps // divisor`` in floating point, exact up to 2**53.
 
-    torch_xla divides integers in float32, and its ``//`` is one too many just below a multiple;
-    the remainder is exact there, and so is the division of a multiple.
+    torch_xla divides integers in float32, and its ``//`` is one too many just below a multiple. Its
+    remainder is exact, and so is the division of a multiple.
     """
     return real(steps - steps % divisor) / divisor
 
 
 def filled(step: Tensor, value: float | Tensor) -> Tensor:
-    """The same value at every step."""
+    """Return the same value for every step."""
     return torch.zeros_like(step, dtype=torch.float64) + value
 
 
 def power(base: float | Tensor, exponent: Tensor) -> Tensor:
-    """``base ** exponent`` for a base that is not negative."""
+    """Return ``base ** exponent`` for a base that is not negative."""
     return torch.pow(base, exponent)
 
 
 def blend(start: float | Tensor, end: float | Tensor, elapsed: Tensor, rest: Tensor) -> Tensor:
-    """The straight line from start to end: ``elapsed`` and ``rest`` are fractions that add to 1.
+    """Interpolate linearly from start to end; the fractions ``elapsed`` and ``rest`` add up to 1.
 
-    With both at hand neither end cancels: start + (end - start) * elapsed would lose all digits
-    of a small value where it is nearly reached.
+    With both at hand neither end cancels: start + (end - start) * elapsed would lose all digits of
+    a small value that is nearly reached.
     """
     return start * rest + end * elapsed
 
@@ -53,10 +53,10 @@ def blend(start: float | Tensor, end: float | Tensor, elapsed: Tensor, rest: Ten
 def cosine_blend(
     start: float | Tensor, end: float | Tensor, elapsed: Tensor, rest: Tensor
 ) -> Tensor:
-    """Half a cosine wave from start to end.
+    """Interpolate by half a cosine wave from start to end.
 
-    (1 - cos(pi x)) / 2 equals sin(pi x / 2) ** 2, which does not cancel where it nears 0. It is
-    taken of the smaller fraction, and the other is what is left of 1.
+    (1 - cos(pi x)) / 2 equals sin(pi x / 2) ** 2, which does not cancel near 0. It is computed for
+    the smaller fraction; the other one is 1 minus that.
     """
     small = torch.sin(torch.minimum(elapsed, rest) * (math.pi / 2)).square()
     large = 1.0 - small
@@ -67,16 +67,16 @@ def cosine_blend(
 
 
 def reached(milestones: Table[int] | Table[float], step: Tensor) -> Tensor:
-    """How many of the milestones the step has reached (int64, shaped like ``step``).
+    """Count the milestones that the step has reached (int64, shaped like ``step``).
 
-    One comparison of the whole row, so 10,000 milestones are no more graph nodes than two.
+    The whole row is compared at once, so 10,000 milestones are no more graph nodes than two.
     """
     # The front end of cerebras_pytorch would add bits up to a bit.
     return (step.unsqueeze(-1) >= _row(milestones, step)).to(torch.int64).sum(-1)
 
 
 def take(table: Table[int] | Table[float] | Tensor, index: Tensor) -> Tensor:
-    """The entry of the table at each index, gathered on the device."""
+    """Return the entry of the table at each index, gathered on the device."""
     row = _row(table, index)
     if index.dim() == 0:
         taken = row.index_select(-1, index)
@@ -89,19 +89,19 @@ def take(table: Table[int] | Table[float] | Tensor, index: Tensor) -> Tensor:
 
 
 def held(step: Tensor, table: Tensor) -> Tensor:
-    """The step, held at the last entry of a table."""
+    """Hold the step at the last entry of a table."""
     return step.clamp(max=table.shape[-1] - 1)
 
 
 def _row(values: Table[int] | Table[float] | Tensor, like: Tensor) -> Tensor:
-    # A schedule bound to an optimizer has its rows on the device already (see stacking.py).
+    # A schedule bound to an optimizer has its rows on the device already (see _vectorize.py).
     if isinstance(values, Tensor) and values.device == like.device:
         return values
     return row(values).to(like.device)
 
 
 def row(values: tuple[int, ...] | tuple[float, ...] | Tensor) -> Tensor:
-    """A row of numbers on the CPU: int64 for integers, else float64."""
+    """Make a row of numbers on the CPU: int64 for integers, else float64."""
     if isinstance(values, Tensor):
         return values.to("cpu")
     whole = all(isinstance(v, int) for v in values)

@@ -1,7 +1,7 @@
-"""Float64 formulas on devices that have no float64: each number as the sum of two of float32.
+"""Double-float arithmetic: float64 formulas on devices that have no float64.
 
-``arithmetic.py`` adds, multiplies and divides them, ``functions.py`` has exp, log and sin, and
-``aten.py`` is the table of operations: what was recorded in float64 is done again by these.
+A double-float is the sum of two float32 numbers. ``arithmetic.py`` adds, multiplies and divides
+them, ``functions.py`` has exp, log and sin, and ``aten.py`` maps each recorded operation to these.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from accelsched._recording.double_float.aten import apply
 
 
 def in_float32(graph: GraphModule) -> Callable[[Tensor], list[Tensor]]:
-    """The function of a graph in float32 and integers only, right to some 40 bits.
+    """Return the function of a graph in float32 and integers only, accurate to some 40 bits.
 
     The largest number is that of float32, and the least that keeps its digits is some 2**-96.
 

@@ -24,26 +24,26 @@ _WHOLE = 2.0**-44
 
 
 class DoubleFloat(NamedTuple):
-    """``high + low``, of which ``high`` is the sum rounded to float32."""
+    """The number ``high + low``, where ``high`` is the sum rounded to float32."""
 
     high: Part
     low: Part
 
 
 def constant(number: float) -> DoubleFloat:
-    """A Python number as a pair of such."""
+    """Convert a Python number."""
     high = float(np.float32(number))
     return DoubleFloat(high, float(np.float32(number - high)))
 
 
 def constants(numbers: Tensor) -> DoubleFloat:
-    """A float64 tensor as a pair of tensors."""
+    """Convert a float64 tensor."""
     high = numbers.to(torch.float32)
     return DoubleFloat(high, (numbers - high.to(torch.float64)).to(torch.float32))
 
 
 def whole(numbers: Tensor) -> DoubleFloat:
-    """Integers, to 48 bits."""
+    """Convert integers, exactly up to 48 bits."""
     high = numbers.to(torch.float32)
     return DoubleFloat(high, (numbers - high.to(torch.int64)).to(torch.float32))
 
@@ -69,6 +69,7 @@ def two_product(a: Part, b: Part) -> DoubleFloat:
 
 
 def _halves(a: Part) -> tuple[Part, Part]:
+    """Split a float32 number into two of 12 bits."""
     if isinstance(a, float):
         mantissa, exponent = math.frexp(a)
         half = math.ldexp(round(mantissa * 4096), exponent - 12)
@@ -106,7 +107,7 @@ def multiply(x: DoubleFloat, y: DoubleFloat) -> DoubleFloat:
 
 
 def divide(x: DoubleFloat, y: DoubleFloat) -> DoubleFloat:
-    """``x / y``; a quotient in float32, and what is left of x without it over y."""
+    """``x / y``: a float32 quotient, plus the remainder over y."""
     quotient = x.high / y.high
     exact = two_product(quotient, y.high)
     rest = _sum((x.high - exact.high) - exact.low, x.low)
@@ -116,7 +117,7 @@ def divide(x: DoubleFloat, y: DoubleFloat) -> DoubleFloat:
 
 
 def square_root(x: DoubleFloat) -> DoubleFloat:
-    """The square root, by one step of Newton's from that in float32."""
+    """The square root: one step of Newton's method from that in float32."""
     root = torch.sqrt(x.high)
     exact = two_product(root, root)
     rest = (x.high - exact.high) - exact.low + x.low
@@ -124,7 +125,7 @@ def square_root(x: DoubleFloat) -> DoubleFloat:
 
 
 def difference(x: DoubleFloat, y: DoubleFloat) -> Part:
-    """``x - y`` in float32; its sign is right."""
+    """``x - y`` in float32, with the right sign."""
     return _sum(x.high - y.high, _difference(x.low, y.low))
 
 
@@ -134,7 +135,7 @@ def where(condition: Tensor, x: DoubleFloat, y: DoubleFloat) -> DoubleFloat:
 
 
 def floor(x: DoubleFloat) -> DoubleFloat:
-    """Rounded down; what is whole but for the rounding of a quotient is taken for it."""
+    """Round down; a number that is whole but for the rounding of a quotient counts as whole."""
     nearest = _floor(add(x, constant(0.5)))
     is_whole = difference(x, nearest).abs() <= x.high.abs() * _WHOLE
     return where(is_whole, nearest, _floor(x))

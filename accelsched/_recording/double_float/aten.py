@@ -1,6 +1,6 @@
-"""The ATen operations on pairs: one table. To add an operation, add it to the table.
+"""The ATen operations on double-floats: one table. To add an operation, add it to the table.
 
-One without a rule is done in float32, on the numbers rounded to it.
+An operation without a rule runs in float32, on rounded operands.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ aten = torch.ops.aten
 
 
 def apply(operation: Any, args: Sequence[Any], kwargs: dict[str, Any], is_real: bool) -> Any:
-    """An operation on tensors, Python numbers and pairs.
+    """Apply an operation to tensors, Python numbers and double-floats.
 
     Args:
-        operation: of ATen.
-        args: as it takes them; where it took float64 that depends on the step there are pairs.
-        kwargs: likewise.
+        operation: the operation of ATen.
+        args: its arguments, with a double-float for each float64 tensor that depends on the step.
+        kwargs: its keyword arguments, likewise.
         is_real: whether its result was float64.
     """
     # Overloads differ in where a number may be given, which is all the same here.
@@ -51,7 +51,7 @@ def apply(operation: Any, args: Sequence[Any], kwargs: dict[str, Any], is_real: 
 
 
 def pair(operand: Any) -> DoubleFloat:
-    """An operand of any kind as a pair, exact for integers to 2**48."""
+    """Convert an operand of any kind; integers are exact up to 2**48."""
     if isinstance(operand, DoubleFloat):
         return operand
     if not isinstance(operand, Tensor):
@@ -163,7 +163,7 @@ _MOST_FACTORS = 64
 
 
 def _exponential(base: Any, exponent: DoubleFloat) -> DoubleFloat:
-    """``base ** exponent``; the logarithm of a constant base is taken in float64."""
+    """``base ** exponent`` for a constant base, whose logarithm is taken in float64."""
     if isinstance(base, DoubleFloat):
         return functions.power(base, exponent)
     numbers = torch.as_tensor(base, dtype=torch.float64, device="cpu")
@@ -232,6 +232,7 @@ def _select(condition: Tensor, x: Any, y: Any) -> DoubleFloat:
 
 
 def _by_part(operation: Any, x: Any, *args: Any, **kwargs: Any) -> DoubleFloat:
+    """Apply an operation that only moves elements to both parts."""
     high, low = pair(x)
     return DoubleFloat(
         operation(high, *args, **kwargs),

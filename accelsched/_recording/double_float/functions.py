@@ -1,6 +1,7 @@
-"""exp, log and sin of pairs, by tables and short series: no step of them is less exact than a pair.
+"""exp, log and sin of double-floats, by tables and short series.
 
-What the device computes of these itself is in float32, and is only where a correction starts from.
+No step of them is less exact than a double-float. The device's own functions are in float32, and
+serve only as the start of a correction.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ def expm1(x: DoubleFloat) -> DoubleFloat:
 
 
 def _exp(x: DoubleFloat) -> tuple[DoubleFloat, DoubleFloat]:
-    """A power, and r, for ``e ** x = power * (1 + r)``."""
+    """Split ``e ** x`` into a tabulated power and r, so that it is ``power * (1 + r)``."""
     inside = x.high.clamp(_FIRST * _UNIT_OF_EXP, _LAST * _UNIT_OF_EXP)
     low = x.low * (inside == x.high).to(torch.float32)
     index, rest = _nearest(DoubleFloat(inside, low), _UNIT_OF_EXP)
@@ -101,7 +102,7 @@ def cos(x: DoubleFloat) -> DoubleFloat:
 
 
 def _sin(x: DoubleFloat, ahead: int) -> DoubleFloat:
-    """The sine of x and some 64ths of a turn."""
+    """The sine of x plus a number of 64ths of a turn."""
     # sin(a + r) = sin a + (sin a (cos r - 1) + cos a sin r), with a from the table and a small r.
     index, rest = _nearest(x, _UNIT_OF_SIN)
     index = index - (index / _PER_TURN).floor() * _PER_TURN + ahead
@@ -116,7 +117,7 @@ def _sin(x: DoubleFloat, ahead: int) -> DoubleFloat:
 
 
 def _nearest(x: DoubleFloat, unit: float) -> tuple[Tensor, DoubleFloat]:
-    """The nearest multiple of a unit, counted in it, and what x is more than that."""
+    """Split x into the nearest multiple of a unit, counted in units, and the rest."""
     index = torch.floor(x.high * (1 / unit) + 0.5)
     return index, subtract(x, multiply(DoubleFloat(index, 0.0), constant(unit)))
 
@@ -134,7 +135,7 @@ def _powers_of_two() -> DoubleFloat:
 
 @functools.cache
 def _sines() -> DoubleFloat:
-    """Of a turn and half a turn more; where it is 0, it is 0."""
+    """Tabulate the sines of one turn and a half; a sine of 0 is exactly 0."""
     half = _PER_TURN // 2
     sines = [math.sin(math.pi * (n % half) / half) * (-1) ** (n // half) for n in range(3 * half)]
     return constants(torch.tensor(sines, dtype=torch.float64))
