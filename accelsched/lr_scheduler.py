@@ -10,6 +10,8 @@ counts from the next step. With None for the optimizer a scheduler is bound late
 from __future__ import annotations
 
 import dataclasses
+import inspect
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -19,6 +21,7 @@ from accelsched._binding import state
 from accelsched._binding.composite import Composite, schedule_of
 from accelsched._binding.param_groups import GroupValues, Tags
 from accelsched._binding.scheduler import Scheduler
+from accelsched._optimizers.remedies import level_of_the_caller
 from accelsched.errors import ArgumentError, require
 from accelsched.schedules import (
     Chained,
@@ -168,9 +171,31 @@ class LRScheduler(Scheduler):
     def _schedule(cls, schedule: type[Schedule], **fields: Any) -> Schedule:
         """Build a schedule; an error names the argument that the field comes from."""
         try:
-            return schedule(**fields)
+            made = schedule(**fields)
         except ArgumentError as error:
             raise error.renamed(_argument_names(cls)) from None
+        if not cls.any_value:
+            _warn_of_arguments_of_torch(cls, fields)
+        return made
+
+
+#: The fields that are learning rates.
+_RATES = {"value", "initial", "end", "base_value", "max_value"}
+
+
+def _warn_of_arguments_of_torch(cls: type[LRScheduler], fields: dict[str, Any]) -> None:
+    """Warn of a whole number above 1 for a learning rate: in torch's signature it counts steps."""
+    for name in _RATES & set(fields):
+        value = fields[name]
+        if isinstance(value, int) and value > 1:
+            argument = _argument_names(cls)[name]
+            warnings.warn(
+                f"{argument}={value}: a learning rate of {value}? The arguments are those of "
+                f"Cerebras: {cls.__name__}{inspect.signature(cls)}. For torch's scheduler build "
+                f"that, and give it to accelsched.from_torch; if it is meant, write {value}.0",
+                UserWarning,
+                stacklevel=level_of_the_caller(),
+            )
 
 
 def _argument_names(cls: Any) -> dict[str, str]:
@@ -198,6 +223,7 @@ class ConstantLR(LRScheduler):
         learning_rate: the learning rate, at every step.
         total_iters: taken for compatibility and not used: a constant has no end. Default None.
         param_group_tags: which param groups to drive, by their ``"tags"``. Default: all of them.
+        last_epoch: start one step after this one. Default -1: start at step 0.
 
     Example:
         >>> import torch
@@ -231,10 +257,14 @@ class ConstantLR(LRScheduler):
         learning_rate: float,
         total_iters: int | None = None,
         param_group_tags: Tags = None,
+        *,
+        last_epoch: int = -1,
     ) -> None:
         self.total_iters = total_iters
         schedule = self._schedule(Constant, value=learning_rate)
-        super().__init__(optimizer, schedule, param_group_tags=param_group_tags)
+        super().__init__(
+            optimizer, schedule, param_group_tags=param_group_tags, last_epoch=last_epoch
+        )
 
 
 class PolynomialLR(LRScheduler):
@@ -255,6 +285,7 @@ class PolynomialLR(LRScheduler):
         cycle: past the end, jump back up and fall again, over a span stretched to the next multiple
             of ``total_iters``. Default False.
         param_group_tags: which param groups to drive, by their ``"tags"``. Default: all of them.
+        last_epoch: start one step after this one. Default -1: start at step 0.
 
     Example:
         >>> import torch
@@ -303,6 +334,8 @@ class PolynomialLR(LRScheduler):
         power: float = 1.0,
         cycle: bool = False,
         param_group_tags: Tags = None,
+        *,
+        last_epoch: int = -1,
     ) -> None:
         schedule = self._schedule(
             Polynomial,
@@ -312,7 +345,9 @@ class PolynomialLR(LRScheduler):
             power=power,
             cycle=cycle,
         )
-        super().__init__(optimizer, schedule, param_group_tags=param_group_tags)
+        super().__init__(
+            optimizer, schedule, param_group_tags=param_group_tags, last_epoch=last_epoch
+        )
 
 
 class LinearLR(LRScheduler):
@@ -332,6 +367,7 @@ class LinearLR(LRScheduler):
         cycle: past the end, jump back up and fall again, over a span stretched to the next multiple
             of ``total_iters``. Default False.
         param_group_tags: which param groups to drive, by their ``"tags"``. Default: all of them.
+        last_epoch: start one step after this one. Default -1: start at step 0.
 
     Example:
         >>> import torch
@@ -375,6 +411,8 @@ class LinearLR(LRScheduler):
         total_iters: int,
         cycle: bool = False,
         param_group_tags: Tags = None,
+        *,
+        last_epoch: int = -1,
     ) -> None:
         schedule = self._schedule(
             Linear,
@@ -383,7 +421,9 @@ class LinearLR(LRScheduler):
             total_iters=total_iters,
             cycle=cycle,
         )
-        super().__init__(optimizer, schedule, param_group_tags=param_group_tags)
+        super().__init__(
+            optimizer, schedule, param_group_tags=param_group_tags, last_epoch=last_epoch
+        )
 
 
 class ExponentialLR(LRScheduler):
@@ -403,6 +443,7 @@ class ExponentialLR(LRScheduler):
             unit.
         staircase: apply whole factors only, one every ``total_iters`` steps. Default False.
         param_group_tags: which param groups to drive, by their ``"tags"``. Default: all of them.
+        last_epoch: start one step after this one. Default -1: start at step 0.
 
     Example:
         >>> import torch
@@ -447,6 +488,8 @@ class ExponentialLR(LRScheduler):
         decay_rate: float,
         staircase: bool = False,
         param_group_tags: Tags = None,
+        *,
+        last_epoch: int = -1,
     ) -> None:
         schedule = self._schedule(
             Exponential,
@@ -455,7 +498,9 @@ class ExponentialLR(LRScheduler):
             rate=decay_rate,
             staircase=staircase,
         )
-        super().__init__(optimizer, schedule, param_group_tags=param_group_tags)
+        super().__init__(
+            optimizer, schedule, param_group_tags=param_group_tags, last_epoch=last_epoch
+        )
 
 
 class InverseExponentialTimeDecayLR(LRScheduler):
@@ -476,6 +521,7 @@ class InverseExponentialTimeDecayLR(LRScheduler):
         decay_rate: how much each whole ``a`` adds to the denominator, not negative, without a unit.
         staircase: round ``a`` down to a whole number. Default False.
         param_group_tags: which param groups to drive, by their ``"tags"``. Default: all of them.
+        last_epoch: start one step after this one. Default -1: start at step 0.
 
     Example:
         >>> import torch
@@ -524,6 +570,8 @@ class InverseExponentialTimeDecayLR(LRScheduler):
         decay_rate: float,
         staircase: bool = False,
         param_group_tags: Tags = None,
+        *,
+        last_epoch: int = -1,
     ) -> None:
         schedule = self._schedule(
             InverseExponentialTimeDecay,
@@ -533,7 +581,9 @@ class InverseExponentialTimeDecayLR(LRScheduler):
             rate=decay_rate,
             staircase=staircase,
         )
-        super().__init__(optimizer, schedule, param_group_tags=param_group_tags)
+        super().__init__(
+            optimizer, schedule, param_group_tags=param_group_tags, last_epoch=last_epoch
+        )
 
 
 class InverseSquareRootDecayLR(LRScheduler):
@@ -549,6 +599,7 @@ class InverseSquareRootDecayLR(LRScheduler):
         scale: another factor, without a unit. Default 1.
         warmup_steps: the step until which the rate is held; 0 counts as 1. Default 1.
         param_group_tags: which param groups to drive, by their ``"tags"``. Default: all of them.
+        last_epoch: start one step after this one. Default -1: start at step 0.
 
     Example:
         >>> import torch
@@ -589,6 +640,8 @@ class InverseSquareRootDecayLR(LRScheduler):
         scale: float = 1.0,
         warmup_steps: int = 1,
         param_group_tags: Tags = None,
+        *,
+        last_epoch: int = -1,
     ) -> None:
         schedule = self._schedule(
             InverseSquareRootDecay,
@@ -596,7 +649,9 @@ class InverseSquareRootDecayLR(LRScheduler):
             scale=scale,
             warmup_steps=warmup_steps,
         )
-        super().__init__(optimizer, schedule, param_group_tags=param_group_tags)
+        super().__init__(
+            optimizer, schedule, param_group_tags=param_group_tags, last_epoch=last_epoch
+        )
 
 
 class CosineDecayLR(LRScheduler):
@@ -615,6 +670,7 @@ class CosineDecayLR(LRScheduler):
             fraction.
         total_iters: the length of the decay in steps, at least 1.
         param_group_tags: which param groups to drive, by their ``"tags"``. Default: all of them.
+        last_epoch: start one step after this one. Default -1: start at step 0.
 
     Example:
         >>> import torch
@@ -656,6 +712,8 @@ class CosineDecayLR(LRScheduler):
         end_learning_rate: float,
         total_iters: int,
         param_group_tags: Tags = None,
+        *,
+        last_epoch: int = -1,
     ) -> None:
         schedule = self._schedule(
             CosineDecay,
@@ -663,7 +721,9 @@ class CosineDecayLR(LRScheduler):
             end=end_learning_rate,
             total_iters=total_iters,
         )
-        super().__init__(optimizer, schedule, param_group_tags=param_group_tags)
+        super().__init__(
+            optimizer, schedule, param_group_tags=param_group_tags, last_epoch=last_epoch
+        )
 
 
 class PiecewiseConstantLR(LRScheduler):
@@ -679,6 +739,7 @@ class PiecewiseConstantLR(LRScheduler):
         learning_rates: one learning rate more than there are milestones.
         milestones: steps from 0 on, in increasing order. At a milestone the new rate is in force.
         param_group_tags: which param groups to drive, by their ``"tags"``. Default: all of them.
+        last_epoch: start one step after this one. Default -1: start at step 0.
 
     Example:
         >>> import torch
@@ -721,9 +782,13 @@ class PiecewiseConstantLR(LRScheduler):
         learning_rates: Sequence[float],
         milestones: Sequence[int],
         param_group_tags: Tags = None,
+        *,
+        last_epoch: int = -1,
     ) -> None:
         schedule = self._schedule(PiecewiseConstant, values=learning_rates, milestones=milestones)
-        super().__init__(optimizer, schedule, param_group_tags=param_group_tags)
+        super().__init__(
+            optimizer, schedule, param_group_tags=param_group_tags, last_epoch=last_epoch
+        )
 
 
 class MultiStepLR(LRScheduler):
@@ -740,6 +805,7 @@ class MultiStepLR(LRScheduler):
         gamma: the factor of a milestone, not negative, without a unit.
         milestones: steps from 0 on, in increasing order; one that is given twice counts twice.
         param_group_tags: which param groups to drive, by their ``"tags"``. Default: all of them.
+        last_epoch: start one step after this one. Default -1: start at step 0.
 
     Example:
         >>> import torch
@@ -783,11 +849,15 @@ class MultiStepLR(LRScheduler):
         gamma: float,
         milestones: Sequence[int],
         param_group_tags: Tags = None,
+        *,
+        last_epoch: int = -1,
     ) -> None:
         schedule = self._schedule(
             MultiStep, initial=initial_learning_rate, gamma=gamma, milestones=milestones
         )
-        super().__init__(optimizer, schedule, param_group_tags=param_group_tags)
+        super().__init__(
+            optimizer, schedule, param_group_tags=param_group_tags, last_epoch=last_epoch
+        )
 
 
 class StepLR(LRScheduler):
@@ -803,6 +873,7 @@ class StepLR(LRScheduler):
         step_size: the steps from one decay to the next, at least 1.
         gamma: the factor of a decay, not negative, without a unit.
         param_group_tags: which param groups to drive, by their ``"tags"``. Default: all of them.
+        last_epoch: start one step after this one. Default -1: start at step 0.
 
     Example:
         >>> import torch
@@ -841,11 +912,15 @@ class StepLR(LRScheduler):
         step_size: int,
         gamma: float,
         param_group_tags: Tags = None,
+        *,
+        last_epoch: int = -1,
     ) -> None:
         schedule = self._schedule(
             Step, initial=initial_learning_rate, step_size=step_size, gamma=gamma
         )
-        super().__init__(optimizer, schedule, param_group_tags=param_group_tags)
+        super().__init__(
+            optimizer, schedule, param_group_tags=param_group_tags, last_epoch=last_epoch
+        )
 
 
 class CosineAnnealingLR(LRScheduler):
@@ -861,6 +936,7 @@ class CosineAnnealingLR(LRScheduler):
         T_max: half a period in steps, at least 1.
         eta_min: the learning rate at every odd multiple of ``T_max``. Default 0.
         param_group_tags: which param groups to drive, by their ``"tags"``. Default: all of them.
+        last_epoch: start one step after this one. Default -1: start at step 0.
 
     Example:
         >>> import torch
@@ -902,11 +978,15 @@ class CosineAnnealingLR(LRScheduler):
         T_max: int,
         eta_min: float = 0.0,
         param_group_tags: Tags = None,
+        *,
+        last_epoch: int = -1,
     ) -> None:
         schedule = self._schedule(
             CosineAnnealing, initial=initial_learning_rate, T_max=T_max, eta_min=eta_min
         )
-        super().__init__(optimizer, schedule, param_group_tags=param_group_tags)
+        super().__init__(
+            optimizer, schedule, param_group_tags=param_group_tags, last_epoch=last_epoch
+        )
 
 
 class CosineAnnealingWarmRestarts(LRScheduler):
@@ -929,6 +1009,7 @@ class CosineAnnealingWarmRestarts(LRScheduler):
         eta_min: the learning rate that a period falls towards; the restart comes in its place.
             Default 0.
         param_group_tags: which param groups to drive, by their ``"tags"``. Default: all of them.
+        last_epoch: start one step after this one. Default -1: start at step 0.
 
     Example:
         >>> import torch
@@ -972,11 +1053,15 @@ class CosineAnnealingWarmRestarts(LRScheduler):
         T_mult: int = 1,
         eta_min: float = 0.0,
         param_group_tags: Tags = None,
+        *,
+        last_epoch: int = -1,
     ) -> None:
         schedule = self._schedule(
             WarmRestarts, initial=initial_learning_rate, T_0=T_0, T_mult=T_mult, eta_min=eta_min
         )
-        super().__init__(optimizer, schedule, param_group_tags=param_group_tags)
+        super().__init__(
+            optimizer, schedule, param_group_tags=param_group_tags, last_epoch=last_epoch
+        )
 
 
 class _ModeDefault(str):
@@ -1008,6 +1093,7 @@ class CyclicLR(LRScheduler):
             steps from 0. Default: steps for ``exp_range`` and cycles for the others, as in the
             paper.
         param_group_tags: which param groups to drive, by their ``"tags"``. Default: all of them.
+        last_epoch: start one step after this one. Default -1: start at step 0.
 
     Example:
         >>> import torch
@@ -1060,6 +1146,8 @@ class CyclicLR(LRScheduler):
         gamma: float = 1.0,
         scale_mode: str = _ModeDefault("cycle"),
         param_group_tags: Tags = None,
+        *,
+        last_epoch: int = -1,
     ) -> None:
         schedule = self._schedule(
             Cyclic,
@@ -1071,7 +1159,9 @@ class CyclicLR(LRScheduler):
             gamma=gamma,
             scale_mode=None if isinstance(scale_mode, _ModeDefault) else scale_mode,
         )
-        super().__init__(optimizer, schedule, param_group_tags=param_group_tags)
+        super().__init__(
+            optimizer, schedule, param_group_tags=param_group_tags, last_epoch=last_epoch
+        )
 
 
 class OneCycleLR(LRScheduler):
@@ -1105,6 +1195,7 @@ class OneCycleLR(LRScheduler):
         anneal_strategy: ``"cos"`` for half a cosine wave in each phase, ``"linear"`` for a straight
             line. Default ``"cos"``.
         param_group_tags: which param groups to drive, by their ``"tags"``. Default: all of them.
+        last_epoch: start one step after this one. Default -1: start at step 0.
 
     Example:
         >>> import torch
@@ -1158,6 +1249,8 @@ class OneCycleLR(LRScheduler):
         three_phase: bool = False,
         anneal_strategy: str = "cos",
         param_group_tags: Tags = None,
+        *,
+        last_epoch: int = -1,
     ) -> None:
         schedule = self._schedule(
             OneCycle,
@@ -1169,7 +1262,9 @@ class OneCycleLR(LRScheduler):
             three_phase=three_phase,
             anneal_strategy=anneal_strategy,
         )
-        super().__init__(optimizer, schedule, param_group_tags=param_group_tags)
+        super().__init__(
+            optimizer, schedule, param_group_tags=param_group_tags, last_epoch=last_epoch
+        )
 
 
 # Schedulers that a subclass completes with functions of its own.
@@ -1224,6 +1319,7 @@ class LambdaLR(_FunctionsLR):
         total_iters: make a table of the functions up to this step, and hold its last value: for
             functions in ``math``, NumPy, ``min`` or an ``if``, which cannot be traced. Default: no
             table.
+        last_epoch: start one step after this one. Default -1: start at step 0.
 
     Example:
         >>> import torch
@@ -1264,6 +1360,8 @@ class LambdaLR(_FunctionsLR):
         initial_learning_rate: float,
         param_group_tags: Tags = None,
         total_iters: int | None = None,
+        *,
+        last_epoch: int = -1,
     ) -> None:
         schedule = self._schedule(
             Lambda,
@@ -1271,7 +1369,9 @@ class LambdaLR(_FunctionsLR):
             functions=self._functions(),
             total_iters=total_iters,
         )
-        super().__init__(optimizer, schedule, param_group_tags=param_group_tags)
+        super().__init__(
+            optimizer, schedule, param_group_tags=param_group_tags, last_epoch=last_epoch
+        )
 
     def set_value_lambda(self) -> Any:
         """Return a function of the step, or a list of them: override it.
@@ -1296,6 +1396,7 @@ class MultiplicativeLR(_FunctionsLR):
         initial_learning_rate: the learning rate at step 0.
         coefficient: the factor of one step, not negative, without a unit.
         param_group_tags: which param groups to drive, by their ``"tags"``. Default: all of them.
+        last_epoch: start one step after this one. Default -1: start at step 0.
 
     Example:
         >>> import torch
@@ -1333,13 +1434,17 @@ class MultiplicativeLR(_FunctionsLR):
         initial_learning_rate: float,
         coefficient: float,
         param_group_tags: Tags = None,
+        *,
+        last_epoch: int = -1,
     ) -> None:
         initial: dict[str, Any] = {"initial": initial_learning_rate}
         if type(self).set_value_lambda is MultiplicativeLR.set_value_lambda:
             schedule = self._schedule(Multiplicative, coefficient=coefficient, **initial)
         else:
             schedule = self._schedule(Lambda, functions=self._functions(), **initial)
-        super().__init__(optimizer, schedule, param_group_tags=param_group_tags)
+        super().__init__(
+            optimizer, schedule, param_group_tags=param_group_tags, last_epoch=last_epoch
+        )
 
     def set_value_lambda(self) -> Any:
         """Return a function from the step to the coefficient, which is raised to the step."""
@@ -1476,6 +1581,7 @@ class ChainedLR(_Composite):
         schedulers: at least one, all of the same optimizer; they may be composed themselves. Step
             this scheduler only: it drives them.
         param_group_tags: which param groups to drive, by their ``"tags"``. Default: all of them.
+        last_epoch: start one step after this one. Default -1: start at step 0.
 
     Example:
         >>> import torch
@@ -1505,12 +1611,20 @@ class ChainedLR(_Composite):
     rate that was changed from outside.
     """
 
-    def __init__(self, schedulers: Sequence[Scheduler], param_group_tags: Tags = None) -> None:
+    def __init__(
+        self,
+        schedulers: Sequence[Scheduler],
+        param_group_tags: Tags = None,
+        *,
+        last_epoch: int = -1,
+    ) -> None:
         require(len(schedulers) > 0, "schedulers", schedulers, "give at least one")
         first = schedulers[0]
         if not isinstance(first, Scheduler):
             raise ArgumentError("schedulers[0]", first, "give a scheduler of accelsched")
-        super().__init__(first.optimizer, schedulers, param_group_tags=param_group_tags)
+        super().__init__(
+            first.optimizer, schedulers, param_group_tags=param_group_tags, last_epoch=last_epoch
+        )
 
     def composed(self, index: int) -> Schedule:
         return Chained(tuple(schedule_of(child, index) for child in self._children))
@@ -1539,6 +1653,7 @@ class ScalePerParamLR(_Composite):
         scheduler: the scheduler to scale; it may be composed itself. Step this scheduler only: it
             drives the other.
         param_group_tags: which param groups to drive, by their ``"tags"``. Default: all of them.
+        last_epoch: start one step after this one. Default -1: start at step 0.
 
     Example:
         >>> import torch
@@ -1574,10 +1689,17 @@ class ScalePerParamLR(_Composite):
     child_name = "scheduler"
 
     def __init__(
-        self, optimizer: Optimizer | None, scheduler: Scheduler, param_group_tags: Tags = None
+        self,
+        optimizer: Optimizer | None,
+        scheduler: Scheduler,
+        param_group_tags: Tags = None,
+        *,
+        last_epoch: int = -1,
     ) -> None:
         self._scalars = [1.0]
-        super().__init__(optimizer, [scheduler], param_group_tags=param_group_tags)
+        super().__init__(
+            optimizer, [scheduler], param_group_tags=param_group_tags, last_epoch=last_epoch
+        )
 
     def _schedules_for(self, group_values: GroupValues) -> tuple[Schedule, ...]:
         groups = group_values.optimizer.param_groups

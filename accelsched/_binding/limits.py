@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 
 import torch
 
 from accelsched._binding.param_groups import GroupValues, dtype_of
-from accelsched.errors import ArgumentError
+from accelsched.errors import require
 from accelsched.schedules import Schedule
+from accelsched.schedules._pytree import flatten
 
-#: The keys whose values must not be below 0, and what they must be below.
-_BELOW = {"lr": float("inf"), "weight_decay": float("inf"), "momentum": float("inf"), "betas": 1.0}
+#: The keys whose values must not be below 0, and the largest of each.
+_LARGEST = {"lr": math.inf, "weight_decay": math.inf, "momentum": math.inf, "betas": 1 - 2.0**-53}
 #: Where a schedule that does not settle is looked at.
 _FAR = tuple(4**power for power in range(1, 21))
 #: How many different schedules are looked at, as a look takes some 50 us.
@@ -22,36 +24,50 @@ def require_possible(group_values: GroupValues, schedules: Sequence[Schedule]) -
     """Refuse schedules whose values the groups cannot have, as far as samples show.
 
     Args:
-        group_values: what is driven.
-        schedules: one for each group.
+        group_values: the values that are driven.
+        schedules: one schedule for each group.
 
     Raises:
         ArgumentError: a value is negative, a beta is 1 or more, or the dtype cannot hold it.
     """
     if not schedules:
         return
-    places = zip(schedules, group_values.groups(), group_values.values(), strict=True)
-    looked_at = {(schedule, dtype_of(group, value)) for schedule, group, value in places}
-    for schedule, dtype in list(looked_at)[:_MOST]:
+    held = zip(group_values.groups(), group_values.values(), strict=True)
+    dtypes = [dtype_of(group, value) for group, value in held]
+    # By identity, as a user's function in a schedule may have no hash.
+    looked_at = {(id(s), dtype): s for s, dtype in zip(schedules, dtypes, strict=True)}
+    for (_, dtype), schedule in list(looked_at.items())[:_MOST]:
         _require_possible(group_values.key, schedule, torch.finfo(dtype).max)
 
 
 def _require_possible(key: str, schedule: Schedule, largest: float) -> None:
+    for number in _numbers(schedule):
+        remedy = f"it has the number {number:g}: the dtype of {key!r} ends at {largest:g}"
+        require(abs(number) <= largest, "schedule", schedule, remedy)
     name = key.partition("[")[0]
-    low, high = (0.0, _BELOW[name]) if name in _BELOW else (-largest, float("inf"))
-    steps = _samples(schedule)
+    if name not in _LARGEST:
+        return
     try:
-        values = schedule.formula(steps).tolist()
+        steps = _samples(schedule)
+        values = schedule.formula(torch.tensor(steps, device="cpu")).tolist()
     except Exception:  # a function of the user's that takes one step at a time
         return
-    for step, value in zip(steps.tolist(), values, strict=True):
-        if not (low <= value < high and value <= largest):
-            allowed = f"from {low:g} to below {min(high, largest):g}"
-            remedy = f"its value at step {step} is {value:g}: {key!r} takes numbers {allowed}"
-            raise ArgumentError("schedule", schedule, remedy)
+    for step, value in zip(steps, values, strict=True):
+        remedy = (
+            f"its value at step {step} is {value:g}: {key!r} takes numbers from 0 to "
+            f"{min(_LARGEST[name], largest):g}"
+        )
+        require(0 <= value <= _LARGEST[name], "schedule", schedule, remedy)
 
 
-def _samples(schedule: Schedule) -> torch.Tensor:
+def _numbers(schedule: Schedule) -> Iterator[float]:
+    leaves, _ = flatten(schedule)
+    for leaf in leaves:
+        items = leaf if isinstance(leaf, tuple) else (leaf,)
+        yield from (item for item in items if isinstance(item, float))
+
+
+def _samples(schedule: Schedule) -> list[int]:
     last = schedule.settles
     steps = _FAR if last is None else (*(last * part // 16 for part in range(16)), last)
-    return torch.tensor(sorted({0, 1, *steps}), device="cpu")
+    return sorted({0, 1, *steps})

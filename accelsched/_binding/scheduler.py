@@ -185,6 +185,11 @@ class Scheduler(TorchLRScheduler):
                 raise
 
     @property
+    def relative(self) -> bool:
+        """Whether the schedule is a factor of each group's own value."""
+        return self._relative
+
+    @property
     def schedules(self) -> tuple[Schedule, ...]:
         """The schedule of each driven group; to set them is to :meth:`reschedule`."""
         return self._schedules

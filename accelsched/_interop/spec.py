@@ -70,7 +70,9 @@ def to_spec(item: Item) -> Any:
     if isinstance(item, Schedule):
         fields = [field.name for field in dataclasses.fields(item) if field.init]
         return {name: {field: _plain(field, getattr(item, field)) for field in fields}}
-    arguments = {argument: _argument(item, argument) for argument in _parameters(named[name])}
+    # Its step is in its state.
+    names = [argument for argument in _parameters(named[name]) if argument != "last_epoch"]
+    arguments = {argument: _argument(item, argument) for argument in names}
     return {name: {argument: _plain(argument, value) for argument, value in arguments.items()}}
 
 
@@ -81,7 +83,7 @@ def _argument(scheduler: Any, name: str) -> Any:
         return scheduler.schedules[0] if alike else scheduler.schedules
     if name == "scheduler":
         return scheduler.schedulers[0]
-    return -1 if name == "last_epoch" else getattr(scheduler, name)
+    return getattr(scheduler, name)
 
 
 def _plain(name: str, value: Any) -> Any:

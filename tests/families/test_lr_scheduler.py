@@ -251,3 +251,36 @@ def test_a_training_step_uses_the_value(kind):
         scheduler.step()
         moved.append((before - parameter.detach())[0].item())
     assert moved == [0.0, 0.25, 0.5, 0.75]
+
+
+@KINDS
+@pytest.mark.parametrize("name", sorted(set(ours.__all__) - {"LRScheduler"}))
+def test_every_class_starts_after_the_last_epoch_that_it_is_given(name, kind):
+    """As skorch gives it, by keyword."""
+    cls = getattr(ours, name)
+
+    class Late(cls):
+        def __init__(self, *args, **options):
+            super().__init__(*args, **{**options, "last_epoch": 6})
+
+    opt = optimizer(kind=kind)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ours, name, Late)
+        late = EVERY[name](opt)
+    there = EVERY[name](optimizer(kind=kind))
+    there.step(7)
+    assert late.last_epoch == 7
+    assert late.get_last_lr() == there.get_last_lr()
+
+
+@pytest.mark.parametrize(
+    ("make", "argument"),
+    [
+        (lambda o: ours.OneCycleLR(o, 0.1, 1000), "max_lr=1000"),
+        (lambda o: ours.CosineAnnealingWarmRestarts(o, 10, 2), "initial_learning_rate=10"),
+        (lambda o: ours.ConstantLR(o, 5), "learning_rate=5"),
+    ],
+)
+def test_arguments_that_are_those_of_torch_are_told(make, argument):
+    with pytest.warns(UserWarning, match=f"{argument}: .* give it to accelsched.from_torch"):
+        make(optimizer())
