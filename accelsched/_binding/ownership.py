@@ -7,6 +7,7 @@ for ever, whichever scheduler writes it: compiled and captured graphs hold on to
 from __future__ import annotations
 
 import weakref
+from collections.abc import Iterable
 from typing import Any, Protocol
 
 from torch import Tensor
@@ -40,6 +41,9 @@ class Ownership:
     def __init__(self, optimizer: Optimizer) -> None:
         self.value_tensors: dict[tuple[int, str], Tensor] = {}
         self._owners: list[weakref.ref[Owner]] = []
+        # The rival that a scheduler's refusal names, as the text takes time to write.
+        self._told: weakref.WeakKeyDictionary[Owner, weakref.ref[Owner]]
+        self._told = weakref.WeakKeyDictionary()
         optimizer.register_load_state_dict_post_hook(_write_to_groups)
 
     def owners(self) -> list[Owner]:
@@ -63,16 +67,36 @@ class Ownership:
     def release(self, owner: Owner) -> None:
         """The scheduler no longer drives its values: another one does it for it."""
         self._owners = [reference for reference in self._owners if reference() is not owner]
+        self._told.pop(owner, None)
         self._find_conflicts()
 
     def _find_conflicts(self) -> None:
         """Tell each scheduler whether it may step. Asked here, so that a step need not ask."""
         self._owners = [reference for reference in self._owners if reference() is not None]
         owners = self.owners()
+        rivals = _rivals(owners)
         for owner in owners:
-            rivals = [other for other in owners if other is not owner]
-            rival = next((other for other in rivals if _overlap(owner, other)), None)
-            owner.refusal = None if rival is None else _refusal(owner, rival)
+            rival = rivals.get(owner)
+            if rival is None:
+                owner.refusal = None
+                self._told.pop(owner, None)
+            elif self._told.get(owner) != weakref.ref(rival):
+                owner.refusal = _refusal(owner, rival)
+                self._told[owner] = weakref.ref(rival)
+
+
+def _rivals(owners: Iterable[Owner]) -> dict[Owner, Owner]:
+    """By the scheduler, another one that drives a value of its; one look at each value."""
+    holders: dict[tuple[str, int], Owner] = {}
+    rivals: dict[Owner, Owner] = {}
+    for owner in owners:
+        driven = owner.group_values
+        for index in driven.indices:
+            first = holders.setdefault((driven.key, index), owner)
+            if first is not owner:
+                rivals.setdefault(owner, first)
+                rivals.setdefault(first, owner)
+    return rivals
 
 
 def _refusal(owner: Owner, other: Owner) -> str:
@@ -81,11 +105,6 @@ def _refusal(owner: Owner, other: Owner) -> str:
         f"{other}. Give each its own key or param_group_tags, put both in one SequentialLR or "
         "ChainedLR, or delete the one that is not needed."
     )
-
-
-def _overlap(one: Owner, other: Owner) -> bool:
-    mine, theirs = one.group_values, other.group_values
-    return mine.key == theirs.key and bool(set(mine.indices) & set(theirs.indices))
 
 
 _OWNERSHIPS: weakref.WeakKeyDictionary[Optimizer, Ownership] = weakref.WeakKeyDictionary()
