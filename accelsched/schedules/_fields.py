@@ -106,8 +106,12 @@ def real(name: str, value: Any) -> float:
     """The value of an argument that is a finite number."""
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise ArgumentError(name, value, "give a number")
-    require(math.isfinite(value), name, value, "give a finite number")
-    return float(value)
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    require(math.isfinite(number), name, value, "give a finite number")
+    return number
 
 
 def integer(name: str, value: Any) -> int:
