@@ -144,7 +144,7 @@ def _made(spec: Any) -> Item:
     ((name, arguments),) = spec.items()
     arguments = {} if arguments is None else arguments
     if not isinstance(arguments, Mapping):
-        raise ArgumentError(_text(name), arguments, "give a dict of its arguments")
+        raise ArgumentError(text_of(name), arguments, "give a dict of its arguments")
     convert = _by_step if name in _POLICIES else _value
     return _built(name, {argument: convert(value) for argument, value in arguments.items()})
 
@@ -153,7 +153,7 @@ def _value(value: Any) -> Any:
     """An argument; one that is a spec itself is what that says."""
     if isinstance(value, list):
         return [_value(item) for item in value]
-    if isinstance(value, Mapping) and len(value) == 1 and _text(next(iter(value))).isidentifier():
+    if isinstance(value, Mapping) and len(value) == 1 and text_of(next(iter(value))).isidentifier():
         return _made(value)
     return _number(value)
 
@@ -200,12 +200,12 @@ def _takes_optimizer(cls: Any) -> bool:
 
 def _remedy(kind: str, wrong: Any, known: Mapping[str, Any]) -> str:
     """The nearest name: it takes milliseconds, so only who raises an error asks."""
-    nearest = difflib.get_close_matches(_text(wrong), known, n=1, cutoff=0.0)
+    nearest = difflib.get_close_matches(text_of(wrong), known, n=1, cutoff=0.0)
     return f"there is no such {kind}; the nearest is {', '.join(map(repr, nearest))}"
 
 
-def _text(name: Any) -> str:
-    """What should be a name, as text of a bounded length."""
+def text_of(name: Any) -> str:
+    """What should be a name, as text that is not too long."""
     return name[:100] if isinstance(name, str) else shown(name)
 
 
@@ -313,4 +313,5 @@ def pure(item: Scheduler) -> Schedule:
     """The schedule of a scheduler's first param group; of a policy, as if nobody changed it."""
     if isinstance(item, (policy.Multiply, policy.Switch)):
         return item.undisturbed()
+    require(bool(item.schedules), "schedule", item, "give one, or one for each group")
     return item.schedules[0]
