@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import reprlib
+
 
 class ArgumentError(ValueError):
     """A value that a schedule or a scheduler cannot take.
@@ -19,12 +21,36 @@ class ArgumentError(ValueError):
         self.remedy = remedy
 
     def __str__(self) -> str:
-        return f"{self.argument}={self.value!r}: {self.remedy}"
+        return f"{self.argument}={shown(self.value)}: {self.remedy}"
 
     def renamed(self, names: dict[str, str]) -> ArgumentError:
         """Return the same error for a caller who knows the argument under another name."""
         name, bracket, index = self.argument.partition("[")
         return ArgumentError(names.get(name, name) + bracket + index, self.value, self.remedy)
+
+
+class _Cut(reprlib.Repr):
+    """A ``repr`` that ends, for values that are long, deep, circular or broken."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxlevel = 4
+        self.maxdict = self.maxlist = self.maxtuple = self.maxset = self.maxfrozenset = 6
+        self.maxstring = self.maxlong = self.maxother = 120
+
+    def repr_int(self, x: int, level: int) -> str:
+        """Python itself refuses to write out more than 4,300 digits."""
+        if x.bit_length() <= 400:
+            return repr(x)
+        return f"{'-' if x < 0 else ''}2**{abs(x).bit_length() - 1} and more"
+
+
+_CUT = _Cut()
+
+
+def shown(value: object) -> str:
+    """A value as an error shows it: cut where it is long."""
+    return _CUT.repr(value)
 
 
 def require(condition: bool, argument: str, value: object, remedy: str) -> None:

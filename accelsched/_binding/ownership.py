@@ -7,6 +7,7 @@ scheduler writes it, because compiled and captured graphs hold on to that tensor
 from __future__ import annotations
 
 import weakref
+from collections.abc import Iterable
 from typing import Any, Protocol
 
 from torch import Tensor
@@ -42,6 +43,9 @@ class Ownership:
         self.value_tensors: dict[tuple[int, str], Tensor] = {}
         self.initial_values: dict[tuple[int, str], Any] = {}
         self._owners: list[weakref.ref[Owner]] = []
+        # The rival that a scheduler's refusal names, as the text takes time to write.
+        self._told: weakref.WeakKeyDictionary[Owner, weakref.ref[Owner]]
+        self._told = weakref.WeakKeyDictionary()
         # The hook holds this ownership: a wrapper that shares the hooks has another identity. One
         # that has none does without: a step looks at what the groups hold.
         if hasattr(optimizer, "_optimizer_load_state_dict_post_hooks"):
@@ -101,16 +105,36 @@ class Ownership:
     def release(self, owner: Owner) -> None:
         """Forget a scheduler whose values another one drives from now on."""
         self._owners = [reference for reference in self._owners if reference() is not owner]
+        self._told.pop(owner, None)
         self._find_conflicts()
 
     def _find_conflicts(self) -> None:
         """Tell each scheduler whether it may step, so that a step need not ask."""
         self._owners = [reference for reference in self._owners if reference() is not None]
         owners = self.owners()
+        rivals = _rivals(owners)
         for owner in owners:
-            rivals = [other for other in owners if other is not owner]
-            rival = next((other for other in rivals if _overlap(owner, other)), None)
-            owner.refusal = None if rival is None else _refusal(owner, rival)
+            rival = rivals.get(owner)
+            if rival is None:
+                owner.refusal = None
+                self._told.pop(owner, None)
+            elif self._told.get(owner) != weakref.ref(rival):
+                owner.refusal = _refusal(owner, rival)
+                self._told[owner] = weakref.ref(rival)
+
+
+def _rivals(owners: Iterable[Owner]) -> dict[Owner, Owner]:
+    """By the scheduler, another one that drives a value of its; one look at each value."""
+    holders: dict[tuple[str, int], Owner] = {}
+    rivals: dict[Owner, Owner] = {}
+    for owner in owners:
+        driven = owner.group_values
+        for index in driven.indices:
+            first = holders.setdefault((driven.key, index), owner)
+            if first is not owner:
+                rivals.setdefault(owner, first)
+                rivals.setdefault(first, owner)
+    return rivals
 
 
 def _refusal(owner: Owner, other: Owner) -> str:
@@ -119,12 +143,6 @@ def _refusal(owner: Owner, other: Owner) -> str:
         f"{other}. Give each its own key or param_group_tags, put both in one SequentialLR or "
         "ChainedLR, or delete the one that is not needed."
     )
-
-
-def _overlap(one: Owner, other: Owner) -> bool:
-    """Whether two schedulers drive the same value."""
-    mine, theirs = one.group_values, other.group_values
-    return mine.key == theirs.key and bool(set(mine.indices) & set(theirs.indices))
 
 
 _OWNERSHIPS: weakref.WeakKeyDictionary[Optimizer, Ownership] = weakref.WeakKeyDictionary()

@@ -6,6 +6,8 @@ A command imports what only it needs when it runs, so that --help works without 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -18,6 +20,10 @@ from accelsched._runtimes import NAMED
 from accelsched.errors import ArgumentError
 
 
+class Obstacle(Exception):
+    """What was asked for cannot run here; the message says why."""
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command.
 
@@ -28,50 +34,71 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit status: 0, or 1 if what was asked for cannot run here.
     """
     options = _parser().parse_args(argv)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A label may have letters that the terminal has not.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        status: int = options.run(options)
-        sys.stdout.flush()
+        options.run(options)
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except BrokenPipeError:
-        # Whoever reads has seen enough, as `head` has; what is left must go somewhere at the exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # Whoever reads has seen enough, as `head` has.
+        _leave_stdout()
         return 0
-    return status
+    except (ArgumentError, Obstacle, OSError, RecursionError, MemoryError) as error:
+        print(f"accelsched {options.command}: {_line(error)}", file=sys.stderr)
+        _leave_stdout()
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return 0
 
 
-def _curve(options: argparse.Namespace) -> int:
+def _leave_stdout() -> None:
+    """Send what is left to print, which must go somewhere at the exit, to nowhere."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        with contextlib.suppress(io.UnsupportedOperation):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _line(error: BaseException) -> str:
+    """What an error says, in one line."""
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    if isinstance(error, (RecursionError, MemoryError)):
+        return "the schedules are too large, or nested too deeply"
+    return " ".join(str(error).split())
+
+
+def _curve(options: argparse.Namespace) -> None:
     """Run ``accelsched curve``."""
     output, formats = options.output, (".csv", ".png", ".svg")
-    obstacle = None if output is None else _unwritable(output)
-    if output is not None and output.suffix not in formats:
-        obstacle = f"--output {output}: give a name that ends in {', '.join(formats)}"
-    elif output is not None and output.suffix != ".csv" and find_spec("matplotlib") is None:
-        obstacle = "needs matplotlib: pip install accelsched[plot]"
-    if obstacle is None:
-        try:
-            curves = curve.read(options.spec)
-            curve.write(curves, options.steps or curve.steps_of(curves), output)
-        except ArgumentError as error:
-            obstacle = str(error)
-    if obstacle:
-        print(f"accelsched curve: {obstacle}", file=sys.stderr)
-    return 1 if obstacle else 0
+    if output is not None:
+        if output.suffix not in formats:
+            raise Obstacle(f"--output {output}: give a name that ends in {', '.join(formats)}")
+        if output.suffix != ".csv" and find_spec("matplotlib") is None:
+            raise Obstacle("needs matplotlib: pip install accelsched[plot]")
+        _require_writable(output)
+    curves = curve.read(options.spec)
+    curve.write(curves, options.steps or curve.steps_of(curves), output)
 
 
-def _demo(options: argparse.Namespace) -> int:
+def _demo(options: argparse.Namespace) -> None:
     """Run ``accelsched demo``."""
     runtime = options.runtime or "xla"
     unavailable = NAMED[runtime].available()
     if unavailable and options.runtime is None:
         print(f"{unavailable}: running on torch.compile instead.")
         runtime, unavailable = "compile", None
-    obstacle = _missing() or unavailable or _unwritable(options.output)
+    obstacle = _missing() or unavailable
     if obstacle:
-        print(f"accelsched demo: {obstacle}", file=sys.stderr)
-        return 1
+        raise Obstacle(obstacle)
+    _require_writable(options.output)
     optimizer = options.optimizer or ("SGD" if runtime == "lazy" else "AdamW")
     named = NAMED[runtime]
     demo.run(named, options.schedule, optimizer, options.steps, options.output)
-    return 0
 
 
 def _missing() -> str | None:
@@ -81,9 +108,15 @@ def _missing() -> str | None:
     return f"needs {', '.join(missing)}: pip install accelsched[demo]" if missing else None
 
 
-def _unwritable(output: Path) -> str | None:
-    """Say why a file cannot be written, if so."""
-    return None if output.parent.is_dir() else f"--output {output}: there is no such folder"
+def _require_writable(output: Path) -> None:
+    """Find out before the work whether its result can be written."""
+    if not output.parent.is_dir():
+        raise Obstacle(f"--output {output}: there is no such folder")
+    is_new = not output.exists()
+    with output.open("ab"):
+        pass
+    if is_new:
+        output.unlink()
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -91,7 +124,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="accelsched",
         description="Hyper-parameter schedules for PyTorch, computed on the device.",
     )
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
     add_command(commands)
     summary = "train a small model, and compare with torch.optim.lr_scheduler"
     details = """Train a small convolutional network on handwritten digits, once with each way to

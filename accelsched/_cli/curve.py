@@ -4,19 +4,28 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from accelsched._binding.scheduler_list import SchedulerList
 from accelsched._interop import spec
-from accelsched.errors import ArgumentError
+from accelsched.errors import ArgumentError, require
 from accelsched.schedules import Schedule
 
 #: Of the steps that are printed.
 ROWS = 20
 #: The steps of schedules that never settle, if nobody says how many.
 STEPS = 1000
+#: The last step that there is.
+LAST_STEP = 2**62 - 1
+#: Steps of a CSV file that are computed at once.
+CHUNK = 2**16
+#: Steps of a curve that are computed for a picture, and the spans that it is drawn in.
+SAMPLES, SPANS = 2**20, 2000
 
 _FILES = (".json", ".yaml", ".yml")
 
@@ -35,23 +44,36 @@ def read(texts: Sequence[str]) -> dict[str, Schedule]:
     for text in texts:
         file = Path(text)
         found = _labelled(_content(file)) if file.suffix in _FILES else {text: text}
+        require(bool(found), "SPEC", text, "there is no spec in it")
         for label, given in found.items():
-            made = spec.from_spec(given)
-            items = made.schedulers if isinstance(made, SchedulerList) else [made]
-            for i, item in enumerate(items):
-                name = f"{label} {i + 1}" if len(items) > 1 else label
-                if name in curves:
-                    name = f"{text}: {name}"
-                curves[name] = item if isinstance(item, Schedule) else spec.pure(item)
+            for name, schedule in _schedules(_printable(label), given):
+                curves[name if name not in curves else f"{_printable(text)}: {name}"] = schedule
     return curves
+
+
+def _schedules(label: str, given: Any) -> Iterator[tuple[str, Schedule]]:
+    """The schedule of a spec; those of a list of schedulers are numbered."""
+    made = spec.from_spec(given)
+    items = made.schedulers if isinstance(made, SchedulerList) else [made]
+    for number, item in enumerate(items, 1):
+        name = f"{label} {number}" if len(items) > 1 else label
+        yield name, item if isinstance(item, Schedule) else spec.pure(item)
+
+
+def _printable(label: str) -> str:
+    """A label on one line, in letters that can be written to any file."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in label)
 
 
 def _content(file: Path) -> Any:
     """Parse a JSON or YAML file."""
     try:
-        text = file.read_text()
+        text = file.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise ArgumentError("SPEC", str(file), f"it cannot be read: {error.strerror}") from None
+    except ValueError as error:
+        raise ArgumentError("SPEC", str(file), f"it cannot be read: {error}") from None
+    require(bool(text.strip()), "SPEC", str(file), "it is empty")
     if file.suffix == ".json":
         return _parsed(json.loads, text, file)
     try:
@@ -61,47 +83,78 @@ def _content(file: Path) -> Any:
     return _parsed(yaml.safe_load, text, file)
 
 
-def _parsed(parse: Any, text: str, file: Path) -> Any:
+def _parsed(parse: Callable[[str], Any], text: str, file: Path) -> Any:
     try:
         return parse(text)
     except Exception as error:
-        raise ArgumentError("SPEC", str(file), f"it cannot be read: {error}") from None
+        why = str(error) or type(error).__name__
+        raise ArgumentError("SPEC", str(file), f"it cannot be read: {why}") from None
 
 
 def _labelled(content: Any) -> dict[str, Any]:
     """Return the specs of a file, by label; a spec without a label gets its class's name."""
     if isinstance(content, list):
-        names = [next(iter(item)) if isinstance(item, Mapping) and item else "" for item in content]
+        names = [_class_of(item) for item in content]
         alone = len(set(names)) == len(names)
         labels = [n if alone else f"{n} {i + 1}" for i, n in enumerate(names)]
         return dict(zip(labels, content, strict=True))
     if isinstance(content, Mapping) and not (len(content) == 1 and spec.is_spec(content)):
-        return {str(label): item for label, item in content.items()}
-    return {str(next(iter(content))) if isinstance(content, Mapping) else "": content}
+        return {spec.text_of(label): item for label, item in content.items()}
+    return {_class_of(content): content}
+
+
+def _class_of(content: Any) -> str:
+    return spec.text_of(next(iter(content))) if isinstance(content, Mapping) and content else ""
 
 
 def steps_of(curves: Mapping[str, Schedule]) -> int:
     """Return how many steps show all of the curves."""
     ends = [schedule.settles for schedule in curves.values()]
     known = [end for end in ends if end is not None]
-    return max([end + max(1, end // 10) for end in known] + [STEPS] * (len(known) < len(ends)))
+    steps = max([end + max(1, end // 10) for end in known] + [STEPS] * (len(known) < len(ends)))
+    return min(steps, LAST_STEP)
 
 
 def write(curves: Mapping[str, Schedule], steps: int, output: Path | None) -> None:
     """Print some rows of the curves, or write all steps to a CSV file, or draw a PNG or an SVG."""
     if output is None:
         _print(curves, steps)
-        return
-    columns = [schedule.curve(0, steps + 1) for schedule in curves.values()]
-    if output.suffix == ".csv":
-        with output.open("w", newline="") as file:
-            writer = csv.writer(file)
-            writer.writerow(["step", *curves])
-            writer.writerows([i, *row] for i, row in enumerate(zip(*columns, strict=True)))
-        return
-    from accelsched._cli.plot import plot_curves
+    elif output.suffix == ".csv":
+        _write_csv(curves, steps, output)
+    else:
+        from accelsched._cli.plot import plot_curves
 
-    plot_curves(dict(zip(curves, columns, strict=True)), output)
+        plot_curves({label: outline(s, steps) for label, s in curves.items()}, output)
+
+
+def _write_csv(curves: Mapping[str, Schedule], steps: int, output: Path) -> None:
+    with output.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["step", *curves])
+        for start in range(0, steps + 1, CHUNK):
+            stop = min(start + CHUNK, steps + 1)
+            columns = [schedule.curve(start, stop).tolist() for schedule in curves.values()]
+            writer.writerows(zip(range(start, stop), *columns, strict=True))
+
+
+def outline(schedule: Schedule, steps: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """What a picture can show of a curve: of each of some thousand spans its highest and lowest.
+
+    Returns:
+        steps, in increasing order, and the values there.
+    """
+    stride = -(-(steps + 1) // SAMPLES)
+    at = np.append(np.arange(0, steps, stride), steps)
+    values = np.append(schedule.curve(0, steps, stride), schedule(steps))
+    if len(values) <= 2 * SPANS:
+        return at, values
+    size = -(-len(values) // SPANS)
+    spans = np.pad(values, (0, -len(values) % size), mode="edge").reshape(-1, size)
+    first = np.arange(len(spans)) * size
+    ends = [0, len(values) - 1]
+    kept = np.concatenate([first + spans.argmin(1), first + spans.argmax(1), ends])
+    kept = np.unique(kept.clip(max=len(values) - 1))
+    return at[kept], values[kept]
 
 
 def _print(curves: Mapping[str, Schedule], steps: int) -> None:
@@ -115,6 +168,6 @@ def _print(curves: Mapping[str, Schedule], steps: int) -> None:
         + "".join(f"{number:>14}" for number in range(1, len(curves) + 1))
     )
     rows = min(ROWS, steps)
-    for step in sorted({round(steps * row / rows) for row in range(rows + 1)}):
+    for step in sorted({(2 * steps * row + rows) // (2 * rows) for row in range(rows + 1)}):
         values = "".join(f"{schedule(step):14.6g}" for schedule in curves.values())
         print(f"{step:{width},}{values}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from numpy.typing import NDArray
 from accelsched import reference
 from accelsched.schedules import Schedule
 
+#: Of a legend, the most lines and the letters of each that leave room for the picture.
+_LABELS, _LETTERS = 12, 100
 _INK, _GRAY, _LINE, _MARKER = "#1f2933", "#7b8794", "#a9bdd1", "#c4412b"
 
 
@@ -67,8 +70,10 @@ def plot(
     figure.savefig(output, format="png")
 
 
-def plot_curves(curves: Mapping[str, NDArray[np.float64]], output: Path) -> None:
-    """Draw curves, each of them with a value for each step.
+def plot_curves(
+    curves: Mapping[str, tuple[NDArray[np.int64], NDArray[np.float64]]], output: Path
+) -> None:
+    """Draw curves, each of them as steps and the values there.
 
     Args:
         curves: by label.
@@ -78,12 +83,21 @@ def plot_curves(curves: Mapping[str, NDArray[np.float64]], output: Path) -> None
 
     figure = Figure(figsize=(10, 5.6), dpi=200, layout="constrained")
     axes = figure.add_subplot()
-    for label, values in curves.items():
-        axes.plot(values, linewidth=2, label=label)
+    lines = [axes.plot(steps, values, linewidth=2)[0] for steps, values in curves.values()]
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(_GRAY)
     axes.tick_params(labelsize=12, color=_GRAY, labelcolor=_INK)
     axes.set_xlabel("step", fontsize=13.5, color=_INK)
     axes.set_ylabel("value", fontsize=13.5, color=_INK)
-    axes.legend(loc="lower right", bbox_to_anchor=(1, 1.01), frameon=False, labelcolor=_INK)
-    figure.savefig(output)
+    # A label is set as it is: matplotlib would take "$" for mathematics, and leave out "_".
+    shown = list(curves)[:_LABELS]
+    numbers = [str(number) for number in range(len(shown))]
+    above: dict[str, Any] = {"loc": "lower right", "bbox_to_anchor": (1, 1.01), "frameon": False}
+    legend = axes.legend(lines[: len(shown)], numbers, labelcolor=_INK, **above)
+    for text, label in zip(legend.get_texts(), shown, strict=True):
+        text.set_parse_math(False)
+        text.set_text(label if len(label) <= _LETTERS else f"{label[: _LETTERS - 3]}...")
+    with warnings.catch_warnings():
+        # Letters that the font has not are drawn as boxes.
+        warnings.filterwarnings("ignore", "Glyph")
+        figure.savefig(output)

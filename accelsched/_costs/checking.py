@@ -162,15 +162,10 @@ def add_command(commands: Any) -> None:
     parser.set_defaults(run=_run)
 
 
-def _run(options: argparse.Namespace) -> int:
+def _run(options: argparse.Namespace) -> None:
     """Run ``accelsched check``."""
-    try:
-        optimizer = _found(options.path)
-        print(check(optimizer, options.key, runtime=options.runtime, measure=options.measure))
-    except ArgumentError as error:
-        print(f"accelsched check: {error}", file=sys.stderr)
-        return 1
-    return 0
+    optimizer = _found(options.path)
+    print(check(optimizer, options.key, runtime=options.runtime, measure=options.measure))
 
 
 def _found(path: str) -> Optimizer:
@@ -180,11 +175,12 @@ def _found(path: str) -> Optimizer:
     sys.path.insert(0, "")
     try:
         found = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ArgumentError("PATH", path, f"{remedy} ({error})") from error
+        optimizer = found if isinstance(found, Optimizer) else found()
+    except (Exception, SystemExit) as error:
+        # It runs the user's code, which may raise what it likes.
+        raise ArgumentError("PATH", path, f"{remedy} ({type(error).__name__}: {error})") from error
     finally:
-        sys.path.pop(0)
-    optimizer = found if isinstance(found, Optimizer) else found()
+        sys.path.remove("")
     if not isinstance(optimizer, Optimizer):
         raise ArgumentError("PATH", path, f"{remedy}; it is a {type(optimizer).__name__}")
     return optimizer

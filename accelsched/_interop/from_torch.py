@@ -8,7 +8,7 @@ import math
 import types
 import warnings
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from torch import Tensor
@@ -16,9 +16,15 @@ from torch.optim import lr_scheduler as torch_schedulers
 from torch.optim.lr_scheduler import LRScheduler as TorchLRScheduler
 from torch.optim.swa_utils import SWALR
 
+from accelsched._binding.param_groups import GroupValues
 from accelsched._binding.scheduler import Scheduler
 from accelsched._binding.scheduler_list import SchedulerList
 from accelsched._binding.state import settings_of
+from accelsched._interop import found_rates, transformers_functions
+from accelsched._interop.called import Accumulated, Called, hashable
+from accelsched._interop.found_rates import NoFormula
+from accelsched._lowering import choose_lowering
+from accelsched._runtimes import runtime_of
 from accelsched.errors import ArgumentError
 from accelsched.lr_scheduler import LRScheduler
 from accelsched.schedules import (
@@ -39,7 +45,12 @@ from accelsched.schedules import (
     Sum,
     Tabulated,
 )
-from accelsched.schedules._from_function import DEFAULT_STEPS, from_function, never_reads_the_step
+from accelsched.schedules._from_function import (
+    from_function,
+    is_traceable,
+    never_reads_the_step,
+)
+from accelsched.schedules.custom import MAX_TABLE_STEPS
 
 
 def from_torch(
@@ -48,15 +59,16 @@ def from_torch(
     """Convert a scheduler of torch, in mid-run too, to ours: same values from here on.
 
     Every class of ``torch.optim.lr_scheduler`` but ReduceLROnPlateau is taken, in compositions too,
-    and SWALR. A function in it (LambdaLR and the schedules of transformers) is traced, or tabulated
-    where it cannot be. Some values follow from the learning rate before them: in a chain with a
-    LambdaLR, or in a subclass of one's own. With ``total_iters`` these are tabulated, by running a
-    copy.
+    and SWALR. The schedules of transformers become formulas. Another function of a LambdaLR is
+    traced if it can be; if not, it is called at each step where the group holds a float on the CPU,
+    and is tabulated elsewhere. Some values follow from the learning rate before them: in a chain
+    with a LambdaLR, or in a subclass of one's own. With ``total_iters`` these are tabulated, by
+    running a copy.
 
     Use the result in the place of torch's scheduler, which is not to be stepped any more. Its
     wrapper around ``optimizer.step`` is taken off. Where torch steps on from the learning rate that
     it finds, a rate that was changed from outside is stepped on from. Past its end OneCycleLR stays
-    at its minimum, and a CosineAnnealingLR in a ChainedScheduler rises again by its own factor.
+    at its minimum.
 
     Args:
         scheduler: a torch scheduler with its optimizer.
@@ -96,11 +108,13 @@ def from_torch(
     indices = range(len(optimizer.param_groups))
     key = _cycled_key(scheduler)
     double = _double(scheduler)
+    double.optimizer.on_host = total_iters is None and _runs_on_host(optimizer, lowering)
     try:
-        schedules = {"lr": [_continued(double, i, now, total_iters) for i in indices]}
+        bases = [_base(double, i) for i in indices]
+        schedules = {"lr": [_formula(double, i, bases[i], now, total_iters) for i in indices]}
         if key is not None:
             schedules[key] = [_cycled(double, i) for i in indices]
-    except _NoFormula as why:
+    except NoFormula as why:
         if total_iters is None:
             remedy = f"{why}: give total_iters, its last step, to tabulate what a copy of it does"
             raise ArgumentError("scheduler", scheduler, remedy) from None
@@ -120,8 +134,11 @@ def from_torch(
     return SchedulerList([made, beside])
 
 
-class _NoFormula(Exception):
-    """A scheduler has no closed form; the message says why."""
+def _runs_on_host(optimizer: Any, lowering: str | None) -> bool:
+    """Whether Python sets a float at each step, and may call a function for it."""
+    values = GroupValues(optimizer, "lr", None)
+    runtime = runtime_of(values.device)
+    return choose_lowering(lowering, [], runtime, values.hold_tensors) == "host"
 
 
 def _count(scheduler: Any) -> int:
@@ -133,17 +150,6 @@ def _count(scheduler: Any) -> int:
             raise ArgumentError("scheduler", scheduler, remedy)
         return counts.pop()
     return int(scheduler.last_epoch)
-
-
-def _continued(scheduler: Any, index: int, now: int, total: int | None) -> Schedule:
-    """Return the schedule of one param group, which goes on from the learning rate that it has."""
-    schedule = _formula(scheduler, index, _base(scheduler, index), now, total)
-    if not _only_multiplies(scheduler):
-        return schedule
-    held, expected = scheduler.optimizer.param_groups[index]["lr"], schedule(now)
-    if expected == 0 or math.isclose(held, expected, rel_tol=scheduler.optimizer.drift):
-        return schedule
-    return schedule * float(held / expected)
 
 
 def _formula(
@@ -164,15 +170,42 @@ def _formula(
     if cls is torch_schedulers.ChainedScheduler:
         return _chained(scheduler, index, base, now, total)
     if cls in _FUNCTIONS:
-        function = scheduler.lr_lambdas[index]
-        # Param groups mostly share one function, and a table of it is made once.
-        made = getattr(scheduler.optimizer, "made", {})
-        if (cls, id(function)) not in made:
-            made[cls, id(function)] = _FUNCTIONS[cls](function, total)
-        shared: Schedule = base * made[cls, id(function)]
-        return shared
-    schedule: Schedule = _FORMULAS[cls](scheduler, index, base)
+        schedule = base * _of_function(scheduler, cls, scheduler.lr_lambdas[index], total)
+    else:
+        schedule = _FORMULAS[cls](scheduler, index, base)
+    return schedule if now is None else _from_found(scheduler, index, schedule, now)
+
+
+def _of_function(scheduler: Any, cls: Any, function: Any, total: int | None) -> Schedule:
+    # Param groups mostly share one function, and a table of it is made once.
+    made = getattr(scheduler.optimizer, "made", {})
+    if (cls, id(function), total) not in made:
+        on_host = getattr(scheduler.optimizer, "on_host", False)
+        made[cls, id(function), total] = _FUNCTIONS[cls](hashable(function), total, on_host)
+    schedule: Schedule = made[cls, id(function), total]
     return schedule
+
+
+def _from_found(scheduler: Any, index: int, schedule: Schedule, now: int) -> Schedule:
+    """The schedule of a scheduler that finds another learning rate than its formula gives."""
+    found = _found(scheduler, index, found_rates.value_at(schedule, now))
+    if found is None:
+        return schedule
+    cls = _known(scheduler)
+    if cls in _MULTIPLY:
+        return found_rates.multiplied(schedule, found, now)
+    if isinstance(schedule, CosineAnnealing):
+        return found_rates.cosine(schedule, found, now)
+    if index in scheduler.optimizer.shared:
+        # Groups of different learning rates have one tensor, in which torch left another's.
+        return schedule
+    return found_rates.until_next_step(schedule, found, now)
+
+
+def _found(scheduler: Any, index: int, expected: float) -> float | None:
+    """The learning rate in the group, if more than rounding lies between it and the formula."""
+    found = float(scheduler.optimizer.param_groups[index]["lr"])
+    return None if math.isclose(found, expected, rel_tol=scheduler.optimizer.drift) else found
 
 
 def _known(scheduler: Any) -> Any:
@@ -182,7 +215,7 @@ def _known(scheduler: Any) -> Any:
             return cls
         if {"get_lr", "step", "_update_lr"} & set(vars(cls)):
             break
-    raise _NoFormula(f"what {type(scheduler).__name__} does is known to itself alone")
+    raise NoFormula(f"what {type(scheduler).__name__} does is known to itself alone")
 
 
 def _base(scheduler: Any, index: int) -> float:
@@ -221,7 +254,7 @@ def _warm_restarts(s: Any, _: int, base: float) -> Schedule:
     step = int(s.last_epoch)
     period = bisect_right(schedule.starts, step) - 1
     if s.last_epoch >= 0 and s.T_cur != (step - schedule.starts[period]) % schedule.lengths[period]:
-        raise _NoFormula("it was stepped by fractions of an epoch")
+        raise NoFormula("it was stepped by fractions of an epoch")
     return schedule
 
 
@@ -233,7 +266,7 @@ def _triangles(s: Any, foot: float, top: float) -> Schedule:
     """Convert CyclicLR between two values; a custom scale function becomes a factor."""
     up = s.total_size * s.step_ratio
     if not math.isclose(up, round(up), rel_tol=1e-9) or s.total_size != int(s.total_size):
-        raise _NoFormula("its steps up or down are no whole number")
+        raise NoFormula("its steps up or down are no whole number")
     sizes = {"step_size_up": round(up), "step_size_down": int(s.total_size) - round(up)}
     if s._scale_fn_custom is None:
         return Cyclic(foot, top, **sizes, mode=s.mode, gamma=s.gamma)
@@ -257,7 +290,7 @@ def _one_cycle_of(s: Any, first: float, top: float, final_div_factor: float) -> 
     phases = s._schedule_phases
     rise = phases[0]["end_step"] + 1
     if not 1 < rise < s.total_steps:
-        raise _NoFormula("its rise has no step of its own, or all of them")
+        raise NoFormula("its rise has no step of its own, or all of them")
     return OneCycle(
         first,
         top,
@@ -272,14 +305,18 @@ def _one_cycle_of(s: Any, first: float, top: float, final_div_factor: float) -> 
 def _averaging(s: Any, index: int, _: float) -> Schedule:
     """Convert SWALR, which blends from the rate that it finds."""
     group, step = s.optimizer.param_groups[index], s._step_count - 1
-    if step != s.last_epoch:
-        raise _NoFormula("it counts other steps than last_epoch says")
+    ahead = s.last_epoch - step
+    if ahead < 0:
+        raise NoFormula("it counts other steps than last_epoch says")
     lr, end = float(group["lr"]), float(group["swa_lr"])
     weight = s.anneal_func(min(1.0, step / max(1, s.anneal_epochs)))
     if s.anneal_epochs == 0 or weight == 1:
         return Constant(end)
     cls = CosineDecay if s.anneal_func == s._cosine_anneal else Linear
-    return cls((lr - weight * end) / (1 - weight), end, s.anneal_epochs)
+    first = (lr - weight * end) / (1 - weight)
+    annealed = cls(first, end, s.anneal_epochs)
+    # Built with a last_epoch, it anneals from there on.
+    return Constant(first).then(annealed, at=ahead) if ahead else annealed
 
 
 _FORMULAS: dict[Any, Callable[[Any, int, float], Schedule]] = {
@@ -302,27 +339,33 @@ _FORMULAS: dict[Any, Callable[[Any, int, float], Schedule]] = {
 # Functions of the user's own.
 
 
-def _lambda(function: Callable[[int], Any], total: int | None) -> Schedule:
+def _lambda(function: Callable[[int], Any], total: int | None, on_host: bool) -> Schedule:
     """Convert the function of LambdaLR: traced, or tabulated."""
+    known = transformers_functions.schedule_of(function)
+    if known is not None:
+        return known
     if total is None and isinstance(function, functools.partial):
-        # A schedule of transformers, which says how many steps it is for.
+        # One like those of transformers, which says how many steps it is for.
         planned = function.keywords.get("num_training_steps")
-        if isinstance(planned, int) and planned < DEFAULT_STEPS // 2:
-            total = max(2 * planned, 2**16)
-    return from_function(function, total, "lr_lambda")
+        if isinstance(planned, int) and planned <= MAX_TABLE_STEPS:
+            total = min(max(2 * planned, 2**16), MAX_TABLE_STEPS)
+    return _called(function, total, on_host)
 
 
-def _multiplicative(function: Callable[[int], Any], total: int | None) -> Schedule:
+def _multiplicative(function: Callable[[int], Any], total: int | None, on_host: bool) -> Schedule:
     """Convert the function of MultiplicativeLR: its running product."""
     if never_reads_the_step(function):
         return Multiplicative(1.0, float(function(1)))
-    steps = range(1, (DEFAULT_STEPS if total is None else total) + 1)
-    factors = itertools.accumulate((float(function(step)) for step in steps), lambda a, b: a * b)
-    values = [1.0, *(factors if total else itertools.takewhile(math.isfinite, factors))]
-    return Tabulated(values.__getitem__, len(values) - 1)
+    return _called(Accumulated(function), total, on_host)
 
 
-_FUNCTIONS: dict[Any, Callable[[Any, int | None], Schedule]] = {
+def _called(function: Callable[[int], Any], total: int | None, on_host: bool) -> Schedule:
+    if on_host and (total is None or total > MAX_TABLE_STEPS) and not is_traceable(function):
+        return Called(function)
+    return from_function(function, total, "lr_lambda")
+
+
+_FUNCTIONS: dict[Any, Callable[[Any, int | None, bool], Schedule]] = {
     torch_schedulers.LambdaLR: _lambda,
     torch_schedulers.MultiplicativeLR: _multiplicative,
 }
@@ -364,14 +407,24 @@ def _sequential(s: Any, index: int, now: int | None, total: int | None) -> Sched
             if position > 0:
                 starts[position] = now - since
             elif since != now:
-                raise _NoFormula("its first scheduler is at another step than itself")
+                raise NoFormula("its first scheduler is at another step than itself")
+        steps = _last_step_of_phase(starts, position, total)
         base = _base(child, index)
         if position > 0 and _known(child) is torch_schedulers.MultiplicativeLR:
             # It has no closed form, so torch lets it step on from what it finds.
-            found = parts[-1](max(0, starts[position] - starts[position - 1] - 1))
+            last = max(0, starts[position] - starts[position - 1] - 1)
+            found = found_rates.value_at(parts[-1], last)
             base = found * _first_factor(child, index)
-        parts.append(_formula(child, index, base, since, total))
+        parts.append(_formula(child, index, base, since, steps))
     return Sequential(tuple(parts), tuple(starts[1:]))
+
+
+def _last_step_of_phase(starts: Sequence[int], position: int, total: int | None) -> int | None:
+    """The last step of a phase that is needed; the last phase has no end."""
+    if position + 1 == len(starts):
+        return total
+    steps = max(1, starts[position + 1] - starts[position] - 1)
+    return steps if steps <= MAX_TABLE_STEPS else total
 
 
 def _first_factor(s: Any, index: int) -> float:
@@ -381,12 +434,29 @@ def _first_factor(s: Any, index: int) -> float:
 
 def _chained(s: Any, index: int, base: float, now: int | None, total: int | None) -> Schedule:
     """Convert ChainedScheduler, where each member only multiplies."""
-    for child in s._schedulers:
+    children = list(_links(s))
+    for child in children:
         cosine = _known(child) is torch_schedulers.CosineAnnealingLR and child.eta_min == 0
         if not cosine and not _only_multiplies(child):
             name = type(child).__name__
-            raise _NoFormula(f"the {name} in it does not multiply what those before it give")
-    return base * Product(tuple(_formula(c, index, 1.0, now, total) for c in s._schedulers))
+            raise NoFormula(f"the {name} in it does not multiply what those before it give")
+    factors = [_formula(child, index, 1.0, None, total) for child in children]
+    half_waves = {i: f.T_max for i, f in enumerate(factors) if isinstance(f, CosineAnnealing)}
+    if not half_waves:
+        product = base * Product(tuple(factors))
+        found = None if now is None else _found(s, index, found_rates.value_at(product, now))
+        return product if found is None else found_rates.multiplied(product, found, now or 0)
+    chain = found_rates.Chain(factors, half_waves, base, now or 0)
+    return chain.schedule(None if now is None else _found(s, index, chain.expected()))
+
+
+def _links(scheduler: Any) -> Iterator[Any]:
+    """The schedulers of a chain, those of chains in it too, in the order in which they step."""
+    for child in scheduler._schedulers:
+        if _known(child) is torch_schedulers.ChainedScheduler:
+            yield from _links(child)
+        else:
+            yield child
 
 
 # What is cycled with the learning rate.
@@ -414,7 +484,7 @@ def _cycled(scheduler: Any, index: int) -> Schedule:
     if cls is torch_schedulers.OneCycleLR:
         top, foot = float(group["max_momentum"]), float(group["base_momentum"])
         return _one_cycle_of(scheduler, top, foot, 1.0)
-    raise _NoFormula("a scheduler in it cycles momentum")
+    raise NoFormula("a scheduler in it cycles momentum")
 
 
 # What torch does, step by step.
@@ -454,11 +524,13 @@ def _double(scheduler: Any) -> Any:
     optimizer = scheduler.optimizer
     groups = [{**group, "params": [], "lr": float(group["lr"])} for group in optimizer.param_groups]
     tensors = any(isinstance(group["lr"], Tensor) for group in optimizer.param_groups)
+    held = [id(group["lr"]) for group in optimizer.param_groups]
     stand_in = types.SimpleNamespace(
         param_groups=groups,
         defaults=optimizer.defaults,
         step=None,
         made={},
+        shared={i for i, identity in enumerate(held) if tensors and held.count(identity) > 1},
         # How far torch may have come off by rounding alone, step by step: in float32 or float64.
         drift=1e-4 if tensors else 1e-9,
     )

@@ -13,10 +13,12 @@ import ast
 import contextlib
 import dataclasses
 import difflib
+import functools
 import inspect
 import operator
 import re
-from collections.abc import Callable, Mapping
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from torch.optim import Optimizer
@@ -24,7 +26,8 @@ from torch.optim import Optimizer
 from accelsched import lr_scheduler, policy, schedules, weight_decay_scheduler
 from accelsched._binding.scheduler import Scheduler
 from accelsched._binding.scheduler_list import SchedulerList
-from accelsched.errors import ArgumentError, require
+from accelsched._interop.bounds import require_bounded
+from accelsched.errors import ArgumentError, require, shown
 from accelsched.schedules import Schedule
 
 Item = Schedule | Scheduler | SchedulerList
@@ -41,6 +44,7 @@ _SCHEDULES: dict[str, Any] = {
     for name, item in vars(schedules).items()
     if name in schedules.__all__ and inspect.isclass(item) and item is not Schedule
 }
+_NAMED = {**_SCHEDULES, **_SCHEDULERS}
 # What PyYAML takes for text, as YAML 1.1 wants a point in a number.
 _NUMBER = re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+")
 
@@ -117,10 +121,33 @@ def from_spec(spec: Any, optimizer: Optimizer | None = None) -> Item:
         >>> from_spec("Linear(0, 0.1, 100).then(Constant(0.1), at=100)")(200)
         0.1
     """
-    made = _expression(spec) if isinstance(spec, str) else _made(spec)
+    made = _unbound(spec)
     if optimizer is None or isinstance(made, Schedule):
         return made
-    return made(optimizer)
+    with _refused_as("spec", spec):
+        return made(optimizer)
+
+
+def _unbound(spec: Any) -> Item:
+    with _refused_as("spec", spec):
+        if isinstance(spec, str):
+            return _expression(spec)
+        require_bounded(spec)
+        return _made(spec)
+
+
+@contextlib.contextmanager
+def _refused_as(argument: str, value: Any) -> Iterator[None]:
+    """One error for whatever a class makes of values that it was not written for."""
+    try:
+        yield
+    except ArgumentError:
+        raise
+    except RecursionError:
+        raise ArgumentError(argument, value, "it is nested too deeply") from None
+    except (TypeError, ValueError, LookupError, ArithmeticError, AttributeError) as error:
+        remedy = f"it cannot be built: {type(error).__name__}: {error}"
+        raise ArgumentError(argument, value, remedy) from error
 
 
 def _made(spec: Any) -> Item:
@@ -135,7 +162,7 @@ def _made(spec: Any) -> Item:
     ((name, arguments),) = spec.items()
     arguments = {} if arguments is None else arguments
     if not isinstance(arguments, Mapping):
-        raise ArgumentError(str(name), arguments, "give a dict of its arguments")
+        raise ArgumentError(text_of(name), arguments, "give a dict of its arguments")
     convert = _by_step if name in _POLICIES else _value
     return _built(name, {argument: convert(value) for argument, value in arguments.items()})
 
@@ -144,7 +171,7 @@ def _value(value: Any) -> Any:
     """Return an argument; build one that is a spec itself."""
     if isinstance(value, list):
         return [_value(item) for item in value]
-    if isinstance(value, Mapping) and len(value) == 1 and str(next(iter(value))).isidentifier():
+    if isinstance(value, Mapping) and len(value) == 1 and text_of(next(iter(value))).isidentifier():
         return _made(value)
     return _number(value)
 
@@ -154,27 +181,31 @@ def _number(value: Any) -> Any:
     return float(value) if isinstance(value, str) and _NUMBER.fullmatch(value) else value
 
 
-def _built(name: Any, arguments: Mapping[str, Any]) -> Item:
+def _built(name: Any, arguments: Mapping[Any, Any]) -> Item:
     """Build a class by name from its arguments; name what is wrong or missing."""
     cls = _named(name, arguments)
     parameters = _parameters(cls)
     for argument in arguments:
-        require(argument in parameters, name, argument, _remedy("argument", argument, parameters))
+        if argument not in parameters:
+            raise ArgumentError(name, argument, _remedy("argument", argument, parameters))
     missing = [p for p, needed in parameters.items() if needed and p not in arguments]
-    require(not missing, name, dict(arguments), f"it needs {', '.join(missing)}")
-    unbound = {"optimizer": None} if "optimizer" in inspect.signature(cls).parameters else {}
-    made: Item = cls(**unbound, **arguments)
+    if missing:
+        raise ArgumentError(name, dict(arguments), f"it needs {', '.join(missing)}")
+    unbound = {"optimizer": None} if _takes_optimizer(cls) else {}
+    with _refused_as(name, dict(arguments)):
+        made: Item = cls(**unbound, **arguments)
     return made
 
 
-def _named(name: Any, arguments: Mapping[str, Any]) -> Any:
+def _named(name: Any, arguments: Mapping[Any, Any]) -> Any:
     """Find the class of a name; of the name that both kinds have, by the arguments."""
-    known = {**_SCHEDULES, **_SCHEDULERS}
-    require(name in known, "spec", name, _remedy("name", str(name), known))
+    if name not in _NAMED:
+        raise ArgumentError("spec", name, _remedy("name", name, _NAMED))
     # CosineAnnealingWarmRestarts is both.
-    return _SCHEDULES[name] if name in _SCHEDULES and "initial" in arguments else known[name]
+    return _SCHEDULES[name] if name in _SCHEDULES and "initial" in arguments else _NAMED[name]
 
 
+@functools.cache
 def _parameters(cls: Any) -> dict[str, bool]:
     """Map the arguments of a class to whether each is required."""
     parameters = inspect.signature(cls).parameters.values()
@@ -183,10 +214,20 @@ def _parameters(cls: Any) -> dict[str, bool]:
     return needed
 
 
-def _remedy(kind: str, wrong: str, known: Mapping[str, Any]) -> str:
+@functools.cache
+def _takes_optimizer(cls: Any) -> bool:
+    return "optimizer" in inspect.signature(cls).parameters
+
+
+def _remedy(kind: str, wrong: Any, known: Mapping[str, Any]) -> str:
     """Suggest the nearest name."""
-    nearest = difflib.get_close_matches(wrong, known, n=1, cutoff=0.0)
+    nearest = difflib.get_close_matches(text_of(wrong), known, n=1, cutoff=0.0)
     return f"there is no such {kind}; the nearest is {', '.join(map(repr, nearest))}"
+
+
+def text_of(name: Any) -> str:
+    """What should be a name, as text that is not too long."""
+    return name[:100] if isinstance(name, str) else shown(name)
 
 
 def _by_step(mapping: Any) -> Any:
@@ -203,13 +244,24 @@ def _by_step(mapping: Any) -> Any:
 
 def _expression(text: str) -> Item:
     """Build what the text of an expression describes."""
-    try:
-        made = _evaluated(ast.parse(text.strip(), mode="eval").body, text.strip())
-    except SyntaxError as error:
-        raise ArgumentError("spec", text, f"it cannot be read: {error.msg}") from None
+    made = _evaluated(_parsed(text.strip()), text.strip())
     if not isinstance(made, Item):
         raise ArgumentError("spec", text, "give a schedule, such as Linear(0, 0.1, 100)")
     return made
+
+
+def _parsed(text: str) -> ast.expr:
+    try:
+        with warnings.catch_warnings():
+            # Of what only a program would mean.
+            warnings.simplefilter("ignore")
+            return ast.parse(text, mode="eval").body
+    except (SyntaxError, UnicodeError) as error:
+        why = getattr(error, "msg", None) or str(error)
+        raise ArgumentError("spec", text, f"it cannot be read: {why}") from None
+    except (RecursionError, MemoryError):
+        # The parser has a stack of its own, and says so by a MemoryError.
+        raise ArgumentError("spec", text, "it is nested too deeply") from None
 
 
 def _evaluated(node: ast.expr, text: str) -> Any:
@@ -223,12 +275,10 @@ def _evaluated(node: ast.expr, text: str) -> Any:
             pairs = zip(keys, values, strict=True)
             return {k.value: _evaluated(v, text) for k, v in pairs}  # type: ignore[union-attr]
         case ast.UnaryOp(op=ast.USub(), operand=operand):
-            return _evaluated(operand, text) * -1
+            return _operated(operator.mul, [_evaluated(operand, text), -1], node, text)
         case ast.BinOp(left=left, op=op, right=right) if type(op) in _OPERATORS:
-            one, other = _evaluated(left, text), _evaluated(right, text)
-            if isinstance(one, _OPERANDS) and isinstance(other, _OPERANDS):
-                with contextlib.suppress(TypeError, ZeroDivisionError):
-                    return _OPERATORS[type(op)](one, other)
+            operands = [_evaluated(left, text), _evaluated(right, text)]
+            return _operated(_OPERATORS[type(op)], operands, node, text)
         case ast.Call(func=ast.Name(id=name), args=given, keywords=keywords):
             return _called(name, [_evaluated(item, text) for item in given], keywords, text)
         case ast.Call(
@@ -237,10 +287,23 @@ def _evaluated(node: ast.expr, text: str) -> Any:
             keywords=[ast.keyword(arg="at", value=at)],
         ):
             first, second = _evaluated(before, text), _evaluated(after, text)
-            if isinstance(first, Schedule):
+            if isinstance(first, Schedule) and isinstance(second, Schedule):
                 return first.then(second, at=_evaluated(at, text))
+    raise _not_in_expressions(node, text)
+
+
+def _operated(
+    operation: Callable[[Any, Any], Any], operands: Sequence[Any], node: ast.expr, text: str
+) -> Any:
+    if all(isinstance(operand, _OPERANDS) for operand in operands):
+        with contextlib.suppress(TypeError, ArithmeticError):
+            return operation(*operands)
+    raise _not_in_expressions(node, text)
+
+
+def _not_in_expressions(node: ast.expr, text: str) -> ArgumentError:
     part = ast.get_source_segment(text, node)
-    raise ArgumentError("spec", part, "an expression has schedules, numbers, +, *, / and .then()")
+    return ArgumentError("spec", part, "an expression has schedules, numbers, +, *, / and .then()")
 
 
 def _called(name: str, given: list[Any], keywords: list[ast.keyword], text: str) -> Item:
@@ -274,4 +337,5 @@ def pure(item: Scheduler) -> Schedule:
     """Return the first param group's schedule; of a policy, as if nobody changed its values."""
     if isinstance(item, (policy.Multiply, policy.Switch)):
         return item.undisturbed()
+    require(bool(item.schedules), "schedule", item, "give one, or one for each group")
     return item.schedules[0]

@@ -43,7 +43,7 @@ def from_function(
     require(callable(function), argument, function, "give a function of the step")
     if isinstance(function, Schedule):
         return function
-    if _is_traceable(function):
+    if is_traceable(function):
         return Lambda(1.0, (function,))
     table = Tabulated(function, DEFAULT_STEPS if total_iters is None else total_iters)
     late = table.values[DEFAULT_STEPS // 2 :]
@@ -78,8 +78,8 @@ class _Untouchable:
         raise TypeError
 
 
-def _is_traceable(function: Callable[[Any], Any]) -> bool:
-    """Whether a function can be traced and then gives the values that Python gives."""
+def is_traceable(function: Callable[[Any], Any]) -> bool:
+    """Whether torch operations on a tensor of steps give what Python gives at each step."""
     steps = torch.tensor(_PROBES, dtype=torch.float64)
     try:
         record(lambda step: [Lambda(1.0, (function,)).formula(step)])
