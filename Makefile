@@ -23,6 +23,8 @@ check: .venv/installed
 	rm -rf build/typing && mkdir -p build/typing/accelsched
 	ln -s $(CURDIR)/accelsched/* $(CURDIR)/kernels build/typing/accelsched
 	.venv/bin/mypy
+	cd build/typing && $(CURDIR)/.venv/bin/lint-imports --no-logo --no-cache $(CURDIR)/pyproject.toml
+	git diff --check $$(git hash-object -t tree /dev/null) -- ':!*.svg'
 
 test-latest: .venv-latest/installed
 	$(call PYTEST,.venv-latest) tests --ignore=tests/cerebras
