@@ -14,7 +14,7 @@ demo: .venv/installed
 
 test: .venv/installed check
 	$(call PYTEST,.venv) tests/runtimes/test_runtimes.py tests/schedules/test_parity.py tests/families/test_policy.py tests/cli/test_demo.py \
-		tests/families/test_weight_decay_scheduler.py --back-ends lazy
+		tests/families/test_weight_decay_scheduler.py tests/costs --back-ends lazy
 	$(call PYTEST,.venv) tests --ignore=tests/cerebras --back-ends eager,compile,$(BACK_END)
 
 check: .venv/installed
@@ -30,6 +30,7 @@ test-latest: .venv-latest/installed
 	$(call PYTEST,.venv-latest) tests --ignore=tests/cerebras
 
 test-cerebras: .venv-cerebras/installed
+	$(call PYTEST,.venv-cerebras) tests/costs --back-ends lazy
 	$(call PYTEST,.venv-cerebras) tests --ignore=tests/package/test_readme.py --back-ends eager,compile
 
 # cerebras_pytorch is one of the peers.
