@@ -36,6 +36,9 @@ __all__ = [
     "weight_decay_scheduler",
 ]
 
+#: The package's metadata has it from here.
+__version__ = "0.1.0"
+
 #: What is imported when it is used first, and where it is.
 _LATER = {
     "SchedulerList": "_binding.scheduler_list",

@@ -1,16 +1,21 @@
-"""Measures what accelsched/rules.json holds, for one runtime: `python benchmarks/rules.py xla`."""
+"""Measures the rules of a runtime with the torch that runs: `python benchmarks/rules.py lazy`.
+
+They go to accelsched/_optimizers/rules.json, beside those of other versions of torch.
+"""
 
 import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
 
-import accelsched
+import torch
+from torch.torch_version import TorchVersion
+
 from accelsched._costs import measuring
-from accelsched._optimizers.rules import CONFIGURATIONS
+from accelsched._optimizers import rules
 from accelsched._runtimes import NAMED
 
-FILE = Path(accelsched.__file__).with_name("rules.json")
+FILE = Path(rules.__file__).with_name("rules.json")
 SMALL, LARGE = 2, 4
 
 
@@ -23,17 +28,31 @@ def rule(runtime, name, way):
     # More parameters may send less, where a number was sent before.
     each = {n: max(0, (large[n] - small[n]) // (LARGE - SMALL)) for n in small}
     fixed = {n: small[n] - SMALL * each[n] for n in small}
-    return [{count: n for count, n in part.items() if n} for part in (fixed, each)]
+    return [{count: part[count] for count in sorted(part) if part[count]} for part in (fixed, each)]
+
+
+def rules_of(runtime, name):
+    """The rules of the ways that PyTorch does not refuse."""
+    ways = {way: rule(runtime, name, way) for way in rules.CONFIGURATIONS}
+    return {way: found for way, found in ways.items() if found}
+
+
+def merged(versions, version, rules):
+    """The rules of an optimizer by version, those of one replaced; no version repeats another's."""
+    versions = versions | {version: rules}
+    known = sorted(versions, key=TorchVersion)
+    before = dict(zip(known[1:], known, strict=False))
+    return {v: versions[v] for v in known if versions[v] != versions.get(before.get(v))}
 
 
 def main():
-    runtime = NAMED[sys.argv[1]]
-    rules = {}
+    runtime, version = NAMED[sys.argv[1]], ".".join(torch.__version__.split(".")[:2])
+    table = json.loads(FILE.read_text())
+    known = table.setdefault(runtime.name, {})
     for name in measuring.CLASSES:
-        ways = {way: rule(runtime, name, way) for way in CONFIGURATIONS}
-        rules[name] = {way: found for way, found in ways.items() if found}
-    table = json.loads(FILE.read_text()) if FILE.exists() else {}
-    FILE.write_text(json.dumps(table | {runtime.name: rules}, indent=1, sort_keys=True) + "\n")
+        known[name] = merged(known.get(name, {}), version, rules_of(runtime, name))
+    table[runtime.name] = dict(sorted(known.items()))
+    FILE.write_text(json.dumps(table, indent=1) + "\n")
 
 
 if __name__ == "__main__":

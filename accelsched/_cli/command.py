@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
+from accelsched import __version__
 from accelsched._cli import curve, demo
 from accelsched._costs.checking import add_command
 from accelsched._runtimes import NAMED
@@ -124,6 +125,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="accelsched",
         description="Hyper-parameter schedules for PyTorch, computed on the device.",
     )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
     add_command(commands)
     summary = "train a small model, and compare with torch.optim.lr_scheduler"

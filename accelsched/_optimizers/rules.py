@@ -1,6 +1,7 @@
 """What a step of each torch.optim optimizer costs with a scheduled learning rate, as measured.
 
-The numbers are in rules.json, which benchmarks/rules.py writes; the tests measure them again.
+The numbers are in rules.json, which benchmarks/rules.py writes; the tests measure them again. By
+runtime and optimizer it has the versions of torch from which on they differ.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any
 
 import torch
 from torch.optim import Optimizer
+from torch.torch_version import TorchVersion
 
 from accelsched._runtimes import Counters
 
@@ -51,13 +53,18 @@ def table(runtime: str) -> dict[str, dict[str, Rule]]:
     if runtime == "cuda":
         return {name: _on_cuda(name, rules) for name, rules in table("xla").items()}
     text = resources.files("accelsched._optimizers").joinpath("rules.json").read_text()
-    rows: dict[str, Any] = json.loads(text).get(runtime, {})
-    return {
-        name: {
-            way: Rule(Counters(**fixed), Counters(**each)) for way, (fixed, each) in ways.items()
-        }
-        for name, ways in rows.items()
-    }
+    return {name: _of_this_torch(rows) for name, rows in json.loads(text).get(runtime, {}).items()}
+
+
+def _of_this_torch(rows: dict[str, dict[str, Any]]) -> dict[str, Rule]:
+    """Of the rules of an optimizer, by version of torch, those of the version that runs.
+
+    They are those of the newest version that is not newer; of the oldest if all are.
+    """
+    known = sorted(rows, key=TorchVersion)
+    old = [version for version in known if TorchVersion(version) <= torch.__version__]
+    ways = rows[old[-1] if old else known[0]]
+    return {way: Rule(Counters(**fixed), Counters(**each)) for way, (fixed, each) in ways.items()}
 
 
 def _on_cuda(name: str, xla: dict[str, Rule]) -> dict[str, Rule]:

@@ -160,7 +160,7 @@ def test_steps_leave_nothing_behind():
     for _ in range(500):
         scheduler.step()
     gc.collect()
-    assert abs(sys.getallocatedblocks() - blocks) < 100  # 25,000 floats were made
+    assert sys.getallocatedblocks() - blocks < 100  # 25,000 floats were made; less may be in use
     for item, count in zip(watched, references, strict=True):
         assert abs(sys.getrefcount(item) - count) < 100
     assert all(sys.getrefcount(group["lr"]) <= 3 for group in opt.param_groups)

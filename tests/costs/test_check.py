@@ -6,6 +6,7 @@ import warnings
 import pytest
 import torch
 from command import run_command
+from torch.torch_version import TorchVersion
 
 import accelsched
 from accelsched import ArgumentError, check, on_device
@@ -60,6 +61,24 @@ def agree(rule, measured):
 def test_every_rule_is_measured_again(runtime, name, way):
     rule = rules.table(runtime.name).get(name, {}).get(way)
     agree(rule, measuring.of_class(runtime, name, way, PARAMETERS))
+
+
+@pytest.mark.parametrize(
+    ("running", "found"),
+    [
+        ("2.3.1", "2.4"),
+        ("2.4.0+cu121", "2.4"),
+        ("2.10.1", "2.9"),
+        ("2.14.1", "2.14"),
+        ("3.0", "2.14"),
+    ],
+)
+def test_the_rules_are_those_of_the_torch_that_runs(running, found, monkeypatch):
+    """Of the newest version that is not newer; 2.14 comes after 2.9."""
+    measured = {"2.14": 3, "2.4": 1, "2.9": 2}
+    rows = {version: {"": [{"executions": n}, {}]} for version, n in measured.items()}
+    monkeypatch.setattr(torch, "__version__", TorchVersion(running))
+    assert rules._of_this_torch(rows)[""].cost(1).executions == measured[found]
 
 
 @on("compile")

@@ -3,14 +3,17 @@
 import importlib
 import inspect
 import pkgutil
+import re
 import subprocess
 import sys
+import tomllib
 import zipfile
 from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-import tomllib
+from command import run_command
 
 import accelsched
 
@@ -104,9 +107,27 @@ def test_every_schedule_has_a_reference_of_its_name():
         one(cls)  # and can be drawn
 
 
-def test_the_version_is_that_of_the_package():
-    assert metadata.version("accelsched") == "0.1.0"
-    assert metadata.metadata("accelsched")["Requires-Python"] == ">=3.10"
+def test_the_version_has_one_source():
+    """The metadata is of the time when the package was installed."""
+    version = accelsched.__version__
+    assert metadata.version("accelsched") == version
+    assert run_command("--version").stdout == f"accelsched {version}\n"
+    changes = (ROOT / "CHANGELOG.md").read_text()
+    assert re.findall(r"^## \[(\d.*?)\]", changes, re.MULTILINE)[0] == version
+
+
+@pytest.mark.skipif(find_spec("cerebras") is None, reason="`make test-cerebras` runs it")
+def test_the_lower_bounds_are_tested():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert project["requires-python"] == ">={}.{}".format(*sys.version_info)
+    assert f"torch>={metadata.version('torch')}".startswith(project["dependencies"][0])
+
+
+@pytest.mark.parametrize("arguments", [[], ["3.11"], ["3.99"]])
+def test_the_python_that_an_environment_is_made_with_starts(arguments):
+    found = subprocess.run([ROOT / ".ci" / "python", *arguments], capture_output=True, text=True)
+    command = [found.stdout.strip(), "-c", "import sys; print(sys.version_info[:2])"]
+    assert subprocess.run(command, capture_output=True, text=True).stdout.startswith("(3, ")
 
 
 def test_every_module_and_public_name_is_documented():

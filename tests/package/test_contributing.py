@@ -1,0 +1,29 @@
+"""CONTRIBUTING.md names what there is."""
+
+import re
+import tomllib
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+TEXT = (ROOT / "CONTRIBUTING.md").read_text()
+ROWS = re.findall(r"^\| (\d+) \| (.*?) \|", TEXT, re.MULTILINE)
+
+
+def test_every_room_is_named_in_its_layer():
+    (contract,) = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"][
+        "contracts"
+    ]
+    rooms = {}
+    for layer, names in ROWS:
+        rooms.setdefault(int(layer), set()).update(re.findall(r"`(\w+)", names))
+    layers = [set(re.findall(r"\w+", layer)) for layer in contract["layers"]]
+    assert rooms == dict(enumerate(layers, 1))
+
+
+def test_every_path_and_target_exists():
+    for name in re.findall(r"`([\w./-]+(?:/|/run|\.(?:py|md|toml|json)))`", TEXT):
+        places = [ROOT, ROOT / "accelsched"]
+        assert any((place / name).exists() for place in places), name
+    makefile = (ROOT / "Makefile").read_text()
+    for target in re.findall(r"`make ([\w-]+)`", TEXT):
+        assert re.search(f"^{target}:", makefile, re.MULTILINE), target
