@@ -11,6 +11,7 @@ from torch import Tensor
 from accelsched._binding.ownership import ownership_of
 from accelsched._binding.param_groups import GroupValues, device_of, dtype_of
 from accelsched._lowering import choose_lowering, lower_to_device
+from accelsched._optimizers.least_rates import least_rates
 from accelsched._optimizers.on_device import Factor, mark
 from accelsched._optimizers.remedies import needs_grad
 from accelsched._runtimes import Evaluate, runtime_of
@@ -41,6 +42,8 @@ class GraphDriver:
         self._asked = lowering
         self._device = group_values.device
         self._runtime = runtime_of(self._device)
+        self._dtypes = group_values.dtypes()
+        self._least = least_rates(group_values.optimizer, group_values.key, self._dtypes)
         self._counter = self._state(step, torch.int64, self._device)
         # All that can fail comes before the optimizer is touched.
         self.set_schedules(schedules)
@@ -75,9 +78,8 @@ class GraphDriver:
     def _lowered(self, schedules: Sequence[Schedule]) -> Evaluate:
         """From the counter to what it is at the next step, and the value of each group there."""
         self.lowering = choose_lowering(self._asked, schedules, self._runtime, holds_tensors=True)
-        # A recurrence is two schedules a group.
-        dtypes = self._group_values.dtypes() * (len(schedules) // len(self._group_values.indices))
-        return lower_to_device(schedules, dtypes, self._device, self.lowering)
+        dtypes, device, lowering = self._dtypes, self._device, self.lowering
+        return lower_to_device(schedules, dtypes, device, lowering, least=self._least)
 
     def step(self) -> None:
         """Compute the values of the next step, in place, on the device."""
