@@ -37,7 +37,8 @@ class Scheduler(TorchLRScheduler):
     The counter and the values exist, and are right, as soon as the scheduler is built. On a
     device both are tensors that keep their identity for ever and are updated in place: a step
     reads nothing on the host, compiles nothing and copies nothing. On the CPU, where the group
-    held a float, it holds a float at each step.
+    held a float, it holds a float at each step. For a learning rate of 0 a tensor of Adam and AdamW
+    holds 2**-114, since these turn weights into NaN by 0 (PyTorch issues 126514 and 97004).
 
     Args:
         optimizer: any ``torch.optim.Optimizer``; its ``step`` is left as it is. None to bind the
@@ -61,7 +62,9 @@ class Scheduler(TorchLRScheduler):
 
     Warns:
         SynchronizationWarning: this optimizer, as it was built, will read the value on the host
-            at every step; the warning names the option to set.
+            at every step; the warning names the option to set. Or it has a ``step`` of its own, of
+            which nothing is known: build the scheduler within :class:`accelsched.on_device` if that
+            one reads nothing, or is stepped within it.
     """
 
     #: What is driven if no key is given; a subclass may name another.

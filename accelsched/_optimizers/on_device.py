@@ -25,7 +25,8 @@ class on_device(TorchFunctionMode):
     >>> with accelsched.on_device():
     ...     optimizer.step()
 
-    A scheduler that is built within it takes the steps to be within it, and does not warn.
+    A scheduler that is built within it takes the steps to be within it, and does not warn. So build
+    it within for an optimizer with a ``step`` of its own too, if that reads nothing.
     """
 
     def __torch_function__(
