@@ -11,6 +11,7 @@ from accelsched._costs import measuring
 from accelsched._optimizers import rules
 from accelsched._optimizers.least_rates import least_rate
 from accelsched._runtimes import NAMED
+from accelsched._runtimes.xla_computation import internals
 from accelsched.policy import Multiply, Switch
 from accelsched.schedules import Linear
 
@@ -105,9 +106,9 @@ def trains_alike(found, expected, options=None):
     _, beta2 = (options or {}).get("betas", (0.9, 0.999))
     a_step = 4 * 16 * 2.0**-24 + 0.1 * 4 * 2.0**-24 / (1 - beta2)
     assert torch.allclose(found, expected, rtol=0, atol=STEPS * a_step)
-    unmoved = found[1:] - found[:-1]
-    still = [step for step in range(STEPS) if not (expected[step + 1] - expected[step]).any()]
-    assert unmoved[still].abs().max() <= MOVED if still else True
+    moves, their_moves = found[1:] - found[:-1], expected[1:] - expected[:-1]
+    still = [step for step in range(STEPS) if not their_moves[step].any()]
+    assert not still or moves[still].abs().max() <= MOVED
 
 
 # Every optimizer, on every runtime, in the way that `check` recommends.
@@ -248,6 +249,21 @@ def test_the_value_that_is_written_in_the_place_of_0(cls):
     assert training.rate() == torch.tensor(reference.value(THROUGH_ZERO, 1)).item()
     training.scheduler.load_state_dict({**training.scheduler.state_dict(), "step": 7})
     assert TINY <= training.rate() <= MOVED
+
+
+@on("xla")
+@pytest.mark.parametrize("lowering", ["graph", "table"])
+def test_it_is_one_operation_of_torch_xla_with_the_values(runtime, lowering):
+    with on_device():
+        cls = torch.optim.AdamW
+        training = Training(
+            cls, runtime, make=lambda o: Scheduler(o, THROUGH_ZERO, lowering=lowering)
+        )
+    runtime.finish_step()
+    training.scheduler.step()
+    text = internals()._get_xla_tensors_text([training.optimizer.param_groups[0]["lr"]])
+    nodes = [line for line in text.splitlines() if " = " in line]
+    assert len([node for node in nodes if "device_data" not in node]) == 1
 
 
 def test_where_0_can_be_it_is_written():
