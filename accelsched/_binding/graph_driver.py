@@ -12,6 +12,7 @@ from torch import Tensor
 from accelsched._binding.ownership import ownership_of
 from accelsched._binding.param_groups import GroupValues, device_of, dtype_of
 from accelsched._lowering import choose_lowering, lower_to_device
+from accelsched._optimizers.least_rates import least_rates
 from accelsched._optimizers.on_device import Factor, mark
 from accelsched._optimizers.remedies import level_of_the_caller, needs_grad
 from accelsched._runtimes import Evaluate, runtime_of
@@ -50,6 +51,8 @@ class GraphDriver:
             self._counter = self._state(step, torch.int64, self.device)
             # All that can fail comes before the optimizer is touched.
             self._value_tensors = [self._value_tensor(index) for index in group_values.indices]
+            self._dtypes = [tensor.dtype for tensor in self._value_tensors]
+            self._least = least_rates(self._optimizer, group_values.key, self._dtypes)
             self.follow(self.lower(schedules))
             with torch.no_grad():
                 self._next(self._counter)
@@ -79,10 +82,8 @@ class GraphDriver:
     def lower(self, schedules: Sequence[Any]) -> tuple[str, Evaluate]:
         """What :meth:`follow` takes, for one schedule a group; nothing changes."""
         lowering = choose_lowering(self._asked, schedules, self._runtime, holds_tensors=True)
-        # A recurrence is two schedules a group.
-        dtypes = [tensor.dtype for tensor in self._value_tensors]
-        dtypes *= len(schedules) // len(dtypes)
-        return lowering, lower_to_device(schedules, dtypes, self.device, lowering)
+        dtypes, device, least = self._dtypes, self.device, self._least
+        return lowering, lower_to_device(schedules, dtypes, device, lowering, least=least)
 
     def follow(self, lowered: tuple[str, Evaluate]) -> None:
         """Evaluate other schedules from the next step on."""

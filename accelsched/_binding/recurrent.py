@@ -15,6 +15,7 @@ from torch import Tensor
 
 from accelsched._binding.graph_driver import GraphDriver
 from accelsched._binding.param_groups import GroupValues
+from accelsched._lowering import choose_lowering, lower_to_device
 from accelsched._runtimes import Evaluate
 from accelsched.schedules import Schedule
 
@@ -115,15 +116,20 @@ class RecurrentGraphDriver(GraphDriver):
         """What :meth:`follow` takes, for one recurrence a group; nothing changes."""
         factors = [recurrence.factor for recurrence in recurrences]
         summands = [recurrence.summand for recurrence in recurrences]
-        return super().lower([*factors, *summands])
+        both = [*factors, *summands]
+        lowering = choose_lowering(self._asked, both, self._runtime, holds_tensors=True)
+        return lowering, lower_to_device(both, self._dtypes * 2, self.device, lowering)
 
     def set_state(self, step: int, values: Sequence[float]) -> None:
         """Move to a step, with these values."""
+        columns = self._value_tensors, values, self._least
         with torch.inference_mode(False), torch.no_grad():
             self._set_counter(step)
             states = [
-                self._state(value, tensor.dtype, tensor.device)
-                for tensor, value in zip(self._value_tensors, values, strict=True)
+                self._state(
+                    value if least is None else max(value, least), tensor.dtype, tensor.device
+                )
+                for tensor, value, least in zip(*columns, strict=True)
             ]
             self._runtime.assign(self._value_tensors, states)
         super().write_to_groups()
@@ -139,20 +145,24 @@ class RecurrentGraphDriver(GraphDriver):
         counter, *parts = self._next(self._counter)
         self._runtime.assign([self._counter], [counter])
         groups = len(self._value_tensors)
-        columns = self._value_tensors, parts[:groups], parts[groups:]
-        for tensor, factor, summand in zip(*columns, strict=True):
+        columns = self._value_tensors, parts[:groups], parts[groups:], self._least
+        for tensor, factor, summand, least in zip(*columns, strict=True):
+            if least is not None:
+                # The least value stands for 0, of which no factor makes more.
+                torch.mul(tensor, tensor > least, out=tensor)
             torch.mul(tensor, factor.to(tensor.device), out=tensor)
             torch.add(tensor, summand.to(tensor.device), out=tensor)
+            _raise_to(tensor, least)
 
     def write_to_groups(self, groups: list[dict[str, Any]] | None = None) -> None:
         """Put the tensors in the groups; a value that was assigned there is taken over."""
-        for tensor, group in zip(
-            self._value_tensors, self.group_values.groups(groups), strict=True
-        ):
+        columns = self._value_tensors, self.group_values.groups(groups), self._least
+        for tensor, group, least in zip(*columns, strict=True):
             value = self.group_values.value(group)
             if value is not tensor:
                 with torch.no_grad():
                     torch.add(torch.as_tensor(value).to(tensor), 0, out=tensor)
+                    _raise_to(tensor, least)
         super().write_to_groups(groups)
 
     def values(self) -> list[Tensor]:
@@ -163,3 +173,9 @@ class RecurrentGraphDriver(GraphDriver):
     def current(self) -> list[Tensor]:
         """Return the values that the groups have."""
         return self.values()
+
+
+def _raise_to(tensor: Tensor, least: float | None) -> None:
+    """Write the least value where a tensor is below it."""
+    if least is not None:
+        torch.clamp(tensor, min=least, out=tensor)

@@ -50,7 +50,8 @@ class Scheduler(TorchLRScheduler):
     The values of the first step are set as soon as the scheduler is built. Each :meth:`step` sets
     the values of the next one. On a device, the step counter and ``param_groups[i][key]`` become
     tensors that are updated in place: a step reads nothing on the host, compiles nothing and copies
-    nothing. On the CPU, a float stays a float.
+    nothing. On the CPU, a float stays a float. For a learning rate of 0, a tensor of Adam and AdamW
+    holds 2**-114, because 0 turns their weights into NaN (PyTorch issues 126514 and 97004).
 
     Args:
         optimizer: any ``torch.optim.Optimizer``; its ``step`` is left as it is. None to bind the
@@ -100,7 +101,9 @@ class Scheduler(TorchLRScheduler):
 
     Warns:
         SynchronizationWarning: this optimizer, as it was built, will read the value on the host at
-            every step; the warning names the option to set.
+            every step; the warning names the option to set. Or it has a ``step`` of its own, of
+            which nothing is known: build the scheduler inside :class:`accelsched.on_device` if that
+            step reads nothing, or is taken inside of it.
 
     Elsewhere: torch's ``LRScheduler`` and Cerebras' ``Scheduler``, whose interface this class has.
     In optax a schedule is an argument of the optimizer, or of ``optax.inject_hyperparams``.

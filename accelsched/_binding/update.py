@@ -2,33 +2,45 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
-from collections.abc import Callable
+import itertools
+import types
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import torch
-from torch.optim import Optimizer
+from torch.optim import AdamW, Optimizer
 
+from accelsched._binding.ownership import ownership_of
 from accelsched._binding.scheduler import Scheduler
-from accelsched.errors import ArgumentError
+from accelsched._binding.scheduler_list import SchedulerList
+from accelsched._optimizers.on_device import on_device
+from accelsched.errors import ArgumentError, require
+
+Schedulers = Scheduler | SchedulerList | Iterable[Scheduler | SchedulerList]
 
 
-def update(optimizer: Optimizer, *schedulers: Scheduler) -> Callable[[], None]:
+def update(optimizer: Optimizer, *schedulers: Schedulers) -> Callable[[], None]:
     """Return a function that steps an optimizer and then its schedulers, for ``fullgraph=True``.
 
     PyTorch wraps ``optimizer.step`` in a profiler and in calls of its hooks. Dynamo does not trace
     these, so a compiled ``optimizer.step`` breaks the graph. This function calls the step inside of
-    the wrapper. So it runs no hooks, and refuses an optimizer that has some.
+    the wrapper. So it runs no hooks, and refuses an optimizer that has some. Where another value
+    than the learning rate is scheduled, it takes that step inside of :class:`accelsched.on_device`.
 
     Args:
-        optimizer: an optimizer with a tensor for a learning rate; its step takes no closure.
-        schedulers: the schedulers to step, in this order.
+        optimizer: an optimizer with tensors for what is scheduled; its step takes no closure.
+        schedulers: the schedulers of this optimizer to step, in this order. A list or a
+            ``SchedulerList`` stands for its schedulers.
 
     Returns:
-        A function without arguments. Give it to ``torch.compile(..., fullgraph=True)``.
+        A function without arguments. Give it to ``torch.compile(..., fullgraph=True)``. Its code
+            is its own, as torch.compile limits how often it compiles one code.
 
     Raises:
-        ArgumentError: the optimizer has step hooks.
+        ArgumentError: the optimizer has step hooks or is ``fused=True``; or a scheduler is of
+            another optimizer, must not step, or writes Python floats, which compile at each step.
 
     Example:
         >>> from accelsched.schedules import Linear
@@ -41,16 +53,83 @@ def update(optimizer: Optimizer, *schedulers: Scheduler) -> Callable[[], None]:
         >>> parameter.item(), scheduler.get_last_lr()
         (-0.5, [tensor(0.3750)])
     """
-    hooks = [*optimizer._optimizer_step_pre_hooks, *optimizer._optimizer_step_post_hooks]
-    if hooks:
-        remedy = "its step hooks would not run: remove them, or compile without fullgraph=True"
-        raise ArgumentError("optimizer", type(optimizer).__name__, remedy)
+    _require_traceable(optimizer)
+    each: list[Scheduler] = []
+    for name, scheduler in _flat("schedulers", schedulers):
+        _require_fitting(name, scheduler, optimizer)
+        require(scheduler not in each, name, scheduler, "it would step twice: give it once")
+        each.append(scheduler)
     step: Any = inspect.unwrap(type(optimizer).step)
+    others = any(key != "lr" for _, key in ownership_of(optimizer).value_tensors)
+    within = on_device if others and _MODES_ARE_TRACED else contextlib.nullcontext
 
     def update() -> None:
-        with torch.no_grad():
+        with torch.no_grad(), within():
             step(optimizer)
-        for scheduler in schedulers:
+        for scheduler in each:
             scheduler.step()
 
-    return update
+    return _with_code_of_its_own(update)
+
+
+def _require_traceable(optimizer: Optimizer) -> None:
+    name = type(optimizer).__name__
+    require(isinstance(optimizer, Optimizer), "optimizer", name, "give a torch.optim.Optimizer")
+    hooks = [*optimizer._optimizer_step_pre_hooks, *optimizer._optimizer_step_post_hooks]
+    remedy = "its step hooks would not run: remove them, or compile without fullgraph=True"
+    require(not hooks, "optimizer", name, remedy)
+    fused = any(group.get("fused") for group in optimizer.param_groups)
+    remedy = "torch.compile does not trace fused=True: build it without, or compile without this"
+    require(not fused, "optimizer", name, remedy)
+
+
+def _flat(name: str, given: Any) -> Iterator[tuple[str, Scheduler]]:
+    """Each scheduler of lists in lists, with its name in the signature."""
+    for position, item in enumerate(given):
+        where = f"{name}[{position}]"
+        if isinstance(item, Scheduler):
+            yield where, item
+        elif isinstance(item, (list, tuple, SchedulerList)):
+            yield from _flat(where, getattr(item, "schedulers", item))
+        else:
+            raise ArgumentError(where, item, "give a scheduler of accelsched, see from_torch")
+
+
+def _require_fitting(name: str, scheduler: Scheduler, optimizer: Optimizer) -> None:
+    """Refuse what would not compile, or step something else."""
+    if scheduler.refusal is not None:
+        raise ArgumentError(name, scheduler, scheduler.refusal)
+    same = scheduler.optimizer.param_groups is optimizer.param_groups
+    require(same, name, scheduler, "it is bound to another optimizer")
+    key = scheduler.key
+    remedy = f"its values are floats: give it lowering='graph', or {key}=torch.tensor(...)"
+    require(scheduler.driver.lowering != "host", name, scheduler, remedy)
+    old = not _MODES_ARE_TRACED and _is_asked(optimizer, key)
+    remedy = f"a scheduled {key!r} does not compile here: take PyTorch 2.6 or newer"
+    require(not old, name, scheduler, remedy)
+
+
+#: Whether Dynamo traces a TorchFunctionMode that is entered in what it compiles.
+_MODES_ARE_TRACED = tuple(map(int, torch.__version__.split(".")[:2])) >= (2, 6)
+
+
+def _is_asked(optimizer: Optimizer, key: str) -> bool:
+    """Whether an older PyTorch reads the value, and not only computes with it."""
+    if key == "weight_decay":
+        return not isinstance(optimizer, AdamW)
+    return key in ("momentum", "betas[1]")
+
+
+_serial = itertools.count(1)
+
+
+def _with_code_of_its_own(function: Any) -> Callable[[], None]:
+    """A copy that torch.compile takes for another function.
+
+    It counts compiles, and remembers the shapes that change, by the code and by its name.
+    """
+    code = function.__code__
+    named = code.replace(co_name=f"{code.co_name}_{next(_serial)}")
+    return types.FunctionType(
+        named, function.__globals__, function.__name__, closure=function.__closure__
+    )

@@ -14,7 +14,8 @@ from torch.optim import Optimizer
 from accelsched._binding.param_groups import GroupValues
 from accelsched._costs import measuring
 from accelsched._optimizers import remedies, rules
-from accelsched._runtimes import NAMED, Counters, runtime_of
+from accelsched._optimizers.on_device import on_device
+from accelsched._runtimes import NAMED, Counters, Runtime, runtime_of
 from accelsched.errors import ArgumentError, require
 
 
@@ -27,7 +28,8 @@ class Check:
         runtime: the back end.
         key: the scheduled value.
         parameters: the number of parameter tensors.
-        expected: the cost by the rules; None for an optimizer or a key without a rule.
+        expected: the cost by the rules; None for a key without a rule, and for an optimizer with a
+            ``step`` of its own.
         measured: the cost of steps that were run; None if none were.
         remedy: what to change so that a step stays on the device; None if there is nothing to
             change.
@@ -98,14 +100,15 @@ def check(
     name = runtime or by_default
     known = sorted({*NAMED, "cuda", here.name})
     require(name in known, "runtime", name, f"give one of {', '.join(known)}")
+    measured = _measured(optimizer, key, name, tensors[0]) if measure else None
     return Check(
         optimizer=_called(optimizer),
         runtime=name,
         key=key,
         parameters=len(tensors),
         expected=_expected(optimizer, key, name, len(tensors)),
-        measured=_measured(optimizer, key, name, tensors[0]) if measure else None,
-        remedy=_remedy(optimizer, key, name),
+        measured=measured,
+        remedy=_remedy(optimizer, key, name, measured),
     )
 
 
@@ -119,21 +122,35 @@ def _called(optimizer: Optimizer) -> str:
 def _expected(optimizer: Optimizer, key: str, runtime: str, parameters: int) -> Counters | None:
     """Return the cost by the rules, if there is one."""
     group, name = optimizer.param_groups[0], rules.name_of(optimizer)
-    if runtime == "eager" or group.get("fused"):
+    if runtime == "eager" or (group.get("fused") and name is not None):
         return Counters()
     rule = rules.table(runtime).get(name or "", {}).get(rules.configuration_of(group))
     return None if rule is None or key != "lr" else rule.cost(parameters)
 
 
-def _remedy(optimizer: Optimizer, key: str, name: str) -> str | None:
+def _remedy(optimizer: Optimizer, key: str, name: str, measured: Counters | None) -> str | None:
     """Say what to change on a runtime, if anything."""
-    group = optimizer.param_groups[0]
+    group, known = optimizer.param_groups[0], rules.name_of(optimizer) is not None
     if name == "compile":
         tensor = isinstance(GroupValues(optimizer, key, None).values()[0], Tensor)
         return None if tensor else f"build it with {key}=torch.tensor(...)"
-    if name == "eager" or group.get("fused"):
+    if name == "eager" or (group.get("fused") and known):
         return None
-    return remedies.remedy(optimizer, key, name)
+    remedy = remedies.remedy(optimizer, key, name)
+    if known or measured is None:
+        return remedy
+    return _measured_remedy(optimizer, key, NAMED[name], remedy, measured)
+
+
+def _measured_remedy(
+    optimizer: Optimizer, key: str, runtime: Runtime, remedy: str | None, measured: Counters
+) -> str | None:
+    """What steps that were run say of a step that is not known."""
+    if rules.Rule(measured, Counters()).stays_on_device:
+        return None
+    within = measuring.of_copy(runtime, optimizer, key, within=on_device)
+    helps = within.from_device < measured.from_device
+    return remedy if helps else "it has no option that helps there"
 
 
 def _measured(optimizer: Optimizer, key: str, name: str, parameter: Tensor) -> Counters:

@@ -28,6 +28,8 @@ CLASSES = [
 ]
 #: RAdam turns to another formula at its sixth step.
 WARM_UP, STEPS = 8, 10
+#: Makes the context of an optimizer's step.
+Within = Callable[[], contextlib.AbstractContextManager[Any]]
 _serial = itertools.count(1)
 
 
@@ -61,16 +63,18 @@ def of_class(runtime: Runtime, name: str, way: str, parameters: int) -> Counters
         return None
 
 
-def of_copy(runtime: Runtime, optimizer: Optimizer, key: str) -> Counters:
+def of_copy(
+    runtime: Runtime, optimizer: Optimizer, key: str, within: Within | None = None
+) -> Counters:
     """Count the cost of a step of an optimizer; a copy of it is stepped."""
-    return of_steps(runtime, copy.deepcopy(optimizer), key)
+    return of_steps(runtime, copy.deepcopy(optimizer), key, within)
 
 
 def of_steps(
     runtime: Runtime,
     optimizer: Optimizer,
     key: str = "lr",
-    within: Callable[[], contextlib.AbstractContextManager[Any]] | None = None,
+    within: Within | None = None,
 ) -> Counters:
     """Count the cost of a step of an optimizer with one scheduled value, rounded up."""
     within = within or contextlib.nullcontext

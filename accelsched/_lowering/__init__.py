@@ -89,6 +89,7 @@ def lower_to_device(
     device: torch.device,
     lowering: str,
     *,
+    least: Sequence[float | None] | None = None,
     advances: bool = True,
 ) -> Evaluate:
     """Return a function on a device from the counter to the groups' values, each of shape [].
@@ -98,13 +99,14 @@ def lower_to_device(
         dtypes: that of the value of each group.
         device: where the counter is.
         lowering: ``"graph"`` or ``"table"``.
+        least: for each group the value that replaces any smaller one, or None.
         advances: whether the function first moves the counter on by a step, and returns it in front
             of the values; if not, these are the values at the counter as it is.
 
     Raises:
         Untraceable: a user's function cannot be traced, on a device that has to.
     """
-    batches = group_by_structure(schedules, dtypes)
+    batches = group_by_structure(schedules, dtypes, least)
 
     def evaluation(device: torch.device) -> Evaluate:
         table = lowering == "table"

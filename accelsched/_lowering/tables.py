@@ -69,6 +69,6 @@ def _table(batch: Batch) -> Tensor:
     last = max(schedule.settles or 0 for schedule in batch.schedules)
     steps = torch.arange(last + 1, device="cpu")
     if len(set(batch.schedules)) == 1:
-        return batch.schedules[0].formula(steps).to(batch.dtype)
+        return batch.written(batch.schedules[0].formula(steps))
     curves = [schedule.formula(steps) for schedule in batch.schedules]
-    return torch.stack(curves, dim=1).to(batch.dtype)
+    return batch.written(torch.stack(curves, dim=1))

@@ -26,6 +26,8 @@ class on_device(TorchFunctionMode):
     A scheduler that is built inside of it expects the steps to be inside as well, and does not
     warn.
 
+    So build it inside for an optimizer with a ``step`` of its own too, if that reads nothing.
+
     Example:
         >>> from accelsched import Scheduler
         >>> from accelsched.schedules import Linear

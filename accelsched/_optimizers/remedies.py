@@ -21,21 +21,33 @@ def needs_grad(optimizer: Optimizer, index: int, key: str, runtime: Runtime) -> 
     SGD multiplies, on the device, by a learning rate that requires a gradient, and reads any other.
     No gradient is ever computed for it: a step runs without autograd.
     """
+    if not runtime.reads_cost_an_execution:
+        return False
     name = rules.name_of(optimizer)
-    if name is None or not runtime.reads_cost_an_execution:
+    if name is None:
+        if not entered():
+            _warn(_NOT_KNOWN.format(type(optimizer).__name__, key, runtime.name))
         return False
     group = optimizer.param_groups[index]
     if key == "lr" and name == "SGD" and not group.get("foreach") and _sgd_asks_for_grad():
         return True
     remedy = _remedy(name, group, key, runtime)
     if remedy:
-        warnings.warn(
-            f"{name} reads {key!r} on the host at every step on this device ({runtime.name}), and "
-            f"that stops it: {remedy}",
-            SynchronizationWarning,
-            stacklevel=level_of_the_caller(),
-        )
+        reads = f"{name} reads {key!r} on the host at every step on this device ({runtime.name})"
+        _warn(f"{reads}, and that stops it: {remedy}")
     return False
+
+
+_NOT_KNOWN = (
+    "{} has a step of its own: if it reads {!r} on the host, that stops this device ({}) once for "
+    "each parameter. Step it within accelsched.on_device(), and build the scheduler within it; "
+    "accelsched.check(optimizer, measure=True) counts the reads. If there are none, building the "
+    "scheduler within it is enough."
+)
+
+
+def _warn(message: str) -> None:
+    warnings.warn(message, SynchronizationWarning, stacklevel=level_of_the_caller())
 
 
 def level_of_the_caller() -> int:
@@ -83,17 +95,19 @@ def remedy(optimizer: Optimizer, key: str, runtime: str) -> str | None:
     """Say what keeps the steps of this optimizer on the device; None if they stay already.
 
     Args:
-        optimizer: any; nothing is known of one that is not of torch.optim.
+        optimizer: any; of one that has a step of its own nothing is known.
         key: the value that is scheduled.
         runtime: the name of a runtime that rules are known for.
     """
     name, way = rules.name_of(optimizer), rules.configuration_of(optimizer.param_groups[0])
-    known = rules.table(runtime).get(name or "", {})
+    if name is None:
+        return rules.change("", "on_device")
+    known = rules.table(runtime).get(name, {})
     if not known:
         return None
     if key != "lr":
-        return _remedy_of_key(runtime, name or "", key, way)
-    best = rules.best(runtime, name or "")
+        return _remedy_of_key(runtime, name, key, way)
+    best = rules.best(runtime, name)
     if best is None:
         return "it has no option that helps there"
     stays = way in known and known[way].stays_on_device

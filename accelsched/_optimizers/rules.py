@@ -89,10 +89,14 @@ def _on_cuda(name: str, xla: dict[str, Rule]) -> dict[str, Rule]:
 
 
 def name_of(optimizer: Optimizer) -> str | None:
-    """Return the class of torch.optim that an optimizer is or inherits from, or None."""
+    """Return the class of torch.optim whose ``step`` an optimizer has; None if it has another."""
     for cls in type(optimizer).__mro__:
-        if f"{cls.__module__}.".startswith("torch.optim.") and cls is not Optimizer:
-            return cls.__name__
+        if not issubclass(cls, Optimizer) or cls is Optimizer:
+            continue
+        if f"{cls.__module__}.".startswith("torch.optim."):
+            # PyTorch wraps the step of a class when the first optimizer of it is built.
+            inherited = inspect.unwrap(type(optimizer).step) is inspect.unwrap(cls.step)
+            return cls.__name__ if inherited else None
     return None
 
 

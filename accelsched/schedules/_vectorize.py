@@ -26,22 +26,34 @@ class Batch:
         schedules: schedules of one structure.
         dtype: the dtype of their values.
         positions: the positions of their groups among the driven ones.
+        least: the value that replaces any smaller one; None if all are written as they are.
     """
 
     schedules: tuple[Schedule, ...]
     dtype: torch.dtype
     positions: tuple[int, ...]
+    least: float | None = None
+
+    def written(self, values: Tensor) -> Tensor:
+        """These values, in float64, as they are written."""
+        rounded = values.to(self.dtype)
+        return rounded if self.least is None else rounded.clamp(min=self.least)
 
 
-def group_by_structure(schedules: Sequence[Schedule], dtypes: Sequence[torch.dtype]) -> list[Batch]:
+def group_by_structure(
+    schedules: Sequence[Schedule],
+    dtypes: Sequence[torch.dtype],
+    least: Sequence[float | None] | None = None,
+) -> list[Batch]:
     """Put the schedules of all groups in as few batches as their structures allow."""
-    alike: dict[Hashable, list[int]] = {}
-    for position, (schedule, dtype) in enumerate(zip(schedules, dtypes, strict=True)):
+    least = [None] * len(schedules) if least is None else least
+    alike: dict[tuple[Hashable, torch.dtype, float | None], list[int]] = {}
+    for position, (schedule, dtype, low) in enumerate(zip(schedules, dtypes, least, strict=True)):
         _, structure = flatten(schedule)
-        alike.setdefault((structure, dtype), []).append(position)
+        alike.setdefault((structure, dtype, low), []).append(position)
     return [
-        Batch(tuple(schedules[i] for i in positions), dtypes[positions[0]], tuple(positions))
-        for positions in alike.values()
+        Batch(tuple(schedules[i] for i in positions), dtype, tuple(positions), low)
+        for (_, dtype, low), positions in alike.items()
     ]
 
 
@@ -49,10 +61,10 @@ class BatchedFormulas:
     """Evaluates batches at a step, on a device: for each a tensor of shape [] or [G]."""
 
     def __init__(self, batches: Sequence[Batch], device: torch.device) -> None:
-        self._stacked = [(stack(batch.schedules, device), batch.dtype) for batch in batches]
+        self._stacked = [(stack(batch.schedules, device), batch.written) for batch in batches]
 
     def __call__(self, counter: Tensor) -> list[Tensor]:
-        return [schedule.formula(counter).to(dtype) for schedule, dtype in self._stacked]
+        return [written(schedule.formula(counter)) for schedule, written in self._stacked]
 
 
 def per_group(

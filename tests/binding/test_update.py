@@ -1,5 +1,8 @@
 """torch.compile over a whole training step: its own counts, beside a constant learning rate."""
 
+import gc
+import weakref
+
 import pytest
 import torch
 from binding import EVERY
@@ -138,6 +141,170 @@ def test_an_update_leaves_out_no_hook(runtime):
     training.optimizer.register_step_pre_hook(lambda *_: None)
     with pytest.raises(ArgumentError, match="optimizer='SGD': its step hooks would not run"):
         accelsched.update(training.optimizer, training.scheduler)
+
+
+# What an update takes and refuses, when it is built.
+
+
+def compiled_update(training, *schedulers):
+    whole = accelsched.update(training.optimizer, *schedulers)
+    return torch.compile(whole, fullgraph=True, backend="eager")
+
+
+def run(training, function, steps=4):
+    for _ in range(steps):
+        training.backward()
+        function()
+    return training.result()
+
+
+DECAY = CosineDecay(0.1, 0.0, 30)
+
+
+@pytest.mark.parametrize(
+    "wrapped",
+    [
+        lambda rate, beta: [rate, beta],
+        lambda rate, beta: [[rate], (beta,)],
+        lambda rate, beta: accelsched.SchedulerList([rate, beta]),
+        lambda rate, beta: [rate, accelsched.SchedulerList([beta])],
+    ],
+)
+def test_an_update_takes_lists_of_schedulers(runtime, wrapped):
+    training = Training("AdamW")
+    beta = Scheduler(training.optimizer, CosineDecay(0.9, 0.8, 9), "betas[0]", lowering="graph")
+    run(training, compiled_update(training, wrapped(training.scheduler, beta)))
+    assert training.scheduler.last_epoch == beta.last_epoch == 4
+
+
+def refused(message, update, *arguments):
+    with pytest.raises(ArgumentError, match=message):
+        update(*arguments)
+
+
+def test_an_update_refuses_what_is_not_its_own(runtime):
+    one, other = Training(), Training()
+    update = accelsched.update
+    refused(r"schedulers\[0\]=.*bound to another optimizer", update, one.optimizer, other.scheduler)
+    mixed = [one.scheduler, other.scheduler]
+    refused(r"schedulers\[0\]\[1\]=.*another optimizer", update, one.optimizer, mixed)
+    twice = [one.scheduler, accelsched.SchedulerList([one.scheduler])]
+    refused(r"schedulers\[1\]\[0\]=.*would step twice", update, one.optimizer, *twice)
+    unbound = Scheduler(None, SCHEDULE)
+    refused(r"schedulers\[0\]=.*has no optimizer yet", update, one.optimizer, unbound)
+    theirs = torch.optim.lr_scheduler.StepLR(other.optimizer, 3)
+    refused(r"schedulers\[0\]=.*from_torch", update, one.optimizer, theirs)
+    refused("optimizer='Linear': give a torch.optim.Optimizer", update, torch.nn.Linear(1, 1))
+    chained = accelsched.lr_scheduler.ChainedLR([one.scheduler])
+    refused(r"schedulers\[0\]=.*which drives its values", update, one.optimizer, one.scheduler)
+    run(one, compiled_update(one, chained))
+
+
+def test_an_update_refuses_floats_and_names_what_compiles(runtime):
+    weight = torch.nn.Parameter(torch.ones(3))
+    optimizer = torch.optim.SGD([weight], lr=0.1, weight_decay=0.1)
+    rate = Scheduler(optimizer, SCHEDULE)
+    remedy = r"schedulers\[0\]=.*are floats: give it lowering='graph', or lr=torch.tensor\(...\)"
+    refused(remedy, accelsched.update, optimizer, rate)
+    decay = Scheduler(optimizer, DECAY, "weight_decay")
+    refused(r"weight_decay=torch.tensor\(...\)", accelsched.update, optimizer, decay)
+    policy = accelsched.policy.Multiply({2: 0.5})(torch.optim.SGD([weight], lr=0.1))
+    refused("are floats", accelsched.update, policy.optimizer, policy)
+    del rate
+    cured = Scheduler(optimizer, SCHEDULE, lowering="graph")
+    compiled = torch.compile(accelsched.update(optimizer, cured), fullgraph=True, backend="eager")
+
+    def step():
+        weight.grad = torch.ones(3)
+        compiled()
+
+    assert counted(step)["graphs"] <= 2
+
+
+@pytest.mark.parametrize("name", ["SGD", "AdamW"])
+def test_an_update_refuses_a_fused_step(runtime, name):
+    optimizer = getattr(torch.optim, name)([torch.ones(1)], lr=torch.tensor(0.1), fused=True)
+    scheduler = Scheduler(optimizer, SCHEDULE)
+    message = f"optimizer='{name}': torch.compile does not trace fused=True: build it without"
+    refused(message, accelsched.update, optimizer, scheduler)
+
+
+CASES = [
+    ("SGD", "weight_decay", {}),
+    ("SGD", "momentum", {"momentum": 0.5}),
+    ("RMSprop", "momentum", {"momentum": 0.5}),
+    ("Adam", "weight_decay", {}),
+    ("AdamW", "weight_decay", {}),
+    ("AdamW", "betas[0]", {}),
+    ("AdamW", "betas[1]", {}),
+    ("NAdam", "weight_decay", {}),
+]
+
+
+@pytest.mark.parametrize(("name", "key", "options"), CASES)
+@pytest.mark.parametrize("given", [True, False], ids=["given", "stepped apart"])
+def test_an_update_with_another_value_scheduled(runtime, name, key, options, given):
+    """Within on_device, as PyTorch asks for the value; whichever scheduler the update steps."""
+    values = CosineDecay(0.6, 0.1, 30)
+
+    def trained(compile_it):
+        training = Training(name)
+        for group in training.optimizer.param_groups:
+            group.update(options)
+        other = Scheduler(training.optimizer, values, key, lowering="graph")
+        mine = [training.scheduler, *([other] if given else [])]
+        function = accelsched.update(training.optimizer, *mine)
+        if compile_it:
+            function = torch.compile(function, fullgraph=True, backend="eager")
+
+        def step():
+            function()
+            if not given:
+                other.step()
+
+        return run(training, step), training
+
+    if OLD and key != "betas[0]" and (name, key) != ("AdamW", "weight_decay"):
+        if given:
+            with pytest.raises(ArgumentError, match="take PyTorch 2.6 or newer"):
+                trained(compile_it=False)
+        return
+    result, training = trained(compile_it=True)
+    expected, _ = trained(compile_it=False)
+    # As in `agrees`.
+    assert torch.allclose(result, expected, rtol=0, atol=4 * 4 * 64 * 2.0**-24)
+    assert training.scheduler.last_epoch == 4
+
+
+OLD = tuple(map(int, torch.__version__.split(".")[:2])) < (2, 6)
+
+
+def test_twenty_updates_compile_in_one_process(runtime):
+    """torch.compile takes up to eight graphs of one code, and remembers which shapes changed."""
+    gone = []
+    for size in range(1, 21):
+        weight = torch.nn.Parameter(torch.ones(size))
+        optimizer = torch.optim.SGD([weight], lr=torch.tensor(0.5))
+        scheduler = Scheduler(optimizer, SCHEDULE)
+        update = accelsched.update(optimizer, scheduler)
+        assert update.__name__ == "update"
+        graphs = []
+
+        def keep(graph, inputs, graphs=graphs):
+            graphs.append([node.meta.get("example_value") for node in graph.graph.nodes])
+            return graph.forward
+
+        compiled = torch.compile(update, fullgraph=True, backend=keep)
+        for _ in range(2):
+            weight.grad = torch.ones(size)
+            compiled()
+        assert scheduler.last_epoch == 2
+        shapes = [value.shape for value in graphs[0] if isinstance(value, torch.Tensor)]
+        assert all(type(length) is int for shape in shapes for length in shape)
+        gone.append(weakref.ref(optimizer))
+    del weight, optimizer, scheduler, update, compiled, graphs, keep
+    gc.collect()
+    assert [reference() for reference in gone] == [None] * 20
 
 
 def test_reduce_overhead(runtime):

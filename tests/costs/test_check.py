@@ -14,6 +14,7 @@ from accelsched._cli.command import main
 from accelsched._costs import measuring
 from accelsched._optimizers import rules
 from accelsched._runtimes import NAMED, Counters
+from accelsched.errors import SynchronizationWarning
 from accelsched.lr_scheduler import CosineDecayLR
 
 
@@ -213,14 +214,131 @@ def test_for_a_device_that_is_not_here():
     assert check(torch.optim.AdamW([torch.zeros(1)], fused=True), runtime="cuda").remedy is None
 
 
-def test_an_optimizer_of_ones_own_has_no_rule():
-    class Mine(torch.optim.Optimizer):
-        def step(self):
-            pass
+# Optimizers with a step of their own.
 
-    found = check(Mine([torch.zeros(1)], {"lr": 0.1}), runtime="xla")
+
+class SignDescent(torch.optim.Optimizer):
+    """As Lion is written: the rate as alpha of an in-place addition, which is a read."""
+
+    def __init__(self, params, lr=0.01, **options):
+        super().__init__(params, {"lr": lr, "beta": 0.9, **options})
+
+    @torch.no_grad()
+    def step(self, closure=None):
+        for group in self.param_groups:
+            for p in group["params"]:
+                momentum = self.state[p].setdefault("momentum", torch.zeros_like(p))
+                p.add_((momentum * group["beta"] + p.grad * 0.1).sign_(), alpha=-group["lr"])
+                momentum.mul_(group["beta"]).add_(p.grad, alpha=0.1)
+
+
+class ScaledAdamW(torch.optim.AdamW):
+    """A subclass of one of PyTorch's, which inherits its options and not its step."""
+
+    @torch.no_grad()
+    def step(self, closure=None):
+        for group in self.param_groups:
+            for p in group["params"]:
+                p.add_(p.grad, alpha=-float(group["lr"]))
+
+
+class TensorDescent(torch.optim.SGD):
+    """A step of one's own that reads nothing."""
+
+    @torch.no_grad()
+    def step(self, closure=None):
+        for group in self.param_groups:
+            for p in group["params"]:
+                p.sub_(p.grad * group["lr"])
+
+
+class RenamedAdamW(torch.optim.AdamW):
+    """Another constructor, and PyTorch's step."""
+
+    def __init__(self, params, lr):
+        super().__init__(params, lr=lr)
+
+
+OWN_STEPS = pytest.mark.parametrize("cls", [SignDescent, ScaledAdamW, TensorDescent])
+
+
+def of_class(cls, runtime, count=3):
+    return cls([torch.nn.Parameter(torch.ones(4).to(runtime.device())) for _ in range(count)], 0.01)
+
+
+@OWN_STEPS
+@pytest.mark.parametrize("runtime_name", ["xla", "lazy", "cuda", "compile"])
+def test_an_optimizer_with_its_own_step_has_no_rule(cls, runtime_name):
+    optimizer = cls([torch.zeros(1)], torch.tensor(0.1))
+    for key in ("lr", *(["weight_decay"] if cls is not SignDescent else [])):
+        found = check(optimizer, key, runtime=runtime_name)
+        assert found.expected is None
+        assert "no rule is known: give measure=True" in str(found)
+        if runtime_name != "compile":
+            assert found.remedy == "step it within accelsched.on_device()"
+
+
+def test_a_subclass_with_the_step_of_its_parent_has_its_rules():
+    for _ in range(2):  # PyTorch wraps the step of a class when the first of it is built
+        optimizer = RenamedAdamW([torch.zeros(1)], 0.1)
+        assert rules.name_of(optimizer) == "AdamW"
+    assert check(optimizer, runtime="xla").remedy == "build it with capturable=True"
+
+
+@LAZY
+@pytest.mark.parametrize(
+    ("cls", "remedy"),
+    [
+        (SignDescent, "step it within accelsched.on_device()"),
+        (ScaledAdamW, "it has no option that helps there"),
+        (TensorDescent, None),
+    ],
+)
+def test_measuring_says_what_cures_a_step_that_is_not_known(runtime, cls, remedy):
+    found = check(of_class(cls, runtime), measure=True)
     assert found.expected is None
-    assert "no rule is known" in str(found)
+    assert found.remedy == remedy
+    assert found.measured.from_device == (0 if remedy is None else 3)
+
+
+@LAZY
+@OWN_STEPS
+def test_binding_warns_of_a_step_that_is_not_known(runtime, cls):
+    name = cls.__name__
+    with pytest.warns(SynchronizationWarning, match=f"{name} has a step of its own") as told:
+        CosineDecayLR(of_class(cls, runtime), 0.01, 0.0, 100)
+    assert told[0].filename == __file__
+    assert "Step it within accelsched.on_device()" in str(told[0].message)
+    with on_device():  # and warnings are errors
+        CosineDecayLR(of_class(cls, runtime), 0.01, 0.0, 100)
+
+
+@on("eager", "compile")
+@OWN_STEPS
+def test_it_does_not_warn_where_a_read_costs_nothing(runtime, cls):
+    CosineDecayLR(of_class(cls, runtime), 0.01, 0.0, 100)
+
+
+@LAZY
+def test_what_is_advised_for_an_own_step_cures_it(runtime):
+    optimizer = of_class(SignDescent, runtime)
+    with on_device():
+        scheduler = CosineDecayLR(optimizer, 0.01, 0.0, 100)
+    plain = of_class(SignDescent, NAMED["eager"])
+    rates = CosineDecayLR(plain, 0.01, 0.0, 100)
+    for _ in range(5):
+        for one, context, its in ((optimizer, on_device(), scheduler), (plain, within(""), rates)):
+            for parameter in one.param_groups[0]["params"]:
+                parameter.grad = parameter.detach() * 0.5
+            with context:
+                one.step()
+            its.step()
+        runtime.finish_step()
+    for mine, theirs in zip(
+        optimizer.param_groups[0]["params"], plain.param_groups[0]["params"], strict=True
+    ):
+        # 5 steps of one rounding, each of 2**-24 of a number below 1.
+        assert torch.allclose(mine.detach().cpu(), theirs.detach(), rtol=0, atol=5 * 2.0**-24)
 
 
 @pytest.mark.parametrize(

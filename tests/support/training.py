@@ -4,6 +4,7 @@ Least squares with one weight vector a param group, in float64, so that what is 
 back ends is rounding of 2**-53 and not of the float32 that hides a wrong digit.
 """
 
+import contextlib
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from accelsched import on_device
 from accelsched._runtimes import Counters, Runtime
 from accelsched.errors import SynchronizationWarning
 
@@ -86,7 +88,9 @@ class Run:
         # On the CPU a tensor asks for the graph path; elsewhere the device does.
         lr = torch.tensor(0.01, dtype=torch.float64) if make and device.type == "cpu" else 0.01
         self.optimizer = optimizer_for(optimizer, runtime, named, lr)
-        with warnings.catch_warnings():
+        # Nothing is known of a step of one's own: built so, a scheduler takes it to read nothing.
+        reads_nothing = on_device() if optimizer == "TensorAdamW" else contextlib.nullcontext()
+        with warnings.catch_warnings(), reads_nothing:
             warnings.simplefilter("error", SynchronizationWarning)
             self.schedulers = make(self.optimizer) if make else []
         if not isinstance(self.schedulers, list):
