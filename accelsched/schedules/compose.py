@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import sys
 from abc import abstractmethod
 from dataclasses import dataclass, field
 from typing import Any
@@ -109,12 +110,16 @@ class Chained(Schedule):
     """
 
     schedules: tuple[Schedule, ...]
-    scale: tuple[float, ...] = field(init=False, repr=False, compare=False)
+    bases: tuple[float, ...] = field(init=False, repr=False, compare=False)
 
     def check(self) -> None:
         _require_some("schedules", self.schedules)
-        scale = tuple(1.0 / (schedule.base or 1.0) for schedule in self.schedules[1:])
-        object.__setattr__(self, "scale", scale)
+        bases = tuple(schedule.base or 1.0 for schedule in self.schedules[1:])
+        for position, base in enumerate(bases, start=1):
+            remedy = "nothing can be divided by its initial value: let it be 0, or 2**-1022 or more"
+            divides = sys.float_info.min <= abs(base) <= sys.float_info.max
+            require(divides, f"schedules[{position}]", self.schedules[position], remedy)
+        object.__setattr__(self, "bases", bases)
 
     @property
     def base(self) -> float:
@@ -126,8 +131,8 @@ class Chained(Schedule):
 
     def formula(self, step: Tensor) -> Tensor:
         value = self.schedules[0].formula(step)
-        for schedule, scale in zip(self.schedules[1:], self.scale, strict=True):
-            value = value * (schedule.formula(step) * scale)
+        for schedule, base in zip(self.schedules[1:], self.bases, strict=True):
+            value = value * (schedule.formula(step) / base)
         return value
 
 
