@@ -18,9 +18,13 @@ class computed_once(Generic[T]):
 
     def __init__(self, function: Callable[[Any], T]) -> None:
         self._function = function
-        self._name = function.__name__
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
 
     def __get__(self, instance: Any, owner: Any = None) -> T:
+        if instance is None:
+            raise AttributeError(self._name)
         # No __set__, so Python asks here only until the value is there.
         value: T = vars(instance).setdefault(self._name, self._function(instance))
         return value

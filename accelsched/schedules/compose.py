@@ -14,7 +14,9 @@ from torch import Tensor
 from accelsched.errors import require
 from accelsched.schedules import terms
 from accelsched.schedules._fields import Source, Table, require_increasing
+from accelsched.schedules._once import computed_once
 from accelsched.schedules._phases import merge_phases
+from accelsched.schedules._side_by_side import merge_terms
 from accelsched.schedules.base import Schedule
 
 
@@ -157,9 +159,21 @@ class Scaled(Schedule):
 
 @dataclass(frozen=True)
 class _Fold(Schedule):
-    """Schedules side by side, their values put together two by two."""
+    """Schedules side by side, their values put together two by two, in the order given.
 
-    schedules: tuple[Schedule, ...]
+    But the terms of one structure are put together first if they are eight or more.
+    """
+
+    schedules: Source[tuple[Schedule, ...]]
+    # Not before it is asked for: a + b + c + ... makes a sum for each of its operators.
+    parts: tuple[Schedule, ...] = field(
+        init=False, repr=False, compare=False,
+        default=computed_once(lambda fold: fold.merged()),  # type: ignore[arg-type]
+    )  # fmt: skip
+
+    @abstractmethod
+    def merged(self) -> tuple[Schedule, ...]:
+        """As few terms as may be."""
 
     @staticmethod
     @abstractmethod
@@ -178,7 +192,7 @@ class _Fold(Schedule):
         return _last_settles(self.schedules)
 
     def formula(self, step: Tensor) -> Tensor:
-        values = (schedule.formula(step) for schedule in self.schedules)
+        values = (schedule.formula(step) for schedule in self.parts)
         total: Tensor = functools.reduce(self.together, values)
         return total
 
@@ -190,6 +204,9 @@ class Sum(_Fold):
     Args:
         schedules: at least one.
     """
+
+    def merged(self) -> tuple[Schedule, ...]:
+        return merge_terms(self.schedules, multiplies=False)
 
     @staticmethod
     def together(one: Any, other: Any) -> Any:
@@ -203,6 +220,9 @@ class Product(_Fold):
     Args:
         schedules: at least one.
     """
+
+    def merged(self) -> tuple[Schedule, ...]:
+        return merge_terms(self.schedules, multiplies=True)
 
     @staticmethod
     def together(one: Any, other: Any) -> Any:
