@@ -79,7 +79,7 @@ def constant(step: int, value: float) -> float:
 
 def linear(step: int, initial: float, end: float, total_iters: int, cycle: bool = False) -> float:
     span = _span(step, total_iters, cycle)
-    return end if step >= span else (initial * (span - step) + end * step) / span
+    return end if step >= span else initial * ((span - step) / span) + end * (step / span)
 
 
 def polynomial(
@@ -107,14 +107,26 @@ def _power(base: float, exponent: float) -> float:
         return inf
 
 
+def _times_power(factor: float, base: float, exponent: float) -> float:
+    """``factor * base ** exponent``; by thirds of the exponent where the power is out of range."""
+    power = _power(base, exponent)
+    if factor == 0:
+        return 0.0 * factor
+    if exponent == 0 or base == 0 or 2.0**-1022 <= power < inf:
+        return factor * power
+    third = int(exponent) // 3 if exponent > 99 else exponent / 3
+    twice = _power(base, third)
+    return factor * twice * twice * _power(base, exponent - 2 * third)
+
+
 def exponential(
     step: int, initial: float, total_iters: int, rate: float, staircase: bool = False
 ) -> float:
-    return initial * _power(rate, step // total_iters if staircase else step / total_iters)
+    return _times_power(initial, rate, step // total_iters if staircase else step / total_iters)
 
 
 def multiplicative(step: int, initial: float, coefficient: float) -> float:
-    return initial * _power(coefficient, step)
+    return _times_power(initial, coefficient, step)
 
 
 def inverse_exponential_time_decay(
@@ -154,11 +166,11 @@ def piecewise_constant(step: int, values: Sequence[float], milestones: Sequence[
 
 
 def step(step: int, initial: float, step_size: int, gamma: float) -> float:
-    return initial * _power(gamma, step // step_size)
+    return _times_power(initial, gamma, step // step_size)
 
 
 def multi_step(step: int, initial: float, gamma: float, milestones: Sequence[int]) -> float:
-    return initial * _power(gamma, sum(step >= milestone for milestone in milestones))
+    return _times_power(initial, gamma, sum(step >= milestone for milestone in milestones))
 
 
 # Cycles.
@@ -198,6 +210,8 @@ def cyclic(
     else:
         height = Fraction(step_size_up + step_size_down - position, step_size_down)
     x = cycle + 1 if scale_mode == "cycle" else step
+    if mode == "exp_range" and gamma > 1:
+        return base_value + _times_power((max_value - base_value) * float(height), gamma, x)
     scale = {"triangular": 1.0, "triangular2": _power(0.5, x - 1), "exp_range": _power(gamma, x)}[
         mode
     ]
@@ -226,7 +240,7 @@ def one_cycle(
             elapsed, length = step - begin, end - begin
             if anneal_strategy == "cos":
                 return _cosine(elapsed, length, first, last)
-            return (first * (end - step) + last * elapsed) / length
+            return first * ((end - step) / length) + last * (elapsed / length)
         begin, first = max(end, 0.0), last
     return first
 
@@ -258,7 +272,8 @@ def sequential(step: int, schedules: Sequence[Curve], milestones: Sequence[int])
 
 def chained(step: int, schedules: Sequence[Curve]) -> float:
     first, *others = schedules
-    return first(step) * prod(other(step) / (other.initial or 1.0) for other in others)
+    factors = [other(step) / (other.initial or 1.0) for other in others]
+    return prod(factors, start=first(step))
 
 
 def scaled(step: int, schedule: Curve, factor: float) -> float:

@@ -113,7 +113,7 @@ def anew(bind):
     """The same, with nothing of it compiled."""
     with tempfile.TemporaryDirectory() as folder:
         os.environ["ACCELSCHED_CACHE_DIR"] = folder
-        jit.compiled.cache_clear()
+        jit.CODES.clear()
         bind()
 
 

@@ -16,14 +16,13 @@ import hashlib
 import inspect
 import os
 import re
-import sys
-import tempfile
+import threading
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from accelsched._recording import Untraceable
-from accelsched.kernels import helpers, scalars
+from accelsched.kernels import disk_cache, helpers, scalars
 
 #: Functions of C libraries that LLVM may call for what the sources say.
 _MATH = """sin cos sincos tan asin acos atan atan2 sinh cosh tanh asinh acosh atanh exp exp2 exp10
@@ -48,37 +47,97 @@ _RESULT, _ARGUMENTS = ctypes.c_int64, (ctypes.c_void_p, ctypes.c_void_p)
 class Code:
     """The function ``kernel`` of a source, as machine code.
 
+    Args:
+        compiled: as :func:`_translated` returns it.
+
     Attributes:
         call: the function of two addresses. It keeps the interpreter's lock, as letting go of
             it takes longer than a step.
         call_unlocked: the same for long work, in which other threads go on.
+
+    Raises:
+        ValueError: it is something else.
+        Untraceable: it calls a function that this platform has not, or that no source calls.
     """
 
     def __init__(self, compiled: bytes) -> None:
         import llvmlite.binding as llvm
 
         names, machine_code = compiled.split(b"\n", 1)
-        for name in names.decode().split():
+        for name in names.decode("ascii").split():
             _require_symbol(name)
         self._engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), _machine())
-        self._engine.add_object_file(llvm.ObjectFileRef.from_data(machine_code))
+        file = llvm.ObjectFileRef.from_data(machine_code)
+        if not file._ptr:  # LLVM cannot read it, and would crash
+            raise ValueError("what follows the names is no object file")
+        self._engine.add_object_file(file)
         self._engine.finalize_object()
         address = self._engine.get_function_address("kernel")
+        if not address:
+            raise ValueError("the object file has no function kernel")
         self.call: Any = ctypes.PYFUNCTYPE(_RESULT, *_ARGUMENTS)(address)
         self.call_unlocked: Any = ctypes.CFUNCTYPE(_RESULT, *_ARGUMENTS)(address)
 
 
-@functools.cache
+#: The machine code of this process by its source.
+CODES: dict[str, Code] = {}
+# Who evaluates takes neither, and who loads does not wait for who compiles, but for single calls
+# of LLVM, which have a lock of their own.
+_COMPILING, _LOADING = threading.RLock(), threading.RLock()
+
+
+def _before_fork() -> None:
+    """Wait for all threads to leave numba, LLVM and their imports: a child has not these threads.
+
+    The locks that they held, of imports too, would be held in the child for ever.
+    """
+    _COMPILING.acquire()
+    _LOADING.acquire()
+
+
+def _after_fork() -> None:
+    _LOADING.release()
+    _COMPILING.release()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork
+    )
+
+
 def compiled(source: str) -> Code:
     """Return the machine code of a source: from this process, from the disk, or compiled now."""
-    folder = _folder()
-    path = None if folder is None else folder / f"{_key(source)}.o"
-    content = None if path is None else _read(path)
+    code = CODES.get(source)
+    if code is not None:
+        return code
+    key = _key(source)
+    code = _loaded(disk_cache.read(key))
+    if code is None:
+        with _COMPILING:
+            # Another thread may have made it while this one waited.
+            code = CODES.get(source) or _made(source, key)
+            return CODES.setdefault(source, code)
+    return CODES.setdefault(source, code)
+
+
+def _made(source: str, key: str) -> Code:
+    content = _translated(source)
+    with _LOADING:
+        code = Code(content)
+    disk_cache.write(key, content)
+    return code
+
+
+def _loaded(content: bytes | None) -> Code | None:
+    """The code of a file; None if there is none, or it is none that this module made."""
     if content is None:
-        content = _translated(source)
-        if path is not None:
-            _write(path, content)
-    return Code(content)
+        return None
+    try:
+        with _LOADING:
+            return Code(content)
+    except (ValueError, Untraceable):
+        return None
 
 
 def _translated(source: str) -> bytes:
@@ -159,6 +218,8 @@ def _require_symbol(name: str) -> None:
     """
     import llvmlite.binding as llvm
 
+    if name not in _C_FUNCTIONS and name not in _PYTHON_FUNCTIONS:
+        raise Untraceable(f"machine code is not to call {name}()")
     if llvm.address_of_symbol(name) is not None:
         return
     for library in _c_libraries():
@@ -194,63 +255,17 @@ def _machine() -> Any:
     )
 
 
-# On disk.
-
-
 def _key(source: str) -> str:
     """Return the name of a source's code on disk: a hash of all that it depends on."""
+    with _LOADING:
+        parts = [*_compiler(), source]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def _compiler() -> list[str]:
     import llvmlite.binding as llvm
 
     compilers = f"numba {version('numba')}, llvmlite {version('llvmlite')}"
     processor = f"{llvm.get_host_cpu_name()} {llvm.get_host_cpu_features().flatten()}"
     ours = [Path(file).read_text() for file in (__file__, helpers.__file__)]
-    parts = [compilers, llvm.get_default_triple(), processor, *ours, source]
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
-
-
-def _folder() -> Path | None:
-    """Return the folder for machine code; None if the user does not own it or cannot write it."""
-    given = os.environ.get("ACCELSCHED_CACHE_DIR")
-    try:
-        folder = Path(given) if given else _user_cache() / "accelsched"
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # What is in it is run, so it must not be for others to write to.
-        if hasattr(os, "getuid"):
-            about = folder.stat()
-            if about.st_uid != os.getuid() or about.st_mode & 0o022:
-                return None
-    except (OSError, RuntimeError):  # RuntimeError: there is no home
-        return None
-    return folder
-
-
-def _user_cache() -> Path:
-    """Return the folder that this platform has for caches."""
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local"))
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-
-
-def _read(path: Path) -> bytes | None:
-    """Return the content of a file; None if it is missing or incomplete."""
-    try:
-        digest_and_content = path.read_bytes()
-    except OSError:
-        return None
-    digest, content = digest_and_content[:32], digest_and_content[32:]
-    return content if hashlib.sha256(content).digest() == digest else None
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Write a file in one move, so that no other process sees a part of it."""
-    with contextlib.suppress(OSError):
-        handle, name = tempfile.mkstemp(dir=path.parent)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(hashlib.sha256(content).digest() + content)
-            Path(name).replace(path)
-        except OSError:
-            Path(name).unlink(missing_ok=True)
-            raise
+    return [compilers, llvm.get_default_triple(), processor, *ours]

@@ -12,9 +12,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.fx import GraphModule, Node
+from torch.fx import Node
 
-from accelsched._recording import Untraceable
+from accelsched._recording import Recording, Untraceable
 from accelsched.kernels.scalars import DTYPES, Program, Scalar
 
 Index = tuple[Scalar, ...]
@@ -89,7 +89,7 @@ class Lowering:
         Untraceable: an operation is not in the table, or does what is not compiled.
     """
 
-    def __init__(self, graph: GraphModule, table: Mapping[str, Rule]) -> None:
+    def __init__(self, graph: Recording, table: Mapping[str, Rule]) -> None:
         self.program = Program()
         self._outputs: list[Node] = []
         self.zero = self.program.value("0", torch.int64)

@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.fx import Graph, GraphModule, Node
+from torch.fx import Graph, Node
 from torch.utils._pytree import tree_map
 
 from accelsched.errors import ArgumentError
@@ -44,11 +44,25 @@ class _Said(str):
     __repr__ = str.__str__
 
 
+class Recording(torch.nn.Module):
+    """A graph with its constants, by the names that its nodes have for them.
+
+    It is no ``GraphModule``, which writes a source for its graph at once, and has PyTorch and
+    :mod:`linecache` keep that for ever.
+    """
+
+    def __init__(self, graph: Graph, constants: Mapping[str, Tensor]) -> None:
+        super().__init__()
+        self.graph = graph
+        for name, constant in constants.items():
+            self.register_buffer(name, constant)
+
+
 def record(
     function: Callable[[Tensor], Sequence[Tensor]],
     replacements: Mapping[Any, Callable[..., Any]] | None = None,
     shape: Sequence[int] = (),
-) -> GraphModule:
+) -> Recording:
     """Record the operations that a function does on an int64 step, on the CPU.
 
     What does not depend on the step is computed now, and is a constant of the graph. The ``meta``
@@ -76,7 +90,7 @@ def record(
         raise Untraceable(f"{type(error).__name__}: {error}, {where}") from error
     recorder.graph.output([recorder.node(output) for output in outputs])
     recorder.graph.eliminate_dead_code()
-    return GraphModule(recorder.root, recorder.graph)
+    return Recording(recorder.graph, recorder.constants())
 
 
 class _Recorder:
@@ -84,7 +98,6 @@ class _Recorder:
 
     def __init__(self, replacements: Mapping[Any, Callable[..., Any]]) -> None:
         self.graph = Graph()
-        self.root = torch.nn.Module()
         self._replacements = replacements
         # With the tensor itself, as the id of one that is gone may be given to another.
         self._constants: dict[int, tuple[Tensor, Node]] = {}
@@ -102,11 +115,15 @@ class _Recorder:
             return value
         if id(value) not in self._constants:
             name = f"constant{len(self._constants)}"
-            self.root.register_buffer(name, value.detach())
             node = self.graph.get_attr(name)
             node.meta.update(value=value.detach(), origin="")
             self._constants[id(value)] = value, node
         return self._constants[id(value)][1]
+
+    def constants(self) -> dict[str, Tensor]:
+        """The constants that the graph reads, by name."""
+        nodes = (node for node in self.graph.nodes if node.op == "get_attr")
+        return {node.target: node.meta["value"] for node in nodes}
 
     def call(self, operation: Any, args: Any, kwargs: Any) -> Any:
         """Run an operation on the values, and record it."""

@@ -8,10 +8,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.fx import GraphModule
 from torch.optim import Optimizer
 
-from accelsched._recording import Untraceable, record
+from accelsched._recording import Recording, Untraceable, record
 from accelsched._recording.double_float import in_float32
 from accelsched._runtimes.device_graph import DeviceGraph
 
@@ -94,7 +93,7 @@ class Runtime:
             return evaluation(device)
         return self.as_callable(DeviceGraph(graph, device, self.as_state), device, shape)
 
-    def _record(self, function: Evaluate, shape: Sequence[int]) -> GraphModule:
+    def _record(self, function: Evaluate, shape: Sequence[int]) -> Recording:
         """Record a function, in double-float arithmetic where there is no float64."""
         if not self.has_float64:
             function = in_float32(record(function, shape=shape))

@@ -9,12 +9,20 @@ from accelsched.schedules.decay import Constant
 
 def add(one: Schedule, other: Schedule | float) -> Schedule:
     """Return ``one + other``; a number is a constant schedule."""
-    return Sum((one, other if isinstance(other, Schedule) else Constant(other)))
+    term = other if isinstance(other, Schedule) else Constant(other)
+    return Sum((*_terms(Sum, one), *_terms(Sum, term)))
 
 
 def multiply(one: Schedule, other: Schedule | float) -> Schedule:
     """Return ``one * other``."""
-    return Product((one, other)) if isinstance(other, Schedule) else Scaled(one, other)
+    if not isinstance(other, Schedule):
+        return Scaled(one, other)
+    return Product((*_terms(Product, one), *_terms(Product, other)))
+
+
+def _terms(kind: type[Sum] | type[Product], schedule: Schedule) -> tuple[Schedule, ...]:
+    """The terms of a sum or a product; any other schedule is one term."""
+    return schedule.schedules if type(schedule) is kind else (schedule,)
 
 
 def join(first: Schedule, following: Schedule, at: int) -> Schedule:

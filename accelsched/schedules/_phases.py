@@ -71,7 +71,7 @@ def merge_phases(
     alike: dict[Hashable, list[int]] = {}
     for position, schedule in enumerate(schedules):
         leaves, structure = flatten(schedule)
-        alike.setdefault((structure, _tables(leaves)), []).append(position)
+        alike.setdefault((structure, tables_of(leaves)), []).append(position)
     for positions in alike.values():
         if len(positions) < MERGED_FROM:
             for i in positions:
@@ -88,7 +88,7 @@ def _merged_leaf(depth: int, column: list[Any]) -> Any:
     return column[0] if all_equal(column) else PerPhase(tuple(column), depth)
 
 
-def _tables(leaves: Sequence[Any]) -> Hashable:
-    """Return the tables of a schedule, which phases must share to be merged."""
+def tables_of(leaves: Sequence[Any]) -> Hashable:
+    """What a schedule reads by index, which phases that are to be merged must share."""
     tables = (leaf for leaf in leaves if isinstance(leaf, (tuple, PerPhase, Tensor)))
     return tuple(id(table) if isinstance(table, Tensor) else table for table in tables)

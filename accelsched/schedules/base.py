@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, overload
 
@@ -15,6 +14,7 @@ from torch import Tensor
 from accelsched._runtimes import runtime_of
 from accelsched.errors import ArgumentError, require
 from accelsched.schedules._fields import check_fields, step_number
+from accelsched.schedules._once import computed_once
 
 if TYPE_CHECKING:
     from accelsched.kernels import HostFunction
@@ -148,7 +148,7 @@ class Schedule(ABC):
     def _values(self, step: Tensor) -> list[Tensor]:
         return [self.formula(step)]
 
-    @functools.cached_property
+    @computed_once
     def _on_host(self) -> HostFunction:
         from accelsched.kernels import host_function  # and with it the compiler
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import sys
 from abc import abstractmethod
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,7 +14,9 @@ from torch import Tensor
 from accelsched.errors import require
 from accelsched.schedules import terms
 from accelsched.schedules._fields import Source, Table, require_increasing
+from accelsched.schedules._once import computed_once
 from accelsched.schedules._phases import merge_phases
+from accelsched.schedules._side_by_side import merge_terms
 from accelsched.schedules.base import Schedule
 
 
@@ -149,12 +152,16 @@ class Chained(Schedule):
     """
 
     schedules: tuple[Schedule, ...]
-    scale: tuple[float, ...] = field(init=False, repr=False, compare=False)
+    bases: tuple[float, ...] = field(init=False, repr=False, compare=False)
 
     def check(self) -> None:
         _require_some("schedules", self.schedules)
-        scale = tuple(1.0 / (schedule.base or 1.0) for schedule in self.schedules[1:])
-        object.__setattr__(self, "scale", scale)
+        bases = tuple(schedule.base or 1.0 for schedule in self.schedules[1:])
+        for position, base in enumerate(bases, start=1):
+            remedy = "nothing can be divided by its initial value: let it be 0, or 2**-1022 or more"
+            divides = sys.float_info.min <= abs(base) <= sys.float_info.max
+            require(divides, f"schedules[{position}]", self.schedules[position], remedy)
+        object.__setattr__(self, "bases", bases)
 
     @property
     def base(self) -> float:
@@ -166,8 +173,8 @@ class Chained(Schedule):
 
     def formula(self, step: Tensor) -> Tensor:
         value = self.schedules[0].formula(step)
-        for schedule, scale in zip(self.schedules[1:], self.scale, strict=True):
-            value = value * (schedule.formula(step) * scale)
+        for schedule, base in zip(self.schedules[1:], self.bases, strict=True):
+            value = value * (schedule.formula(step) / base)
         return value
 
 
@@ -213,9 +220,21 @@ class Scaled(Schedule):
 
 @dataclass(frozen=True)
 class _Fold(Schedule):
-    """Schedules side by side, whose values are combined two by two."""
+    """Schedules side by side, their values put together two by two, in the order given.
 
-    schedules: tuple[Schedule, ...]
+    But the terms of one structure are put together first if they are eight or more.
+    """
+
+    schedules: Source[tuple[Schedule, ...]]
+    # Not before it is asked for: a + b + c + ... makes a sum for each of its operators.
+    parts: tuple[Schedule, ...] = field(
+        init=False, repr=False, compare=False,
+        default=computed_once(lambda fold: fold.merged()),  # type: ignore[arg-type]
+    )  # fmt: skip
+
+    @abstractmethod
+    def merged(self) -> tuple[Schedule, ...]:
+        """As few terms as may be."""
 
     @staticmethod
     @abstractmethod
@@ -234,7 +253,7 @@ class _Fold(Schedule):
         return _last_settles(self.schedules)
 
     def formula(self, step: Tensor) -> Tensor:
-        values = (schedule.formula(step) for schedule in self.schedules)
+        values = (schedule.formula(step) for schedule in self.parts)
         total: Tensor = functools.reduce(self.together, values)
         return total
 
@@ -262,6 +281,9 @@ class Sum(_Fold):
 
     Elsewhere: none; in optax ``lambda t: one(t) + other(t)``.
     """
+
+    def merged(self) -> tuple[Schedule, ...]:
+        return merge_terms(self.schedules, multiplies=False)
 
     @staticmethod
     def together(one: Any, other: Any) -> Any:
@@ -293,6 +315,9 @@ class Product(_Fold):
     Elsewhere: none; in optax ``lambda t: one(t) * other(t)``. :class:`Chained` divides each factor
     by its initial value first, as torch's ``ChainedScheduler`` does.
     """
+
+    def merged(self) -> tuple[Schedule, ...]:
+        return merge_terms(self.schedules, multiplies=True)
 
     @staticmethod
     def together(one: Any, other: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Literal
@@ -11,7 +12,11 @@ from torch import Tensor
 from accelsched.errors import require
 from accelsched.schedules import terms
 from accelsched.schedules._fields import Table, require_not_negative, require_positive
+from accelsched.schedules._power import Power
 from accelsched.schedules.base import Schedule
+
+#: The longest period that int64 counts; a multiple of what float32 rounds it to.
+_MOST = 2**63 - 2**40
 
 
 @dataclass(frozen=True)
@@ -101,25 +106,33 @@ class CosineAnnealingWarmRestarts(Schedule):
     eta_min: float = 0.0
     starts: Table[int] = field(init=False, repr=False, compare=False)
     lengths: Table[int] = field(init=False, repr=False, compare=False)
+    spans: Table[float] = field(init=False, repr=False, compare=False)
 
     def check(self) -> None:
         require_positive(self, "T_0", "T_mult")
         require(self.T_mult <= 2**20, "T_mult", self.T_mult, "give at most 2**20")
         # The periods are tabulated: a logarithm of the step would miss a restart by rounding.
-        # One of 2**62 steps, as long as int64 allows, starts past step 2**42 if at all.
         starts, lengths = [0], [self.T_0]
         while self.T_mult > 1 and starts[-1] + lengths[-1] < 2**62:
             starts.append(starts[-1] + lengths[-1])
-            lengths.append(min(lengths[-1] * self.T_mult, 2**62))
-        object.__setattr__(self, "starts", tuple(starts))
-        object.__setattr__(self, "lengths", tuple(lengths))
+            lengths.append(lengths[-1] * self.T_mult)
+        # The last period may be longer than int64 counts. What is left of it is then too small,
+        # but more than half: only what has elapsed is taken, which is a fraction of the true span.
+        derived = {
+            "starts": tuple(starts),
+            "lengths": tuple(min(length, _MOST) for length in lengths),
+            "spans": tuple(map(float, lengths)),
+        }
+        for name, value in derived.items():
+            object.__setattr__(self, name, value)
 
     def formula(self, step: Tensor) -> Tensor:
         period = terms.reached(self.starts, step) - 1
         length = terms.take(self.lengths, period)
         since_restart = (step - terms.take(self.starts, period)) % length
-        elapsed = terms.real(since_restart) / length
-        rest = terms.real(length - since_restart) / length
+        span = terms.take(self.spans, period)
+        elapsed = terms.real(since_restart) / span
+        rest = terms.real(length - since_restart) / span
         return terms.cosine_blend(self.initial, self.eta_min, elapsed, rest)
 
 
@@ -170,6 +183,7 @@ class Cyclic(Schedule):
     mode: Literal["triangular", "triangular2", "exp_range"] = "triangular"
     gamma: float = 1.0
     scale_mode: Literal["cycle", "iterations"] | None = None
+    growth: Power | None = field(init=False, repr=False, compare=False)
 
     def check(self) -> None:
         if self.step_size_down is None:
@@ -179,6 +193,15 @@ class Cyclic(Schedule):
             by_step = self.mode == "exp_range"
             object.__setattr__(self, "scale_mode", "iterations" if by_step else "cycle")
         require_not_negative(self, "gamma")
+        object.__setattr__(self, "growth", self._growth())
+
+    def _growth(self) -> Power | None:
+        """The unscaled height times the power of gamma, where that is above 1."""
+        if self.mode != "exp_range" or self.gamma <= 1:
+            return None
+        height = self.max_value - self.base_value
+        require(math.isfinite(height), "max_value", self.max_value, "too far from base_value")
+        return Power(height, self.gamma, is_scaled=True)
 
     @property
     def base(self) -> float:
@@ -194,16 +217,21 @@ class Cyclic(Schedule):
         height = (terms.real(since_foot) / self.step_size_up).minimum(
             terms.real(period - since_foot) / down
         )
+        if self.growth is not None:
+            return self.growth.at(self._counted(step, period), height) + self.base_value
         depth = (terms.real(-since_top) / self.step_size_up).maximum(terms.real(since_top) / down)
         if self.mode != "triangular":
             scale = self._scale(step, period)
             height, depth = height * scale, depth + height * (1.0 - scale)
         return terms.blend(self.base_value, self.max_value, height, depth)
 
+    def _counted(self, step: Tensor, period: int) -> Tensor:
+        by_step = self.scale_mode == "iterations"
+        return terms.real(step) if by_step else terms.quotient(step, period) + 1.0
+
     def _scale(self, step: Tensor, period: int) -> Tensor:
         """Return the factor of the height."""
-        by_step = self.scale_mode == "iterations"
-        counted = terms.real(step) if by_step else terms.quotient(step, period) + 1.0
+        counted = self._counted(step, period)
         if self.mode == "triangular2":
             return terms.power(0.5, counted - 1.0)
         return terms.power(self.gamma, counted)
@@ -271,6 +299,9 @@ class OneCycle(Schedule):
 
     def check(self) -> None:
         require_positive(self, "total_steps", "final_div_factor")
+        last = self.initial / self.final_div_factor
+        remedy = "initial / final_div_factor must be finite: give a larger one"
+        require(math.isfinite(last), "final_div_factor", self.final_div_factor, remedy)
         fraction = self.pct_start
         require(0 < fraction < 1, "pct_start", fraction, "give a fraction between 0 and 1")
         if self.three_phase:

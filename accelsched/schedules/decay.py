@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+import sys
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
+from accelsched.errors import require
 from accelsched.schedules import terms
 from accelsched.schedules._fields import require_not_negative, require_positive
+from accelsched.schedules._power import Power
 from accelsched.schedules.base import Schedule
 
 
@@ -140,6 +144,7 @@ class Polynomial(Schedule):
 
     def check(self) -> None:
         require_positive(self, "total_iters", "power")
+        require(self.power >= sys.float_info.min, "power", self.power, "give 2**-1022 or more")
 
     @property
     def settles(self) -> int | None:
@@ -195,17 +200,19 @@ class Exponential(Schedule):
     total_iters: int
     rate: float
     staircase: bool = False
+    powers: Power = field(init=False, repr=False, compare=False)
 
     def check(self) -> None:
         require_positive(self, "total_iters")
         require_not_negative(self, "rate")
+        object.__setattr__(self, "powers", Power(self.initial, self.rate))
 
     def formula(self, step: Tensor) -> Tensor:
         if self.staircase:
             exponent = terms.quotient(step, self.total_iters)
         else:
             exponent = terms.real(step) / self.total_iters
-        return terms.power(self.rate, exponent) * self.initial
+        return self.powers.at(exponent)
 
 
 @dataclass(frozen=True)
@@ -235,12 +242,14 @@ class Multiplicative(Schedule):
 
     initial: float
     coefficient: float
+    powers: Power = field(init=False, repr=False, compare=False)
 
     def check(self) -> None:
         require_not_negative(self, "coefficient")
+        object.__setattr__(self, "powers", Power(self.initial, self.coefficient))
 
     def formula(self, step: Tensor) -> Tensor:
-        return terms.power(self.coefficient, terms.real(step)) * self.initial
+        return self.powers.at(terms.real(step))
 
 
 @dataclass(frozen=True)
@@ -290,6 +299,10 @@ class InverseExponentialTimeDecay(Schedule):
     def check(self) -> None:
         require_not_negative(self, "step_exponent", "rate")
         require_positive(self, "total_iters")
+        exponent, rate = self.step_exponent, self.rate
+        require(exponent <= 16, "step_exponent", exponent, "give at most 16: steps go up to 2**62")
+        largest = rate * (2.0**62) ** exponent / self.total_iters
+        require(math.isfinite(largest), "rate", rate, "t ** step_exponent * rate must be finite")
 
     def formula(self, step: Tensor) -> Tensor:
         alpha = terms.real(step) ** self.step_exponent / self.total_iters
@@ -333,6 +346,8 @@ class InverseSquareRootDecay(Schedule):
 
     def check(self) -> None:
         require_not_negative(self, "warmup_steps")
+        product = self.initial * self.scale
+        require(math.isfinite(product), "scale", self.scale, "initial * scale must be finite")
 
     def formula(self, step: Tensor) -> Tensor:
         held = step.clamp(min=1).clamp(min=self.warmup_steps)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from torch import Tensor
 
@@ -14,6 +14,7 @@ from accelsched.schedules._fields import (
     require_not_negative,
     require_positive,
 )
+from accelsched.schedules._power import Power
 from accelsched.schedules.base import Schedule
 
 
@@ -97,13 +98,15 @@ class Step(Schedule):
     initial: float
     step_size: int
     gamma: float
+    powers: Power = field(init=False, repr=False, compare=False)
 
     def check(self) -> None:
         require_positive(self, "step_size")
         require_not_negative(self, "gamma")
+        object.__setattr__(self, "powers", Power(self.initial, self.gamma))
 
     def formula(self, step: Tensor) -> Tensor:
-        return terms.power(self.gamma, terms.quotient(step, self.step_size)) * self.initial
+        return self.powers.at(terms.quotient(step, self.step_size))
 
 
 @dataclass(frozen=True)
@@ -135,15 +138,16 @@ class MultiStep(Schedule):
     initial: float
     gamma: float
     milestones: Table[int]
+    powers: Power = field(init=False, repr=False, compare=False)
 
     def check(self) -> None:
         require_not_negative(self, "gamma")
         require_increasing("milestones", self.milestones)
+        object.__setattr__(self, "powers", Power(self.initial, self.gamma))
 
     @property
     def settles(self) -> int | None:
         return max(self.milestones, default=0)
 
     def formula(self, step: Tensor) -> Tensor:
-        decays = terms.reached(self.milestones, step)
-        return terms.power(self.gamma, terms.real(decays)) * self.initial
+        return self.powers.at(terms.real(terms.reached(self.milestones, step)))

@@ -88,6 +88,18 @@ def take(table: Table[int] | Table[float] | Tensor, index: Tensor) -> Tensor:
     return rows.gather(-1, index.expand(shape).unsqueeze(-1)).squeeze(-1)
 
 
+def in_front(values: Table[int] | Table[float] | Tensor, like: Tensor, rank: int) -> Tensor:
+    """Numbers, for each of G param groups or for all, along a dimension in front of others.
+
+    Args:
+        values: n of them, or of shape [G, n].
+        like: a tensor of the device to put them on.
+        rank: how many dimensions are to follow.
+    """
+    row = _row(values, like)
+    return row.t() if row.dim() == 2 else row.reshape(-1, *[1] * rank)
+
+
 def held(step: Tensor, table: Tensor) -> Tensor:
     """Hold the step at the last entry of a table."""
     return step.clamp(max=table.shape[-1] - 1)

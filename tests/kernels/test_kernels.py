@@ -1,5 +1,6 @@
 """The numba lowering: what it refuses, what it keeps on disk, and who may use it at once."""
 
+import copy
 import hashlib
 import math
 import os
@@ -347,7 +348,6 @@ def test_what_is_compiled_is_keyed_by_all_that_matters(monkeypatch):
 
 
 def test_a_value_that_was_compiled_does_not_travel_with_the_schedule():
-    import copy
     import pickle
 
     assert "_on_host" in vars(WARM_UP_COSINE)
@@ -356,3 +356,66 @@ def test_a_value_that_was_compiled_does_not_travel_with_the_schedule():
         assert copied == WARM_UP_COSINE
         assert copied(50) == VALUE
     assert isinstance(WARM_UP_COSINE, Schedule)
+
+
+# Who may wait for whom.
+
+
+def test_what_is_compiled_or_on_disk_does_not_wait_for_a_compilation(monkeypatch):
+    other = Step(0.5, 7, 0.5) + Linear(0.0, 1.0, 3)
+    other(3)  # now on disk
+    begun, go_on, compile_it = threading.Event(), threading.Event(), jit._translated
+
+    def slow(source):
+        begun.set()
+        assert go_on.wait(60)
+        return compile_it(source)
+
+    monkeypatch.setattr(jit, "_translated", slow)
+    monkeypatch.setattr(jit, "CODES", dict(jit.CODES))
+    jit.CODES.pop(source_of(lambda t: [other.formula(t)]))
+    values = []
+    new = Lambda(1.0, (lambda t: t * 3.0 + torch.sin(t * 0.7) * 0.123,))
+    compiling = threading.Thread(target=lambda: new(1))
+    evaluating = threading.Thread(
+        target=lambda: values.extend([WARM_UP_COSINE(50), copy.copy(other)(3)])
+    )
+    compiling.start()
+    assert begun.wait(60)
+    evaluating.start()
+    evaluating.join(60)
+    waits = evaluating.is_alive()
+    go_on.set()
+    compiling.join()
+    evaluating.join()
+    assert not waits
+    assert values == [VALUE, 1.5]
+
+
+FORK = """
+import os, signal, sys, threading
+from accelsched.kernels import jit
+from accelsched.schedules import CosineDecay, Linear
+
+begun, compile_it = threading.Event(), jit._translated
+def signalled(source):
+    begun.set()
+    return compile_it(source)
+jit._translated = signalled
+
+thread = threading.Thread(target=lambda: Linear(0.0, 0.1, 20)(5))
+thread.start()
+begun.wait()
+child = os.fork()
+if child == 0:
+    signal.alarm(100)
+    good = CosineDecay(0.1, 0.0, 80)(80) == 0.0 and Linear(0.0, 0.1, 20)(10) == 0.05
+    os._exit(0 if good else 1)
+thread.join()
+print(Linear(0.0, 0.1, 20)(10), os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "register_at_fork"), reason="the platform has no fork")
+def test_a_child_that_is_forked_while_a_thread_compiles_can_compile(tmp_path):
+    assert finished(start(tmp_path, FORK)) == (0.05, True)

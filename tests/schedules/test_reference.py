@@ -5,11 +5,9 @@ That its formulas are the right ones is held by the peers (test_peers.py) and by
 """
 
 import dataclasses
-import importlib.util
-from fractions import Fraction
 
-import mpmath
 import pytest
+from digits import DIGITS, IN_DIGITS, Whole
 from drawing import CLASSES, compositions, one, steps_of
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
@@ -19,46 +17,6 @@ from accelsched import reference
 from accelsched.schedules import OneCycle, Polynomial
 
 QUIET = {"deadline": None, "suppress_health_check": list(HealthCheck)}
-DIGITS = mpmath.mp.clone()
-DIGITS.dps = 50
-
-
-class Whole(int):
-    """An int whose quotients have 50 digits."""
-
-    def __truediv__(self, other):
-        return exact(self) / exact(other)
-
-    def __rtruediv__(self, other):
-        return exact(other) / exact(self)
-
-
-def exact(number):
-    if isinstance(number, Fraction):
-        return DIGITS.mpf(number.numerator) / number.denominator
-    return DIGITS.mpf(number)
-
-
-def in_digits():
-    """The module again, with mpmath in the place of float and math."""
-    spec = importlib.util.spec_from_file_location("reference_in_digits", reference.__file__)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    plain = module._plain
-
-    def given(field):
-        if isinstance(field, float):
-            return exact(field)
-        whole = isinstance(field, int) and not isinstance(field, bool)
-        return Whole(field) if whole else plain(field)
-
-    module._plain, module.float = given, exact
-    for name in ("expm1", "log", "log1p", "pi", "sin", "sqrt"):
-        setattr(module, name, getattr(DIGITS, name))
-    return module
-
-
-IN_DIGITS = in_digits()
 
 
 def check(schedule, steps):

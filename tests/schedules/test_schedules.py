@@ -162,7 +162,10 @@ def test_operators_read_as_they_compute():
         assert (2 * a)(step) == (a * 2)(step) == 2 * a(step)
         assert (a + 0.5)(step) == (0.5 + a)(step) == a(step) + 0.5
     assert a + b == Sum((a, b))
+    assert a + b + (a + 0.5) == Sum((a, b, a, Constant(0.5)))
     assert a * b == Product((a, b))
+    assert a * b * (b * a) == Product((a, b, b, a))
+    assert a * (a + b) + b == Sum((Product((a, Sum((a, b)))), b))
     assert a * 2 == Scaled(a, 2.0)
     assert a.then(b, at=5).then(a, at=9) == Sequential((a, b, a), (5, 9))
 
@@ -190,6 +193,12 @@ MANY = {
     "phases of one kind": lambda n: phases(n, Linear),
     "phases of two kinds": lambda n: phases(n, Linear, CosineDecay),
     "phases made of schedules": lambda n: phases(n, lambda *args: Linear(*args) * args[1]),
+    "terms of a sum": lambda n: Sum(
+        [CosineDecay(1 / (i + 1), 1 / (i + 3), 7 + i) for i in range(n)]
+    ),
+    "factors of two kinds": lambda n: Product(
+        [(Linear, CosineDecay)[i % 2](1.0, 1 + 1 / (i + 9) ** 2, 7 + i) for i in range(2 * n)]
+    ),
     "phases that were others before": lambda n: phases(
         n, lambda *args: phases(4, Linear) * args[0] + CosineDecay(*args)
     ),

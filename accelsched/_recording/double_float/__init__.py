@@ -11,13 +11,14 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.fx import GraphModule, Node
+from torch.fx import Node
 
 from accelsched._recording.double_float.arithmetic import DoubleFloat
 from accelsched._recording.double_float.aten import apply
+from accelsched._recording.recorder import Recording
 
 
-def in_float32(graph: GraphModule) -> Callable[[Tensor], list[Tensor]]:
+def in_float32(graph: Recording) -> Callable[[Tensor], list[Tensor]]:
     """Return the function of a graph in float32 and integers only, accurate to some 40 bits.
 
     The largest number is that of float32, and the least that keeps its digits is some 2**-96.

@@ -32,14 +32,16 @@ class DoubleFloat(NamedTuple):
 
 def constant(number: float) -> DoubleFloat:
     """Convert a Python number."""
-    high = float(np.float32(number))
-    return DoubleFloat(high, float(np.float32(number - high)))
+    with np.errstate(over="ignore"):
+        high = float(np.float32(number))
+    return DoubleFloat(high, float(np.float32(number - high)) if math.isfinite(high) else 0.0)
 
 
 def constants(numbers: Tensor) -> DoubleFloat:
     """Convert a float64 tensor."""
     high = numbers.to(torch.float32)
-    return DoubleFloat(high, (numbers - high.to(torch.float64)).to(torch.float32))
+    low = (numbers - high.to(torch.float64)).to(torch.float32)
+    return DoubleFloat(high, torch.where(high.isfinite(), low, 0.0))
 
 
 def whole(numbers: Tensor) -> DoubleFloat:

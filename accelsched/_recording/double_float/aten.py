@@ -246,6 +246,36 @@ def _join(operation: Any, operands: Sequence[Any], dim: int = 0) -> DoubleFloat:
     return DoubleFloat(operation([p.high for p in pairs], dim), operation(lows, dim))
 
 
+def _reduce(combine: Callable[[DoubleFloat, DoubleFloat], DoubleFloat]) -> Rule:
+    """All numbers along some dimensions, combined by halves."""
+
+    def rule(
+        x: Any, dims: int | Sequence[int] | None = None, keepdim: bool = False, **_: Any
+    ) -> DoubleFloat:
+        reduced = pair(x)
+        rank = reduced.high.dim()
+        given = range(rank) if dims is None else [dims] if isinstance(dims, int) else dims
+        along = sorted({d % rank for d in given or range(rank)}, reverse=True)
+        for dim in along:
+            reduced = _halved(combine, reduced, dim)
+            reduced = reduced if keepdim else _by_part(aten.squeeze.dim, reduced, dim)
+        return reduced
+
+    return rule
+
+
+def _halved(
+    combine: Callable[[DoubleFloat, DoubleFloat], DoubleFloat], x: DoubleFloat, dim: int
+) -> DoubleFloat:
+    while (count := x.high.shape[dim]) > 1:
+        half = count // 2
+        first, second = (_by_part(aten.narrow, x, dim, at, half) for at in (0, half))
+        both = combine(first, second)
+        rest = _by_part(aten.narrow, x, dim, 2 * half, count % 2)
+        x = _join(aten.cat.default, [both, rest], dim) if count % 2 else both
+    return x
+
+
 #: What only moves numbers is done to both parts.
 SHAPES = {
     aten.view, aten._unsafe_view, aten.unsqueeze, aten.squeeze, aten.expand, aten.permute,
@@ -301,6 +331,8 @@ TABLE: dict[Any, Rule] = {
     aten.ones_like: _filled(1.0),
     aten.full_like: _full_like,
     aten.where: _select,
+    aten.sum: _reduce(add),
+    aten.prod: _reduce(multiply),
     aten.stack: functools.partial(_join, aten.stack.default),
     aten.cat: functools.partial(_join, aten.cat.default),
 }
