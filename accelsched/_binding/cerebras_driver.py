@@ -38,7 +38,7 @@ class CerebrasDriver(GraphDriver):
     ) -> None:
         self.group_values = group_values
         self._optimizer = group_values.optimizer
-        self._group_count = len(self._optimizer.param_groups)
+        self._group_count = group_values.group_count
         self._asked = lowering
         self.device = group_values.device
         self._runtime = cerebras.RUNTIME

@@ -41,7 +41,7 @@ class GraphDriver:
     ) -> None:
         self.group_values = group_values
         self._optimizer = group_values.optimizer
-        self._group_count = len(self._optimizer.param_groups)
+        self._group_count = group_values.group_count
         self._asked = lowering
         self._warned = False
         self.device = group_values.device
@@ -148,7 +148,7 @@ class GraphDriver:
 
     def ignore_new_groups(self) -> None:
         """Take the groups that there are for those that it was made for."""
-        self._group_count = len(self._optimizer.param_groups)
+        self._group_count = self.group_values.group_count = len(self._optimizer.param_groups)
 
     def write_to_groups(self, groups: list[dict[str, Any]] | None = None) -> None:
         """Put the tensors in the groups."""

@@ -28,7 +28,7 @@ class HostDriver:
     def __init__(self, group_values: GroupValues, schedules: Sequence[Schedule], step: int) -> None:
         self.group_values = group_values
         self._optimizer = group_values.optimizer
-        self._group_count = len(self._optimizer.param_groups)
+        self._group_count = group_values.group_count
         self.device = group_values.device
         self._use(self.lower(schedules))
         self.set_step(step)
@@ -95,11 +95,18 @@ class HostDriver:
 
     def ignore_new_groups(self) -> None:
         """Take the groups that there are for those that it was made for."""
-        self._group_count = len(self._optimizer.param_groups)
+        self._group_count = self.group_values.group_count = len(self._optimizer.param_groups)
 
     def write_to_groups(self, groups: list[dict[str, Any]] | None = None) -> None:
         """Write the values of this step to the groups again."""
-        self.group_values.write(self._function.out.tolist(), groups)
+        self._put(self._optimizer.param_groups if groups is None else groups)
+
+    def _put(self, groups: list[dict[str, Any]]) -> None:
+        if self._only is not None:
+            self._written = groups[self._only][self._key] = self._value()
+        else:
+            self._writer.take(groups)
+            self._write()
 
     def current(self) -> list[float]:
         """Compute the values of this step anew."""

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import torch
 
 from accelsched._binding.param_groups import GroupValues, dtype_of
 from accelsched.errors import require
 from accelsched.schedules import Schedule
-from accelsched.schedules._pytree import flatten
 
 #: The keys whose values must not be below 0, and the largest of each.
 _LARGEST = {"lr": math.inf, "weight_decay": math.inf, "momentum": math.inf, "betas": 1 - 2.0**-53}
-#: Where a schedule that does not settle is looked at.
-_FAR = tuple(4**power for power in range(1, 21))
+#: Where a schedule that does not settle is looked at, and as far as a user's function is called.
+_FAR, _CALLED = tuple(4**power for power in range(1, 21)), 4**5
 #: How many different schedules are looked at, as a look takes some 50 us.
 _MOST = 256
 
@@ -61,13 +62,30 @@ def _require_possible(key: str, schedule: Schedule, largest: float) -> None:
 
 
 def _numbers(schedule: Schedule) -> Iterator[float]:
-    leaves, _ = flatten(schedule)
-    for leaf in leaves:
-        items = leaf if isinstance(leaf, tuple) else (leaf,)
-        yield from (item for item in items if isinstance(item, float))
+    """The numbers that a schedule and those in it were given, but for lists of them."""
+    for value in _given(schedule):
+        if isinstance(value, float):
+            yield value
+        for item in value if isinstance(value, tuple) else (value,):
+            if isinstance(item, Schedule):
+                yield from _numbers(item)
+
+
+def _given(schedule: Schedule) -> list[Any]:
+    return [getattr(schedule, field.name) for field in dataclasses.fields(schedule) if field.init]
 
 
 def _samples(schedule: Schedule) -> list[int]:
     last = schedule.settles
     steps = _FAR if last is None else (*(last * part // 16 for part in range(16)), last)
+    if last is None and _calls_a_function(schedule):
+        steps = tuple(step for step in steps if step <= _CALLED)
     return sorted({0, 1, *steps})
+
+
+def _calls_a_function(schedule: Schedule) -> bool:
+    """Whether a user's function is in a schedule, which may take as long as there are steps."""
+    items = [i for v in _given(schedule) for i in (v if isinstance(v, tuple) else (v,))]
+    schedules = [item for item in items if isinstance(item, Schedule)]
+    functions = [item for item in items if callable(item) and not isinstance(item, Schedule)]
+    return bool(functions) or any(map(_calls_a_function, schedules))

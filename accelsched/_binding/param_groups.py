@@ -42,6 +42,8 @@ class GroupValues:
             )
         self.optimizer = owner_of_groups(optimizer)
         self.key = key
+        #: How many groups the optimizer had: more are new.
+        self.group_count = len(self.optimizer.param_groups)
         element = _ELEMENT.fullmatch(key)
         self._name: str = element[1] if element else key
         self._position = int(element[2]) if element else None
@@ -115,7 +117,10 @@ class GroupValues:
             floats and tensors; None for a group that has no such value.
         """
         held = [self._held(group, key) for group in self.optimizer.param_groups]
-        return [v.detach().clone() if isinstance(v, Tensor) else v for v in held]
+        with torch.no_grad():
+            # Not detach(): on torch_xla it shows an older value once something scaled the tensor in
+            # place.
+            return [v.clone() if isinstance(v, Tensor) else v for v in held]
 
     def _held(self, group: dict[str, Any], key: str | None) -> Any:
         if key is not None and key != self.key:

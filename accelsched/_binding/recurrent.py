@@ -51,7 +51,7 @@ class RecurrentHostDriver:
         values: Sequence[float],
     ) -> None:
         self.group_values = group_values
-        self._group_count = len(group_values.optimizer.param_groups)
+        self._group_count = group_values.group_count
         self.device = group_values.device
         self.follow(recurrences)
         self.set_state(step, values)
@@ -79,6 +79,7 @@ class RecurrentHostDriver:
     def ignore_new_groups(self) -> None:
         """Take the groups that there are for those that it was made for."""
         self._group_count = len(self.group_values.optimizer.param_groups)
+        self.group_values.group_count = self._group_count
 
     def write_to_groups(self, groups: list[dict[str, Any]] | None = None) -> None:
         """Do nothing: the groups hold the only copy of the values."""

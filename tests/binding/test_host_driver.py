@@ -169,11 +169,11 @@ def test_steps_leave_nothing_behind():
 def test_another_number_needs_no_other_code():
     opt = optimizer()
     scheduler = CosineDecayLR(opt, 0.1, 0.0, 100)
-    compiled = jit.compiled.cache_info().misses
+    compiled = len(jit.CODES)
     scheduler.total_iters = 50
     scheduler.step()
     assert opt.param_groups[0]["lr"] == CosineDecay(0.1, 0.0, 50)(1)
-    assert jit.compiled.cache_info().misses == compiled
+    assert len(jit.CODES) == compiled
 
 
 class Branching(LambdaLR):

@@ -13,6 +13,9 @@ from accelsched.schedules import Constant
 
 CHUNKS = pytest.mark.parametrize("seed", range(4))
 
+# Whole numbers above 1 for a learning rate are told, and these are among what is broken.
+pytestmark = pytest.mark.filterwarnings("ignore:.*a learning rate of")
+
 
 def outcome(given, opt=None):
     """Whether it is taken; if not, an ArgumentError says why in a few words."""

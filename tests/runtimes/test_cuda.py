@@ -45,6 +45,8 @@ def test_capture_and_replay(name):
     assert scheduler.last_epoch == 3
 
 
+# PyTorch says of its debug mode that it is a prototype.
+@pytest.mark.filterwarnings("ignore:Synchronization debug mode:UserWarning")
 def test_nothing_in_a_step_waits_for_the_device():
     optimizer = torch.optim.AdamW([torch.ones(4, device="cuda")], lr=0.1, capturable=True)
     scheduler = Scheduler(optimizer, CosineDecay(0.1, 0.0, 20))
@@ -54,3 +56,64 @@ def test_nothing_in_a_step_waits_for_the_device():
             scheduler.step()
     finally:
         torch.cuda.set_sync_debug_mode("default")
+
+
+def trained(steps, device, captured, foreach, **options):
+    """Weights after steps through a learning rate of 0, where some never had a gradient."""
+    weight = torch.nn.Parameter(torch.ones(4, device=device))
+    weight.grad = torch.tensor([1.0, 2.0, 0.0, 0.0], device=device)
+    optimizer = torch.optim.AdamW([weight], lr=0.1, foreach=foreach, **options)
+    scheduler = Scheduler(optimizer, Linear(0.0, 0.1, 5).then(Linear(0.1, 0.0, 5), at=5))
+
+    def step():
+        optimizer.step()
+        scheduler.step()
+
+    if not captured:
+        for _ in range(steps):
+            step()
+        return weight.detach().cpu()
+    side = torch.cuda.Stream()
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):
+        step()
+    torch.cuda.current_stream().wait_stream(side)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        step()
+    for _ in range(steps - 1):
+        graph.replay()
+    return weight.detach().cpu()
+
+
+@pytest.mark.parametrize("captured", [False, True], ids=["eager", "captured"])
+@pytest.mark.parametrize("foreach", [False, True])
+def test_a_learning_rate_of_0_makes_no_nan(captured, foreach):
+    """PyTorch issues 126514 and 97004."""
+    weights = trained(13, "cuda", captured, foreach, capturable=True)
+    floats = trained(13, "cpu", False, False)
+    # 13 steps of a few roundings each, of weights near 1.
+    assert (weights - floats).abs().max() <= 13 * 8 * 2.0**-24
+
+
+def test_a_tensor_that_was_replaced_is_back_after_a_step():
+    optimizer = torch.optim.AdamW([torch.ones(4, device="cuda")], lr=0.1, capturable=True)
+    scheduler = Scheduler(optimizer, Linear(0.0, 1.0, 10))
+    tensor = optimizer.param_groups[0]["lr"]
+    optimizer.param_groups[0]["lr"] = 0.05
+    with pytest.warns(UserWarning, match="the scheduled tensor is back"):
+        scheduler.step()
+    assert optimizer.param_groups[0]["lr"] is tensor
+    assert tensor.item() == pytest.approx(0.1)
+
+
+def test_a_model_that_moves_after_the_construction_is_followed():
+    parameter = torch.nn.Parameter(torch.ones(4))
+    optimizer = torch.optim.AdamW([parameter], lr=0.1, capturable=True)
+    scheduler = Scheduler(optimizer, Linear(0.0, 1.0, 10))
+    assert optimizer.param_groups[0]["lr"] == 0.0
+    parameter.data = parameter.data.cuda()
+    scheduler.step()
+    rate = optimizer.param_groups[0]["lr"]
+    assert rate.device.type == "cuda"
+    assert rate.item() == pytest.approx(0.1)

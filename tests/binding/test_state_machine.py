@@ -1,0 +1,369 @@
+"""Anything that users and trainers do, in any order: a plain model says what the groups hold."""
+
+import copy
+import pickle
+import warnings
+
+import pytest
+import torch
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from accelsched import Scheduler, on_device, reference
+from accelsched._runtimes import NAMED
+from accelsched.lr_scheduler import ConstantLR, LinearLR, SequentialLR
+from accelsched.schedules import Constant, CosineDecay, Linear, Step
+
+NUMBERS = st.floats(0.0, 1.0, width=32)
+STEPS = st.integers(0, 40)
+SCHEDULES = st.one_of(
+    st.builds(Linear, NUMBERS, NUMBERS, st.integers(1, 30)),
+    st.builds(CosineDecay, NUMBERS, NUMBERS, st.integers(1, 30)),
+    st.builds(Step, NUMBERS, st.integers(1, 9), st.floats(0.0, 1.0, width=32)),
+    st.builds(Constant, NUMBERS),
+)
+KEYS = st.sampled_from(["lr", "weight_decay"])
+
+
+def number_of(value):
+    return value.item() if isinstance(value, torch.Tensor) else value
+
+
+class Sharing(torch.optim.Optimizer):
+    """A wrapper that shares the attributes of the optimizer inside, as Lightning Fabric's."""
+
+    def __init__(self, inner):
+        self.__dict__.update(inner.__dict__)
+        self._optimizer = inner
+
+    def load_state_dict(self, state_dict):
+        self._optimizer.load_state_dict(state_dict)
+        self.__dict__.update(self._optimizer.__dict__)
+
+
+class Wrapping(torch.optim.Optimizer):
+    """A wrapper that has only the groups of the optimizer inside, as accelerate's."""
+
+    def __init__(self, inner):
+        self.optimizer = inner
+
+    @property
+    def param_groups(self):
+        return self.optimizer.param_groups
+
+    @param_groups.setter
+    def param_groups(self, groups):
+        self.optimizer.param_groups = groups
+
+    def load_state_dict(self, state_dict):
+        self.optimizer.load_state_dict(state_dict)
+
+    def state_dict(self):
+        return self.optimizer.state_dict()
+
+
+class Model:
+    """What a scheduler is to have done: its step, its schedule, and the value of each group."""
+
+    def __init__(self, key, schedule, driven, groups):
+        self.key, self.schedule = key, schedule
+        self.driven = driven  # whether a group of these tags is driven
+        self.step = 0
+        self.theirs = {}  # by group: what somebody else has put there, until the next step
+        self.held = {}  # by group: the scheduled value there
+        self.write(groups)
+
+    def write(self, groups):
+        """The values of this step, in all driven groups."""
+        value = reference.value(self.schedule, self.step)
+        self.held = {i: value for i, group in enumerate(groups) if self.driven(group)}
+        self.theirs = {}
+
+    def move(self, step):
+        self.step = step
+        value = reference.value(self.schedule, step)
+        self.held = dict.fromkeys(self.held, value)
+
+
+class Machine(RuleBasedStateMachine):
+    kind = "host"
+
+    @initialize(
+        rate=SCHEDULES, decay=SCHEDULES, tagged=st.booleans(), composed=st.booleans(), peak=NUMBERS
+    )
+    def build(self, rate, decay, tagged, composed, peak):
+        torch._dynamo.reset()
+        tensor = torch.tensor(0.5)
+        is_tensor = self.kind in ("graph", "compile")
+        options = {"lr": tensor if is_tensor else 0.5}
+        options["weight_decay"] = torch.tensor(0.25) if is_tensor else 0.25
+        groups = [{"params": [self.parameter()], "tags": tag} for tag in ("a", "b", "a")]
+        self.optimizer = torch.optim.SGD(groups, **options)
+        tags = "a" if tagged else None
+        if composed:
+            rate = Linear(0.0, peak, 5).then(Constant(peak), at=5)
+            children = [LinearLR(None, 0.0, peak, 5), ConstantLR(None, peak)]
+        with on_device():
+            made = (
+                SequentialLR(self.optimizer, children, [5], param_group_tags=tags)
+                if composed
+                else Scheduler(self.optimizer, rate, param_group_tags=tags)
+            )
+            beside = Scheduler(self.optimizer, decay, key="weight_decay")
+        self.schedulers = {"lr": made, "weight_decay": beside}
+        self.composed = composed
+        groups = self.optimizer.param_groups
+        self.models = {
+            "lr": Model("lr", rate, lambda group: not tagged or group.get("tags") == "a", groups),
+            "weight_decay": Model("weight_decay", decay, lambda group: True, groups),
+        }
+        self.others = {
+            (key, i): number
+            for key, number in (("lr", 0.5), ("weight_decay", 0.25))
+            for i in range(3)
+            if i not in self.models[key].held
+        }
+        self.states, self.optimizer_states = [], []
+        self.remember_tensors()
+
+    def parameter(self):
+        device = NAMED["xla"].device() if self.kind == "xla" else "cpu"
+        return torch.nn.Parameter(torch.ones(2, device=device))
+
+    def remember_tensors(self):
+        """The tensors that must stay, where values are tensors."""
+        groups = self.optimizer.param_groups
+        self.tensors = {
+            (key, i): groups[i][key]
+            for key, model in self.models.items()
+            for i in model.held
+            if self.schedulers[key].driver.lowering != "host" and i not in model.theirs
+        } | {
+            place: t for place, t in getattr(self, "tensors", {}).items() if self.has_theirs(place)
+        }
+
+    def has_theirs(self, place):
+        key, i = place
+        return i in self.models[key].theirs
+
+    # What is done to the schedulers.
+
+    @rule(key=KEYS)
+    def step(self, key):
+        scheduler, model = self.schedulers[key], self.models[key]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)
+            self.stepper(scheduler)()
+        model.step += 1
+        known = set(model.held)
+        model.write(self.optimizer.param_groups)
+        for i in set(model.held) - known:
+            self.others.pop((key, i), None)
+        self.remember_tensors()
+
+    def stepper(self, scheduler):
+        added = len(self.optimizer.param_groups) > len(self.models["weight_decay"].held)
+        if self.kind != "compile" or added:
+            return scheduler.step
+        return torch.compile(scheduler.step, backend="eager")
+
+    @rule(key=KEYS, step=STEPS)
+    def step_to(self, key, step):
+        self.schedulers[key].step(step)
+        model = self.models[key]
+        model.step = step
+        held = model.held
+        model.write(self.optimizer.param_groups)
+        model.held = {i: value for i, value in model.held.items() if i in held}
+
+    @rule(key=KEYS, step=STEPS)
+    def set_last_epoch(self, key, step):
+        self.schedulers[key].last_epoch = step
+        self.models[key].move(step)
+
+    @precondition(lambda self: not self.composed)
+    @rule(key=KEYS, schedule=SCHEDULES)
+    def reschedule(self, key, schedule):
+        self.schedulers[key].schedule = schedule
+        self.models[key].schedule = schedule
+
+    @precondition(lambda self: self.composed)
+    @rule(peak=NUMBERS)
+    def set_an_attribute_of_a_child(self, peak):
+        self.schedulers["lr"].schedulers[1].learning_rate = peak
+        ramp = self.schedulers["lr"].schedulers[0].end_learning_rate
+        self.models["lr"].schedule = Linear(0.0, ramp, 5).then(Constant(peak), at=5)
+
+    @rule(key=KEYS)
+    def bind_again(self, key):
+        with on_device():
+            self.schedulers[key](self.optimizer)
+        model = self.models[key]
+        model.step = 0
+        model.write(self.optimizer.param_groups)
+        for i in model.held:
+            self.others.pop((key, i), None)
+        self.remember_tensors()
+
+    # What is done to the groups.
+
+    @rule(key=KEYS, group=st.integers(0, 2), number=NUMBERS, as_tensor=st.booleans())
+    def assign(self, key, group, number, as_tensor):
+        value = torch.tensor(number) if as_tensor else number
+        self.optimizer.param_groups[group][key] = value
+        self.put(key, group, number)
+
+    @rule(key=KEYS, group=st.integers(0, 2))
+    def scale_in_place(self, key, group):
+        groups = self.optimizer.param_groups
+        number = number_of(groups[group][key])
+        with torch.no_grad():
+            groups[group][key] *= 0.5
+        model = self.models[key]
+        mine = groups[group][key] is self.tensors.get((key, group))
+        if mine and group in model.held:
+            model.held[group] = number * 0.5
+        else:
+            self.put(key, group, number * 0.5)
+
+    def put(self, key, group, number):
+        model = self.models[key]
+        if group in model.held:
+            model.theirs[group] = number
+        else:
+            self.others[key, group] = number
+
+    @rule(rate=NUMBERS, tag=st.sampled_from(["a", "b"]))
+    @precondition(lambda self: len(self.optimizer.param_groups) < 5)
+    def add_a_group(self, rate, tag):
+        inner = self.optimizer
+        while not isinstance(inner, torch.optim.SGD):
+            inner = vars(inner).get("_optimizer") or inner.optimizer
+        group = {"params": [self.parameter()], "tags": tag, "lr": rate, "weight_decay": rate}
+        inner.add_param_group(group)
+        index = len(self.optimizer.param_groups) - 1
+        self.others |= {("lr", index): rate, ("weight_decay", index): rate}
+        self.optimizer_states = []
+
+    # What is done to both.
+
+    @rule(wrapper=st.sampled_from([Sharing, Wrapping]))
+    @precondition(lambda self: isinstance(self.optimizer, torch.optim.SGD))
+    def wrap_the_optimizer(self, wrapper):
+        self.optimizer = wrapper(self.optimizer)
+
+    @rule()
+    def save_the_optimizer(self):
+        groups = self.optimizer.param_groups
+        held = {(key, i): number_of(g[key]) for i, g in enumerate(groups) for key in self.models}
+        self.optimizer_states.append((copy.deepcopy(self.optimizer.state_dict()), held))
+
+    @precondition(lambda self: self.optimizer_states)
+    @rule(data=st.data())
+    def load_the_optimizer(self, data):
+        state, held = data.draw(st.sampled_from(self.optimizer_states), label="state")
+        self.optimizer.load_state_dict(copy.deepcopy(state))
+        for (key, i), number in held.items():
+            model = self.models[key]
+            if i not in model.held:
+                self.others[key, i] = number
+            else:
+                # What is scheduled is put back, as it was.
+                model.theirs.pop(i, None)
+
+    @rule(key=KEYS)
+    def save_a_scheduler(self, key):
+        model = self.models[key]
+        saved = pickle.loads(pickle.dumps(self.schedulers[key].state_dict()))
+        self.states.append((key, saved, model.step, model.schedule, set(model.held)))
+
+    @precondition(lambda self: self.states)
+    @rule(data=st.data())
+    def load_a_scheduler(self, data):
+        key, saved, step, schedule, driven = data.draw(st.sampled_from(self.states), label="state")
+        model = self.models[key]
+        alike = driven == set(model.held) and type(schedule) is type(model.schedule)
+        if not alike:
+            return
+        self.schedulers[key].load_state_dict(saved)
+        model.step, model.schedule = step, schedule
+        held = set(model.held)
+        model.write(self.optimizer.param_groups)
+        model.held = {i: value for i, value in model.held.items() if i in held}
+
+    @precondition(lambda self: isinstance(self.optimizer, torch.optim.SGD))
+    @rule(pickled=st.booleans())
+    def copy_both(self, pickled):
+        both = self.optimizer, self.schedulers
+        with on_device():
+            copied = pickle.loads(pickle.dumps(both)) if pickled else copy.deepcopy(both)
+        self.optimizer, self.schedulers = copied
+        for model in self.models.values():
+            held = set(model.held)
+            model.write(self.optimizer.param_groups)
+            model.held = {i: value for i, value in model.held.items() if i in held}
+        self.remember_tensors()
+
+    # What must hold after each of these.
+
+    @invariant()
+    def the_groups_hold_what_the_model_says(self):
+        if not hasattr(self, "models"):
+            return
+        groups = self.optimizer.param_groups
+        for key, model in self.models.items():
+            for i, group in enumerate(groups):
+                if i in model.held:
+                    want = model.theirs.get(i, model.held[i])
+                    tensor = self.tensors.get((key, i))
+                    if tensor is not None and i not in model.theirs:
+                        assert group[key] is tensor
+                else:
+                    want = self.others[key, i]
+                # A tensor rounds it to float32 once more.
+                assert number_of(group[key]) == pytest.approx(want, rel=2**-22, abs=1e-30), (key, i)
+
+    @invariant()
+    def the_schedulers_say_what_the_groups_hold(self):
+        if not hasattr(self, "models"):
+            return
+        groups = self.optimizer.param_groups
+        rates = [number_of(group["lr"]) for group in groups]
+        for key, scheduler in self.schedulers.items():
+            assert scheduler.last_epoch == self.models[key].step
+            assert [float(rate) for rate in scheduler.get_last_lr()] == rates
+            values = [float(value) for value in scheduler.get_last_value()]
+            assert values == [number_of(group[key]) for group in groups]
+
+
+def machine(name):
+    return type(name, (Machine,), {"kind": name})
+
+
+EXAMPLES = {"host": (25, 25), "graph": (20, 20), "compile": (3, 8), "xla": (4, 12)}
+
+
+@pytest.mark.parametrize("runtime", ["eager", "compile", "xla"], indirect=True)
+@pytest.mark.parametrize("tensors", [False, True], ids=["floats", "tensors"])
+def test_any_order_of_uses(runtime, tensors):
+    if (runtime.name == "eager") is False and not tensors:
+        pytest.skip("only eager PyTorch has floats")
+    name = {"eager": "graph" if tensors else "host"}.get(runtime.name, runtime.name)
+    examples, steps = EXAMPLES[name]
+    run_state_machine_as_test(
+        machine(name),
+        settings=settings(
+            max_examples=examples,
+            stateful_step_count=steps,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
