@@ -47,22 +47,33 @@ class HostDriver:
 
     def _use(self, function: HostFunction) -> None:
         self._function = function
-        # Looked up once, as a step takes no longer than a few look-ups.
-        self._run, self._value = function.run, function.out.item
+        self._value = function.out.item
         only_one = len(self.group_values.indices) == 1 and not self.group_values.is_element
         self._only = self.group_values.indices[0] if only_one else None
         self._key = self.group_values.key
         self._writer = _writer(self.group_values, function)
         self._write = self._writer.write
+        alone = self._only is not None and self.group_values.group_count == 1
+        # One look-up of all, as a step takes no longer than a few.
+        self._for_a_step = function.run, self._value, self._optimizer, self._key, alone
 
     def step(self) -> bool:
         """Compute the values of the next step, and write them to the groups."""
-        status = self._run()
+        run, value, optimizer, key, alone = self._for_a_step
+        status = run()
         if status:
             raise self._function.error(status)
-        groups = self._optimizer.param_groups
+        if alone:
+            try:
+                (group,) = optimizer.param_groups
+            except ValueError:
+                self._written = optimizer.param_groups[0][key] = value()
+                return True
+            self._written = group[key] = value()
+            return False
+        groups = optimizer.param_groups
         if self._only is not None:
-            self._written = groups[self._only][self._key] = self._value()
+            self._written = groups[self._only][key] = value()
         else:
             # Loading a state replaces them.
             if groups is not self._writer.groups:
@@ -96,6 +107,9 @@ class HostDriver:
     def ignore_new_groups(self) -> None:
         """Take the groups that there are for those that it was made for."""
         self._group_count = self.group_values.group_count = len(self._optimizer.param_groups)
+        written = self._objects()
+        self._use(self._function)
+        self._writer.written[:] = written
 
     def write_to_groups(self, groups: list[dict[str, Any]] | None = None) -> None:
         """Write the values of this step to the groups again."""

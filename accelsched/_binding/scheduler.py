@@ -151,8 +151,9 @@ class Scheduler(TorchLRScheduler):
 
     def __setattr__(self, name: str, value: Any) -> None:
         # A misspelt name would have no effect, and nobody would know.
-        known = name.startswith("_") or name in vars(self) or hasattr(type(self), name)
-        is_built = "optimizer" in vars(self)
+        # Not vars(): once it was asked for, every look-up of an attribute takes longer.
+        known = name.startswith("_") or hasattr(type(self), name) or hasattr(self, name)
+        is_built = known or hasattr(self, "optimizer")
         if is_built and not known and type(self).__module__.startswith("accelsched."):
             remedy = f"{type(self).__name__} has no attribute of this name: see help()"
             raise ArgumentError(name, value, remedy)

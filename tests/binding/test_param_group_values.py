@@ -279,6 +279,13 @@ def test_a_group_that_cannot_be_driven_is_told(kind):
         scheduler.step()
     scheduler.step()
     assert rates(opt) == pytest.approx([0.2, 0.1, 0.7])
+    opt = optimizer(kind=kind)
+    alone = Scheduler(opt, [Linear(0.0, 1.0, 10)])
+    opt.add_param_group({"params": [torch.nn.Parameter(torch.ones(2))], "lr": 0.7})
+    with pytest.warns(UserWarning, match="a param group was added"):
+        alone.step()
+    alone.step()
+    assert rates(opt) == pytest.approx([0.2, 0.7])
 
 
 @KINDS

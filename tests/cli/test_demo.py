@@ -10,7 +10,7 @@ pytest.importorskip("sklearn", reason="the demo's data comes with scikit-learn (
 
 
 def rows(text):
-    """The value_tensors of the table, by the name of the contestant."""
+    """The cells of the table, by the name of the contestant."""
     names = ("constant lr", "accelsched", "torch (tensor lr)", "torch (float lr)")
     table = text.split("first: ")[0].splitlines()
     lines = {name: line for line in table for name in names if line.startswith(name)}
