@@ -6,6 +6,7 @@ import warnings
 import pytest
 import torch
 from binding import EVERY, optimizer
+from wrappers import Sharing, Wrapping
 
 from accelsched import ArgumentError, Scheduler, SchedulerList, lr_scheduler, reference
 from accelsched.lr_scheduler import ConstantLR, CosineDecayLR, LinearLR, SequentialLR
@@ -300,41 +301,8 @@ def test_a_policy_keeps_what_groups_hold_when_one_is_added(kind):
     assert rates(opt) == pytest.approx([0.25, 0.8])
 
 
-class Wrapper(torch.optim.Optimizer):
-    """An optimizer that wraps another, and has none of the attributes of one, as accelerate's."""
-
-    def __init__(self, inner):
-        self.optimizer = inner
-
-    @property
-    def param_groups(self):
-        return self.optimizer.param_groups
-
-    @param_groups.setter
-    def param_groups(self, groups):
-        self.optimizer.param_groups = groups
-
-    def load_state_dict(self, state_dict):
-        self.optimizer.load_state_dict(state_dict)
-
-    def step(self, closure=None):
-        return self.optimizer.step(closure)
-
-
-class SharingWrapper(torch.optim.Optimizer):
-    """One that shares the attributes of the optimizer inside, as Lightning Fabric's does."""
-
-    def __init__(self, inner):
-        self.__dict__.update(inner.__dict__)
-        self._optimizer = inner
-
-    def load_state_dict(self, state_dict):
-        self._optimizer.load_state_dict(state_dict)
-        self.__dict__.update(self._optimizer.__dict__)
-
-
 @KINDS
-@pytest.mark.parametrize("wrapper", [Wrapper, SharingWrapper])
+@pytest.mark.parametrize("wrapper", [Wrapping, Sharing])
 @pytest.mark.parametrize("bound_to", ["the wrapper", "the optimizer inside"])
 def test_optimizers_that_wrap_another(wrapper, bound_to, kind):
     inner = optimizer({}, {}, kind=kind)
