@@ -70,6 +70,7 @@ SMOOTH = {
     aten.addcdiv: ((signed, signed, signed), lambda x, y, z: abs(x) + abs(y / z)),
 }
 ROUNDING = {aten.floor: 1, aten.ceil: 1, aten.trunc: 1, aten.floor_divide: 2, aten.remainder: 2}
+REDUCTIONS = {aten.sum: lambda x: x.abs().sum(), aten.prod: lambda x: x.abs().prod()}
 COMPARISONS = (aten.ge, aten.gt, aten.le, aten.lt, aten.eq, aten.ne)
 
 
@@ -126,6 +127,25 @@ def test_what_rounds_to_whole_numbers(operation):
     assert in_pairs(lambda x: (x * 0.1).to(torch.int64), 10.0) == 1
 
 
+@pytest.mark.parametrize("operation", REDUCTIONS, ids=str)
+def test_a_row_is_reduced(operation):
+    """Of 7 numbers: 6 operations, each of the size of what it is relative to."""
+    reduce = getattr(torch, str(operation).removeprefix("aten."))
+    row = st.lists(st.one_of(st.floats(0.5, 2.0), st.floats(-2.0, -0.5)), min_size=7, max_size=7)
+
+    @settings(max_examples=100, deadline=None)
+    @given(row)
+    def holds(numbers):
+        def function(*tensors):
+            return reduce(torch.stack(tensors), 0)
+
+        size = REDUCTIONS[operation](torch.tensor(numbers, dtype=torch.float64))
+        error = abs(in_pairs(function, *numbers) - in_float64(function, *numbers))
+        assert error <= 6 * ERROR * size
+
+    holds()
+
+
 @pytest.mark.parametrize("operation", COMPARISONS, ids=str)
 @pytest.mark.parametrize("other", [1.0, 1.0 + 2.0**-40, 1.0 - 2.0**-40])
 def test_a_comparison_sees_what_float32_does_not(operation, other):
@@ -180,4 +200,4 @@ def test_an_operation_without_a_rule_is_done_in_float32():
 
 
 def test_no_rule_is_left_out():
-    assert set(TABLE) - {*SMOOTH, *ROUNDING, *COMPARISONS, *NOT_OF_NUMBERS} == set()
+    assert set(TABLE) - {*SMOOTH, *ROUNDING, *REDUCTIONS, *COMPARISONS, *NOT_OF_NUMBERS} == set()
