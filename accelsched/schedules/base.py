@@ -112,6 +112,7 @@ class Schedule(ABC):
         if isinstance(step, Tensor):
             if step.is_floating_point() or step.is_complex() or step.dtype == torch.bool:
                 raise ArgumentError("step", step.dtype, "steps are counted: give an int64 tensor")
+            _require_counted(step)
             return self._on_device(step.to(torch.int64))
         return self._on_host.at(step_number("step", step))[0]
 
@@ -187,6 +188,14 @@ class Schedule(ABC):
         """
         made: Schedule = _operators().join(self, following, at)
         return made
+
+
+def _require_counted(step: Tensor) -> None:
+    """Refuse negative steps, where to look at them does not wait for a device or a compiler."""
+    if type(step) is not Tensor or step.device.type != "cpu" or torch.compiler.is_compiling():
+        return
+    negative = step[step < 0]
+    require(not len(negative), "step", negative[:1].tolist(), "steps are counted from 0")
 
 
 def _operators() -> Any:

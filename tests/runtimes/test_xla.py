@@ -173,3 +173,30 @@ def test_replicas_that_are_launched_agree(runtime, lowering, tmp_path):
 def test_a_killed_run_goes_on_bit_for_bit(runtime, lowering, tmp_path):
     assert started("until_killed", lowering, tmp_path).returncode == 9
     assert found("resumed", lowering, tmp_path) == found("whole", lowering, tmp_path)
+
+
+@XLA
+def test_a_model_that_moves_after_the_construction_is_followed(runtime):
+    """accelerate moves the model late, and puts its new parameters in the groups."""
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.ones(2))], lr=0.1)
+    scheduler = Scheduler(optimizer, SCHEDULE)
+    assert scheduler.driver.lowering == "host"
+    moved = torch.nn.Parameter(torch.ones(2, device=runtime.device()))
+    moved.grad = torch.ones_like(moved)
+    optimizer.param_groups[0]["params"] = [moved]
+    for _ in range(3):
+        optimizer.step()
+        scheduler.step()
+        runtime.finish_step()
+    runtime.wait()
+    before = runtime.counters()
+    for _ in range(20):
+        optimizer.step()
+        scheduler.step()
+        runtime.finish_step()
+    runtime.wait()
+    spent = runtime.counters() - before
+    assert (spent.compiles, spent.to_device, spent.from_device) == (0, 0, 0)
+    rate = optimizer.param_groups[0]["lr"]
+    assert rate.device.type == "xla"
+    assert rate.item() == pytest.approx(reference.value(SCHEDULE, 23), rel=2**-23)

@@ -260,3 +260,12 @@ def test_curves_are_float64_where_float32_would_drift():
     curve = Step(0.1, 1, 0.99999)(torch.from_numpy(steps))
     for step, value in zip(steps.tolist(), curve.tolist(), strict=True):
         assert value == pytest.approx(0.1 * 0.99999**step, rel=1e-9)
+
+
+def test_a_negative_step_is_refused_in_a_tensor_too():
+    from accelsched import ArgumentError
+
+    for step in (torch.tensor(-1), torch.tensor([0, 3, -2])):
+        with pytest.raises(ArgumentError, match=r"^step=\[-[12]\]: steps are counted from 0"):
+            Linear(0.0, 1.0, 10)(step)
+    assert Linear(0.0, 1.0, 10)(torch.tensor([0, 10])).tolist() == [0.0, 1.0]
