@@ -166,7 +166,7 @@ def test_the_comparison_notices_a_constant(front_end):
 
 def test_a_checkpoint_of_cstorch(front_end):
     lowered, saved = front_end(cases.checkpointed)
-    assert saved["step"] == 7
+    assert saved["last_epoch"] == 7
     assert [float(initial[COUNTER]) for initial in lowered.initial] == [0, 7]
     # The table was made anew after a run, when cstorch casts arithmetic of the host to float32.
     step, schedule = Step(lowered.cirh[1]), schedule_of("PolynomialLR")

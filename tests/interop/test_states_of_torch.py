@@ -58,8 +58,7 @@ def optimizer_of(scheduler):
 
 
 @ALL
-@pytest.mark.filterwarnings("ignore:Detected call of")
-@pytest.mark.filterwarnings("ignore:The epoch parameter")
+@pytest.mark.filterwarnings("ignore:Detected call of", "ignore:The epoch parameter")
 def test_torch_continues_from_our_state_or_raises(name):
     whole = OF_TORCH[name](sgd())
     stepped(whole, STEPS)
@@ -81,7 +80,7 @@ def test_torch_continues_from_our_state_or_raises(name):
 
 
 @ALL
-@pytest.mark.filterwarnings("ignore:Detected call of")
+@pytest.mark.filterwarnings("ignore:Detected call of", "ignore:The epoch parameter")
 def test_ours_continues_from_torchs_state(name):
     whole = OF_TORCH[name](sgd())
     stepped(whole, STEPS)
@@ -92,7 +91,7 @@ def test_ours_continues_from_torchs_state(name):
 
 
 @ALL
-@pytest.mark.filterwarnings("ignore:Detected call of")
+@pytest.mark.filterwarnings("ignore:Detected call of", "ignore:The epoch parameter")
 def test_a_state_of_another_class_is_refused(name):
     whole = OF_TORCH[name](sgd())
     stepped(whole, STEPS)

@@ -116,6 +116,10 @@ def is_well_conditioned(schedule):
     Not on stairs of powers, nor on heights that grow below the foot, and none of more than 2**52
     that have shrunk to less than 2**-1022 of it.
     """
+    if isinstance(schedule, Cyclic) and max(schedule.base_value, schedule.max_value) > 2.0**52:
+        return False
+    if isinstance(schedule, Polynomial) and schedule.power < 2.0**-512:
+        return False  # rest**power - 1 is then of the size of rounding
     if isinstance(schedule, InverseExponentialTimeDecay):
         return not schedule.staircase or schedule.step_exponent in (0, 1)
     if isinstance(schedule, Cyclic):
@@ -127,7 +131,7 @@ def is_well_conditioned(schedule):
 
 @pytest.mark.parametrize("cls", FREE, ids=lambda cls: cls.__name__)
 def test_a_class(cls):
-    @settings(max_examples=25, **QUIET)
+    @settings(derandomize=True, max_examples=25, **QUIET)
     @given(wide(cls).filter(is_well_conditioned))
     def holds(schedule):
         if cls is OneCycle:
@@ -144,13 +148,15 @@ def test_two_together(cls):
     """Each value, and of a chain each relative factor, has its digits in float64."""
     leaves = st.sampled_from(FREE).flatmap(wide).filter(is_well_conditioned)
 
-    @settings(max_examples=25, **QUIET)
+    @settings(derandomize=True, max_examples=25, **QUIET)
     @given(leaves.filter(lambda s: not isinstance(s, OneCycle)), SIZES, SIZES)
     def holds(schedule, one, other):
         try:
             both = cls((Constant(one), Scaled(schedule, other)))
         except ArgumentError:
             assume(False)
+        # Subnormal numbers have lost digits before they are put together.
+        assume(all(n == 0 or abs(n) >= 2.0**-512 for n in (one, other, schedule.base)))
         for step in steps_of(schedule):
             inner, scaled = (IN_DIGITS.value(s, Whole(step)) for s in (schedule, both.schedules[1]))
             parts = [inner, scaled, scaled / (reference.Curve(both.schedules[1]).initial or 1)]
@@ -201,7 +207,7 @@ def test_what_cannot_be_a_number_is_refused(make, name):
         make()
 
 
-@settings(max_examples=50, **QUIET)
+@settings(derandomize=True, max_examples=50, **QUIET)
 @given(
     first=st.integers(1, 2**61),
     factor=st.one_of(st.integers(1, 9), st.integers(1, 2**20)),
