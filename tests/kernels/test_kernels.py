@@ -361,7 +361,10 @@ def test_a_value_that_was_compiled_does_not_travel_with_the_schedule():
 # Who may wait for whom.
 
 
-def test_what_is_compiled_or_on_disk_does_not_wait_for_a_compilation(monkeypatch):
+def test_what_is_compiled_or_on_disk_does_not_wait_for_a_compilation(monkeypatch, tmp_path):
+    # An empty folder, as a run before has left the code of `new` in the one of the tests.
+    monkeypatch.setenv("ACCELSCHED_CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr(jit, "CODES", {})
     other = Step(0.5, 7, 0.5) + Linear(0.0, 1.0, 3)
     other(3)  # now on disk
     begun, go_on, compile_it = threading.Event(), threading.Event(), jit._translated
@@ -372,7 +375,6 @@ def test_what_is_compiled_or_on_disk_does_not_wait_for_a_compilation(monkeypatch
         return compile_it(source)
 
     monkeypatch.setattr(jit, "_translated", slow)
-    monkeypatch.setattr(jit, "CODES", dict(jit.CODES))
     jit.CODES.pop(source_of(lambda t: [other.formula(t)]))
     values = []
     new = Lambda(1.0, (lambda t: t * 3.0 + torch.sin(t * 0.7) * 0.123,))
