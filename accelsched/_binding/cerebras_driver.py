@@ -10,7 +10,7 @@ from torch import Tensor
 
 from accelsched._binding.graph_driver import GraphDriver
 from accelsched._binding.ownership import ownership_of
-from accelsched._binding.param_groups import GroupValues, dtype_of
+from accelsched._binding.param_groups import GroupValues
 from accelsched._lowering import choose_lowering, lower_to_device
 from accelsched._runtimes import cerebras
 from accelsched._runtimes.device_graph import DeviceGraph
@@ -53,8 +53,7 @@ class CerebrasDriver(GraphDriver):
         """What :meth:`follow` takes, for one schedule a group; nothing changes."""
         _require_no_trace("follow another schedule")
         lowering = choose_lowering(self._asked, schedules, self._runtime, holds_tensors=True)
-        values = zip(self.group_values.groups(), self.group_values.values(), strict=True)
-        dtypes = [dtype_of(group, value) for group, value in values]
+        dtypes = self.group_values.dtypes()
         with cerebras.exact():
             # The counter is the backend's to undo, so the graph does not advance it.
             graph = lower_to_device(schedules, dtypes, self.device, lowering, advances=False)

@@ -107,9 +107,7 @@ class HostDriver:
     def ignore_new_groups(self) -> None:
         """Take the groups that there are for those that it was made for."""
         self._group_count = self.group_values.group_count = len(self._optimizer.param_groups)
-        written = self._objects()
-        self._use(self._function)
-        self._writer.written[:] = written
+        self.follow(self._function)
 
     def write_to_groups(self, groups: list[dict[str, Any]] | None = None) -> None:
         """Write the values of this step to the groups again."""

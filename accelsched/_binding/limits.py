@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from accelsched._binding.param_groups import GroupValues, dtype_of
+from accelsched._binding.param_groups import GroupValues
 from accelsched.errors import require
 from accelsched.schedules import Schedule
 
@@ -33,8 +33,7 @@ def require_possible(group_values: GroupValues, schedules: Sequence[Schedule]) -
     """
     if not schedules:
         return
-    held = zip(group_values.groups(), group_values.values(), strict=True)
-    dtypes = [dtype_of(group, value) for group, value in held]
+    dtypes = group_values.dtypes()
     # By identity, as a user's function in a schedule may have no hash.
     looked_at = {(id(s), dtype): s for s, dtype in zip(schedules, dtypes, strict=True)}
     for (_, dtype), schedule in list(looked_at.items())[:_MOST]:

@@ -85,6 +85,11 @@ class GroupValues:
         """Whether any group holds a tensor."""
         return any(isinstance(value, Tensor) for value in self.values())
 
+    def dtypes(self) -> list[torch.dtype]:
+        """Return the dtype that the value of each group has as a tensor."""
+        held = zip(self.groups(), self.values(), strict=True)
+        return [dtype_of(group, value) for group, value in held]
+
     def values(self) -> list[Any]:
         """Return what each group holds."""
         return [self.value(group) for group in self.groups()]
@@ -116,11 +121,7 @@ class GroupValues:
         Returns:
             floats and tensors; None for a group that has no such value.
         """
-        held = [self._held(group, key) for group in self.optimizer.param_groups]
-        with torch.no_grad():
-            # Not detach(): on torch_xla it shows an older value once something scaled the tensor in
-            # place.
-            return [v.clone() if isinstance(v, Tensor) else v for v in held]
+        return copies_of(self._held(group, key) for group in self.optimizer.param_groups)
 
     def _held(self, group: dict[str, Any], key: str | None) -> Any:
         if key is not None and key != self.key:
@@ -129,6 +130,16 @@ class GroupValues:
             return self.value(group)
         except (KeyError, IndexError, TypeError):
             return None
+
+
+@torch.no_grad()
+def copies_of(values: Iterable[Any]) -> list[Any]:
+    """Copy values of param groups that are tensors.
+
+    Without detach(): on torch_xla it shows an older value once something has scaled a tensor in
+    place.
+    """
+    return [value.clone() if isinstance(value, Tensor) else value for value in values]
 
 
 def owner_of_groups(optimizer: Optimizer) -> Optimizer:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from accelsched._binding.graph_driver import GraphDriver
-from accelsched._binding.param_groups import GroupValues
+from accelsched._binding.param_groups import GroupValues, copies_of
 from accelsched._lowering import choose_lowering, lower_to_device
 from accelsched._runtimes import Evaluate
 from accelsched.schedules import Schedule
@@ -169,7 +169,7 @@ class RecurrentGraphDriver(GraphDriver):
     def values(self) -> list[Tensor]:
         """Copies of the values that the groups have."""
         self.write_to_groups()
-        return [tensor.detach().clone() for tensor in self._value_tensors]
+        return copies_of(self._value_tensors)
 
     def current(self) -> list[Tensor]:
         """Return the values that the groups have."""

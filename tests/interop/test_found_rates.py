@@ -1,7 +1,5 @@
 """What torch would do from here on with the learning rate that it finds, and ours with it."""
 
-import warnings
-
 import pytest
 import torch
 from binding import optimizer
@@ -11,14 +9,6 @@ from torch.optim.swa_utils import SWALR
 from accelsched import ArgumentError, from_torch
 
 KINDS = pytest.mark.parametrize("kind", ["host", "graph"])
-
-
-@pytest.fixture(autouse=True)
-def torch_warns_of_itself():
-    with warnings.catch_warnings():
-        for message in ("The epoch parameter", "Detected call of", "To get the last"):
-            warnings.filterwarnings("ignore", message)
-        yield
 
 
 def sequence(*made, at):

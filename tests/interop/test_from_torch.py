@@ -5,7 +5,6 @@ import copy
 import functools
 import json
 import math
-import warnings
 from pathlib import Path
 
 import pytest
@@ -21,14 +20,6 @@ from accelsched.schedules import Chained, Multiplicative, Scaled
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "torch.json").read_text())
 RECORDED = [case for case in GOLDEN if case["values"] and case["scheduler"] != "ReduceLROnPlateau"]
 KINDS = pytest.mark.parametrize("kind", ["host", "graph"])
-
-
-@pytest.fixture(autouse=True)
-def torch_warns_of_itself():
-    with warnings.catch_warnings():
-        for message in ("The epoch parameter", "Detected call of", "To get the last"):
-            warnings.filterwarnings("ignore", message)
-        yield
 
 
 def function(text):

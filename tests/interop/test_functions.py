@@ -2,7 +2,6 @@
 
 import functools
 import itertools
-import warnings
 
 import pytest
 import torch
@@ -14,14 +13,6 @@ from accelsched._interop.called import Accumulated, Called
 from accelsched.schedules import Tabulated
 
 KINDS = pytest.mark.parametrize("kind", ["host", "graph"])
-
-
-@pytest.fixture(autouse=True)
-def torch_warns_of_itself():
-    with warnings.catch_warnings():
-        for message in ("The epoch parameter", "Detected call of", "To get the last"):
-            warnings.filterwarnings("ignore", message)
-        yield
 
 
 def rate(made):

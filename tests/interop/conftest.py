@@ -1,0 +1,13 @@
+"""What torch warns of when its own schedulers are stepped."""
+
+import warnings
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def torch_warns_of_itself():
+    with warnings.catch_warnings():
+        for message in ("The epoch parameter", "Detected call of", "To get the last"):
+            warnings.filterwarnings("ignore", message)
+        yield
