@@ -29,12 +29,9 @@ check: .venv/installed
 test-latest: .venv-latest/installed
 	$(call PYTEST,.venv-latest) tests --ignore=tests/cerebras
 
-# cerebras_pytorch has its process flush subnormal numbers to 0, so its own tests are apart.
 test-cerebras: .venv-cerebras/installed
 	$(call PYTEST,.venv-cerebras) tests/costs --back-ends lazy
-	$(call PYTEST,.venv-cerebras) tests --ignore=tests/package/test_readme.py --ignore=tests/cerebras \
-		--back-ends eager,compile
-	$(call PYTEST,.venv-cerebras) tests/cerebras
+	$(call PYTEST,.venv-cerebras) tests --ignore=tests/package/test_readme.py --back-ends eager,compile
 
 # cerebras_pytorch is one of the peers.
 bench: .venv/installed .venv-cerebras/installed

@@ -29,6 +29,10 @@ class ArgumentError(ValueError):
         return ArgumentError(names.get(name, name) + bracket + index, self.value, self.remedy)
 
 
+class Reason(str):
+    """Text that an error shows whole, without quotes."""
+
+
 class _Cut(reprlib.Repr):
     """A ``repr`` that ends, for values that are long, deep, circular or broken."""
 
@@ -50,7 +54,7 @@ _CUT = _Cut()
 
 def shown(value: object) -> str:
     """A value as an error shows it: cut where it is long."""
-    return _CUT.repr(value)
+    return str(value) if isinstance(value, Reason) else _CUT.repr(value)
 
 
 def require(condition: bool, argument: str, value: object, remedy: str) -> None:

@@ -53,3 +53,11 @@ def runtime(request: pytest.FixtureRequest):
     from accelsched._runtimes import NAMED
 
     return NAMED[request.param]
+
+
+@pytest.fixture(autouse=True)
+def subnormal_numbers():
+    """Have this thread keep them: cerebras_pytorch and code that torch 2.4 compiles flush them."""
+    import torch
+
+    torch.set_flush_denormal(False)

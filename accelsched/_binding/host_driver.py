@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from accelsched._binding.param_groups import GroupValues
@@ -41,45 +41,53 @@ class HostDriver:
         """Evaluate other schedules from the next step on."""
         function.step = self._function.step
         function.out[:] = self._function.out
-        written = self._objects()
+        written = self._writer.written
         self._use(function)
         self._writer.written[:] = written
 
     def _use(self, function: HostFunction) -> None:
         self._function = function
-        self._value = function.out.item
-        only_one = len(self.group_values.indices) == 1 and not self.group_values.is_element
-        self._only = self.group_values.indices[0] if only_one else None
-        self._key = self.group_values.key
         self._writer = _writer(self.group_values, function)
-        self._write = self._writer.write
-        alone = self._only is not None and self.group_values.group_count == 1
-        # One look-up of all, as a step takes no longer than a few.
-        self._for_a_step = function.run, self._value, self._optimizer, self._key, alone
+        #: Computes the values of the next step, and writes them to the groups. It is no method: to
+        #: look a variable of a function up takes less than an attribute.
+        self.step: Callable[[], bool] = (
+            self._step_of_one() if _is_alone(self.group_values) else self._step_of_many()
+        )
 
-    def step(self) -> bool:
-        """Compute the values of the next step, and write them to the groups."""
-        run, value, optimizer, key, alone = self._for_a_step
-        status = run()
-        if status:
-            raise self._function.error(status)
-        if alone:
+    def _step_of_one(self) -> Callable[[], bool]:
+        run, error, value = self._function.run, self._function.error, self._function.out.item
+        optimizer, key, written = self._optimizer, self.group_values.key, self._writer.written
+
+        def step() -> bool:
+            status = run()
+            if status:
+                raise error(status)
             try:
                 (group,) = optimizer.param_groups
             except ValueError:
-                self._written = optimizer.param_groups[0][key] = value()
+                written[0] = optimizer.param_groups[0][key] = value()
                 return True
-            self._written = group[key] = value()
+            written[0] = group[key] = value()
             return False
-        groups = optimizer.param_groups
-        if self._only is not None:
-            self._written = groups[self._only][key] = value()
-        else:
+
+        return step
+
+    def _step_of_many(self) -> Callable[[], bool]:
+        run, error, count = self._function.run, self._function.error, self._group_count
+        optimizer, writer, write = self._optimizer, self._writer, self._writer.write
+
+        def step() -> bool:
+            status = run()
+            if status:
+                raise error(status)
+            groups = optimizer.param_groups
             # Loading a state replaces them.
-            if groups is not self._writer.groups:
-                self._writer.take(groups)
-            self._write()
-        return len(groups) != self._group_count
+            if groups is not writer.groups:
+                writer.take(groups)
+            write()
+            return len(groups) != count
+
+        return step
 
     @property
     def count(self) -> int:
@@ -94,15 +102,11 @@ class HostDriver:
     def move(self, step: int) -> None:
         """Move to a step; a group that somebody else has given a value keeps it until the next."""
         held = zip(self.group_values.groups(), self.group_values.values(), strict=True)
-        pairs = zip(held, self._objects(), strict=True)
+        pairs = zip(held, self._writer.written, strict=True)
         others = [(group, value) for (group, value), written in pairs if value is not written]
         self.set_step(step)
         for group, value in others:
             self.group_values.put(group, value)
-
-    def _objects(self) -> list[Any]:
-        """The floats that were written last, as objects."""
-        return [self._written] if self._only is not None else self._writer.written
 
     def ignore_new_groups(self) -> None:
         """Take the groups that there are for those that it was made for."""
@@ -111,14 +115,8 @@ class HostDriver:
 
     def write_to_groups(self, groups: list[dict[str, Any]] | None = None) -> None:
         """Write the values of this step to the groups again."""
-        self._put(self._optimizer.param_groups if groups is None else groups)
-
-    def _put(self, groups: list[dict[str, Any]]) -> None:
-        if self._only is not None:
-            self._written = groups[self._only][self._key] = self._value()
-        else:
-            self._writer.take(groups)
-            self._write()
+        self._writer.take(self._optimizer.param_groups if groups is None else groups)
+        self._writer.write()
 
     def current(self) -> list[float]:
         """Compute the values of this step anew."""
@@ -130,7 +128,7 @@ class _PythonWriter:
 
     def __init__(self, group_values: GroupValues, function: HostFunction) -> None:
         self.groups: list[dict[str, Any]] | None = None
-        self.written: list[float] = []
+        self.written = [0.0] * len(group_values.indices)
         self.group_values, self._function = group_values, function
 
     def take(self, groups: list[dict[str, Any]]) -> None:
@@ -146,7 +144,12 @@ def _writer(group_values: GroupValues, function: HostFunction) -> GroupWriter | 
     from accelsched.kernels import Kernel
     from accelsched.kernels.group_writer import GroupWriter
 
-    one = len(group_values.indices) == 1
-    if one or group_values.is_element or not isinstance(function, Kernel):
+    alone, by_element = _is_alone(group_values), group_values.is_element
+    if alone or by_element or not isinstance(function, Kernel):
         return _PythonWriter(group_values, function)
     return GroupWriter(function.out, group_values.key, group_values.indices)
+
+
+def _is_alone(group_values: GroupValues) -> bool:
+    """Whether there is one group, whose key holds one number."""
+    return group_values.group_count == 1 and not group_values.is_element

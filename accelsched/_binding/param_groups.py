@@ -149,7 +149,8 @@ def owner_of_groups(optimizer: Optimizer) -> Optimizer:
     timm's Lookahead) may lack the hooks of an optimizer, and may replace its list of groups.
     """
     for name in ("optimizer", "_optimizer", "base_optimizer"):
-        inner = vars(optimizer).get(name)
+        # Not vars(): once it was asked for, every look-up of an attribute takes longer.
+        inner = getattr(optimizer, name, None)
         if isinstance(inner, Optimizer) and inner is not optimizer:
             mine, its = optimizer.param_groups, inner.param_groups
             if mine is its or (mine and its and mine[0] is its[0]):

@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.fx import Graph, Node
 from torch.utils._pytree import tree_map
 
-from accelsched.errors import ArgumentError
+from accelsched.errors import ArgumentError, Reason
 
 _TORCH = str(Path(torch.__file__).parent)
 _REMEDY = (
@@ -32,16 +32,10 @@ class Untraceable(ArgumentError):
     """A schedule is no graph of operations on the step; the error says at which line."""
 
     def __init__(self, reason: str) -> None:
-        super().__init__("schedule", _Said(reason), _REMEDY)
+        super().__init__("schedule", Reason(reason), _REMEDY)
 
     def __reduce__(self) -> Any:
         return type(self), (str(self.value),)
-
-
-class _Said(str):
-    """Text that an error shows without quotes."""
-
-    __repr__ = str.__str__
 
 
 class Recording(torch.nn.Module):

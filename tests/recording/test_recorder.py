@@ -9,7 +9,7 @@ import torch
 from torch.fx.graph_module import _loader
 
 from accelsched import Scheduler
-from accelsched._recording import record
+from accelsched._recording import Untraceable, record
 from accelsched._runtimes import NAMED
 from accelsched._runtimes.device_graph import DeviceGraph
 from accelsched.schedules import CosineDecay, Cyclic, Linear
@@ -71,3 +71,11 @@ def test_a_graph_of_a_device_travels():
     )
     for copied in (graph, pickle.loads(pickle.dumps(graph))):
         assert copied(torch.tensor(5)) == [schedule.formula(torch.tensor(5))]
+
+
+def test_an_error_names_the_line_whole_however_long_its_path_is():
+    path = "/" + "a long way down/" * 40 + "module.py"
+    function = eval(compile("lambda step: min(step, 5)", path, "eval"))
+    with pytest.raises(Untraceable) as caught:
+        record(lambda step: [function(step)])
+    assert f"reads a number of the step on the host, at {path}:1: write it" in str(caught.value)
