@@ -18,13 +18,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from accelsched._recording import Untraceable, record
+from accelsched._recording.variables import variables_of
 from accelsched.kernels.aten import TABLE
 from accelsched.kernels.interpreted import Interpreted
 from accelsched.kernels.jit import compiled
 from accelsched.kernels.lowering import Lowering
 from accelsched.kernels.scalars import HEADER
+from accelsched.kernels.watching import Watching
 
-__all__ = ["HostFunction", "Interpreted", "Kernel", "host_function"]
+__all__ = ["HostFunction", "Interpreted", "Kernel", "Watching", "host_function"]
 
 #: What a kernel returns if something went wrong, and the error that PyTorch would raise.
 _ERRORS = {1: ZeroDivisionError, 2: IndexError}
@@ -48,6 +50,7 @@ class Kernel:
             status from which :meth:`error` makes an exception. It is no Python function, as it is
             called at each step.
         out: float64, shape [width]: the values that ``run()`` computed last, by position.
+        functions: the user's functions that were called, whose variables are in the numbers.
 
     Raises:
         Untraceable: the function leaves the graph, or has an operation that is not compiled; the
@@ -59,7 +62,9 @@ class Kernel:
         function: Callable[[Tensor], Sequence[Tensor]],
         positions: Sequence[Sequence[int]] = ((0,),),
     ) -> None:
-        lowering = Lowering(record(function), TABLE)
+        recording = record(function)
+        self.functions = recording.functions
+        lowering = Lowering(recording, TABLE)
         program = lowering.program
         for output, places in enumerate(positions):
             if len(places) == 1 and not lowering.outputs[output].shape:
@@ -145,7 +150,7 @@ def _cores() -> int:
     return os.cpu_count() or 1
 
 
-HostFunction = Kernel | Interpreted
+HostFunction = Kernel | Interpreted | Watching
 
 
 def host_function(
@@ -153,10 +158,22 @@ def host_function(
 ) -> HostFunction:
     """Make a function for the host: machine code, or PyTorch for what cannot be compiled.
 
+    What a user's function reads besides the step is read anew at each step.
+
     Args:
         function: as for :class:`Kernel`.
         positions: as for :class:`Kernel`.
     """
+    made = _compiled_or_not(function, positions)
+    reads = variables_of(made.functions) if isinstance(made, Kernel) else []
+    if reads is None:
+        return Interpreted(function, positions)
+    return Watching(lambda: _compiled_or_not(function, positions), reads) if reads else made
+
+
+def _compiled_or_not(
+    function: Callable[[Tensor], Sequence[Tensor]], positions: Sequence[Sequence[int]]
+) -> Kernel | Interpreted:
     try:
         return Kernel(function, positions)
     except Untraceable:

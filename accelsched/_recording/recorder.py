@@ -45,9 +45,13 @@ class Recording(torch.nn.Module):
     :mod:`linecache` keep that for ever.
     """
 
-    def __init__(self, graph: Graph, constants: Mapping[str, Tensor]) -> None:
+    def __init__(
+        self, graph: Graph, constants: Mapping[str, Tensor], functions: Sequence[Any] = ()
+    ) -> None:
         super().__init__()
         self.graph = graph
+        #: The user's functions that were called, whose variables may change later.
+        self.functions = functions
         for name, constant in constants.items():
             self.register_buffer(name, constant)
 
@@ -84,7 +88,14 @@ def record(
         raise Untraceable(f"{type(error).__name__}: {error}, {where}") from error
     recorder.graph.output([recorder.node(output) for output in outputs])
     recorder.graph.eliminate_dead_code()
-    return Recording(recorder.graph, recorder.constants())
+    return Recording(recorder.graph, recorder.constants(), recorder.functions)
+
+
+def call(function: Callable[[Tensor], Any], argument: Tensor) -> Any:
+    """Call a user's function; a recording remembers that it did."""
+    if isinstance(argument, _Recorded):
+        argument.recorder.functions.append(function)
+    return function(argument)
 
 
 class _Recorder:
@@ -93,6 +104,7 @@ class _Recorder:
     def __init__(self, replacements: Mapping[Any, Callable[..., Any]]) -> None:
         self.graph = Graph()
         self._replacements = replacements
+        self.functions: list[Any] = []
         # With the tensor itself, as the id of one that is gone may be given to another.
         self._constants: dict[int, tuple[Tensor, Node]] = {}
 

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from accelsched._recording import call
 from accelsched.errors import ArgumentError, require
 from accelsched.schedules import terms
 from accelsched.schedules._fields import Source, TensorTable
@@ -32,6 +33,9 @@ class Lambda(Schedule):
     in operators or torch functions. One that needs ``math``, NumPy, ``min`` or an ``if`` runs on
     the host only, step by step. With ``total_iters`` its values are computed once, of Python
     integers, and it runs anywhere, for 8 bytes a step on the host and on the device.
+
+    On the host, a function sees the variables that it reads as they are at each step. A graph of a
+    device has them as they were when it was traced, and a table as they were when it was made.
 
     Args:
         initial: the value that the functions multiply.
@@ -86,7 +90,7 @@ class Lambda(Schedule):
             return terms.take(self.factors, terms.held(step, self.factors)) * self.initial
         value = terms.filled(step, self.initial)
         for function in self.functions:
-            value = value * function(terms.real(step))
+            value = value * call(function, terms.real(step))
         return value
 
 
