@@ -469,7 +469,11 @@ class Scheduler(TorchLRScheduler):
     # State.
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the step and the schedules' numbers, as plain values. Waits for the device."""
+        """Return the step and the schedules' numbers, as plain values. Waits for the device.
+
+        With :meth:`load_state_dict` this makes a scheduler ``Stateful`` for
+        ``torch.distributed.checkpoint``: ``dcp.save({"scheduler": scheduler}, ...)``.
+        """
         return {
             **state.header(self),
             "schedules": [state.plain(schedule) for schedule in self._schedules],

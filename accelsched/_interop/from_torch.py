@@ -70,6 +70,14 @@ def from_torch(
     it finds, a rate that was changed from outside is stepped on from. Past its end OneCycleLR stays
     at its minimum.
 
+    A state that torch's scheduler saved is given to ``load_state_dict`` of the result. From a
+    checkpoint of ``torch.distributed.checkpoint``, which loads into a state that there is::
+
+        state = scheduler.state_dict()  # of torch's scheduler, before it is converted
+        ours = from_torch(scheduler)
+        dcp.load({"scheduler": state}, checkpoint_id=path)
+        ours.load_state_dict(state)
+
     Args:
         scheduler: a torch scheduler with its optimizer.
         total_iters: the last step to tabulate, where a table is needed. Default: ``2**20`` steps of
