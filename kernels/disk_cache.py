@@ -19,6 +19,7 @@ import re
 import stat
 import sys
 import time
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -33,6 +34,10 @@ _DIGEST = hashlib.sha256().digest_size
 _OURS = re.compile(r"[0-9a-f]{64}\.(o|[0-9a-f]{16}\.tmp)")
 #: As many links may lead to a folder; the kernel's own limit.
 _MOST_LINKS = 40
+_UNSAFE_REMEDY = (
+    "machine code is not kept, and is compiled in each process: chmod go-w that folder and those "
+    "above it, or set ACCELSCHED_CACHE_DIR"
+)
 # What a platform has not got, it does not need: without owners there are no other users either.
 _HAS_OWNERS = hasattr(os, "geteuid")
 _BY_HANDLE = {os.open, os.mkdir, os.stat, os.unlink, os.rename, os.readlink} <= os.supports_dir_fd
@@ -50,7 +55,7 @@ def read(key: str) -> bytes | None:
     Args:
         key: 64 hexadecimal digits.
     """
-    with contextlib.suppress(OSError, RuntimeError), _opened() as folder:
+    with contextlib.suppress(OSError, RuntimeError, UnsafeFolder), _opened() as folder:
         digest_and_content = folder.read(f"{key}.o")
         content = digest_and_content[_DIGEST:]
         if digest_and_content[:_DIGEST] == _digest(key, content):
@@ -59,14 +64,25 @@ def read(key: str) -> bytes | None:
 
 
 def write(key: str, content: bytes) -> None:
-    """Keep a content under a key: whole or not at all, whoever else writes it."""
-    with contextlib.suppress(OSError, RuntimeError), _opened() as folder:
-        folder.write(f"{key}.o", _digest(key, content) + content)
-        folder.remove_old()
+    """Keep a content under a key: whole or not at all, whoever else writes it.
+
+    Warns:
+        UserWarning: others may write to the folder, so that nothing is kept in it.
+    """
+    try:
+        with contextlib.suppress(OSError, RuntimeError), _opened() as folder:
+            folder.write(f"{key}.o", _digest(key, content) + content)
+            folder.remove_old()
+    except UnsafeFolder as error:
+        warnings.warn(f"{error}: {_UNSAFE_REMEDY}", UserWarning, stacklevel=2)
 
 
 def _digest(key: str, content: bytes) -> bytes:
     return hashlib.sha256(key.encode() + b"\n" + content).digest()
+
+
+class UnsafeFolder(Exception):
+    """Others may change what is in the folder for machine code."""
 
 
 class _Folder:
@@ -143,7 +159,8 @@ def _opened() -> Iterator[_Folder]:
     """The folder for machine code, made if there is none.
 
     Raises:
-        OSError: there is none that is this user's alone.
+        UnsafeFolder: there is none that is this user's alone.
+        OSError: it cannot be made or opened.
         RuntimeError: there is no home to have it in.
     """
     path = _path()
@@ -154,7 +171,7 @@ def _opened() -> Iterator[_Folder]:
     handle = _open_from_root(path)
     try:
         if not _is_ours_alone(os.fstat(handle)):
-            raise PermissionError(f"{path} is no folder of this user alone")
+            raise UnsafeFolder(f"{path} is no folder of this user alone")
         yield _Folder(path, handle)
     finally:
         os.close(handle)
@@ -193,7 +210,7 @@ def _target(name: str, parent: int) -> Path | None:
     if not stat.S_ISLNK(about.st_mode):
         return None
     if not _is_trusted(about.st_uid):
-        raise PermissionError(f"the link {name} is another user's")
+        raise UnsafeFolder(f"the link {name} is another user's")
     return Path(os.readlink(name, dir_fd=parent))
 
 
@@ -214,7 +231,7 @@ def _require_safe(about: os.stat_result, path: Path) -> None:
     """Refuse a folder in which others could exchange what this user has there."""
     keeps = not about.st_mode & 0o022 or about.st_mode & stat.S_ISVTX
     if not (keeps and _is_trusted(about.st_uid)):
-        raise PermissionError(f"others may change what {path} is")
+        raise UnsafeFolder(f"others may change what {path} is")
 
 
 def _is_trusted(owner: int) -> bool:

@@ -105,6 +105,9 @@ def test_a_folder_that_others_may_write_to_is_not_used(folder, mode):
     disk_cache.write(KEY, b"content")
     folder.chmod(mode)
     assert disk_cache.read(KEY) is None
+    with pytest.warns(UserWarning, match="chmod go-w that folder"):
+        disk_cache.write(OTHER, b"content")
+    assert [path.name for path in folder.iterdir()] == [f"{KEY}.o"]
 
 
 @pytest.mark.parametrize(("mode", "used"), [(0o777, False), (0o770, False), (0o1777, True)])
