@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -10,12 +11,15 @@ import torch
 from torch import Tensor
 
 from accelsched._recording import record
+from accelsched._recording.variables import variables_of
 from accelsched.errors import require
 from accelsched.schedules.base import Schedule
 from accelsched.schedules.custom import Lambda, Tabulated
 
 #: How many steps of a function are tabulated if nobody says how many are needed.
 DEFAULT_STEPS = 2**20
+#: A table by its function, the steps, and the variables that the function reads.
+_TABLES: weakref.WeakValueDictionary[tuple[Any, ...], Tabulated] = weakref.WeakValueDictionary()
 # Steps at which a traced function must give what Python gives.
 _PROBES = (0, 1, 2, 3, 4, 5, 7, 10, 31, 99, 100, 1000, 12345, 10**6)
 
@@ -45,7 +49,7 @@ def from_function(
         return function
     if is_traceable(function):
         return Lambda(1.0, (function,))
-    table = Tabulated(function, DEFAULT_STEPS if total_iters is None else total_iters)
+    table = _tabulated(function, DEFAULT_STEPS if total_iters is None else total_iters)
     late = table.values[DEFAULT_STEPS // 2 :]
     if total_iters is None and bool((late != late[0]).any()):
         warnings.warn(
@@ -54,6 +58,22 @@ def from_function(
             UserWarning,
             stacklevel=2,
         )
+    return table
+
+
+def _tabulated(function: Callable[[int], Any], total_iters: int) -> Tabulated:
+    """Tabulate a function, once for all schedulers that have it at the same time."""
+    reads = variables_of([function])
+    if reads is None:
+        return Tabulated(function, total_iters)
+    # While a table lives, so does its function, and no other one has its id.
+    key = (id(function), total_iters, tuple(read() for read in reads))
+    try:
+        table = _TABLES.get(key)
+    except TypeError:  # a variable has no hash
+        return Tabulated(function, total_iters)
+    if table is None:
+        table = _TABLES[key] = Tabulated(function, total_iters)
     return table
 
 

@@ -175,6 +175,26 @@ def test_on_a_device_a_plain_function_that_goes_on_is_warned_of():
     assert rate(made) == pytest.approx(0.001 * 0.25, rel=2**-22)
 
 
+def test_a_table_is_made_once_for_all_optimizers_that_have_its_function_at_a_time():
+    factor, factors = 0.5, [0.5]
+
+    def reads_a_number(step):
+        return max(factor, 1.0 - step / 10)
+
+    def reads_a_list(step):
+        return max(factors[0], 1.0 - step / 10)
+
+    def tabulated(function):
+        scheduler = from_torch(theirs.LambdaLR(optimizer(kind="tensor"), function), total_iters=20)
+        return scheduler.schedule.schedule
+
+    tables = [tabulated(function) for function in (reads_a_number, reads_a_list)]
+    assert [type(table) for table in tables] == [Tabulated, Tabulated]
+    assert tabulated(reads_a_number) is tables[0]
+    factor = factors[0] = 0.25
+    assert [tabulated(function)(20) for function in (reads_a_number, reads_a_list)] == [0.25, 0.25]
+
+
 def test_a_phase_needs_no_more_steps_than_it_has():
     """A function of a list ends where its phase ends, and nobody asks it for more."""
     factors = [1.0 - step / 20 for step in range(10)]
