@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 import weakref
 from collections.abc import Callable, Sequence
@@ -255,7 +256,7 @@ class Scheduler(TorchLRScheduler):
 
     def _drive_on(self, group_values: GroupValues) -> None:
         """Go on from this step with a new driver: the groups are others, or are elsewhere."""
-        self._drive(self.optimizer, group_values, self.last_epoch)
+        _uncompiled(self._drive)(self.optimizer, group_values, self.last_epoch)
 
     def _attach(
         self, optimizer: Optimizer, group_values: GroupValues, schedules: tuple[Schedule, ...]
@@ -581,6 +582,14 @@ class Scheduler(TorchLRScheduler):
             f"{type(self).__name__}({type(self.optimizer).__name__}, {schedule}, "
             f"key={self.key!r}, groups={self.indices}{lowering})"
         )
+
+
+def _uncompiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function as Dynamo leaves it alone, if it compiles what calls it and has just given up.
+
+    It would go on with each function that is called then, and fails inside of some.
+    """
+    return torch.compiler.disable(function) if "torch._dynamo" in sys.modules else function
 
 
 def alive(parent: weakref.ref[Parent] | None) -> Parent | None:

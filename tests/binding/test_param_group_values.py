@@ -275,6 +275,19 @@ def test_a_group_that_is_added_later_is_driven_from_the_next_step(kind):
         assert len({id(group["lr"]) for group in opt.param_groups}) == 3
 
 
+@pytest.mark.parametrize("runtime", ["compile"], indirect=True)
+@pytest.mark.parametrize("composed", [False, True])
+def test_a_group_is_added_while_the_scheduler_is_compiled(runtime, composed):
+    opt = optimizer({}, kind="tensor")
+    scheduler = SequentialLR(opt, [LinearLR(opt, 0.0, 1.0, 10)], []) if composed else ramp(opt)
+    step = runtime.compiled(scheduler.step)
+    step()
+    opt.add_param_group({"params": [torch.nn.Parameter(torch.ones(2))], "lr": 0.7})
+    step()
+    step()
+    assert rates(opt) == pytest.approx([0.3, 0.3])
+
+
 @KINDS
 def test_a_group_that_cannot_be_driven_is_told(kind):
     opt = optimizer({}, {}, kind=kind)
