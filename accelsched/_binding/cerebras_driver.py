@@ -11,7 +11,7 @@ from torch import Tensor
 from accelsched._binding.graph_driver import GraphDriver
 from accelsched._binding.ownership import ownership_of
 from accelsched._binding.param_groups import GroupValues
-from accelsched._lowering import choose_lowering, lower_to_device
+from accelsched._lowering import lower_to_device
 from accelsched._runtimes import cerebras
 from accelsched._runtimes.device_graph import DeviceGraph
 from accelsched.schedules import Schedule
@@ -52,12 +52,13 @@ class CerebrasDriver(GraphDriver):
     def lower(self, schedules: Sequence[Any]) -> Any:
         """What :meth:`follow` takes, for one schedule a group; nothing changes."""
         _require_no_trace("follow another schedule")
-        lowering = choose_lowering(self._asked, schedules, self._runtime, holds_tensors=True)
         dtypes = self.group_values.dtypes()
         with cerebras.exact():
             # The counter is the backend's to undo, so the graph does not advance it.
-            graph = lower_to_device(schedules, dtypes, self.device, lowering, advances=False)
-            on_host = lower_to_device(schedules, dtypes, _CPU, "graph", advances=False)
+            lowering, graph = lower_to_device(
+                schedules, dtypes, self.device, self._asked, advances=False
+            )
+            _, on_host = lower_to_device(schedules, dtypes, _CPU, "graph", advances=False)
         return lowering, graph, on_host
 
     def follow(self, lowered: Any) -> None:

@@ -12,7 +12,7 @@ from accelsched._binding.graph_driver import GraphDriver
 from accelsched._binding.host_driver import HostDriver
 from accelsched._binding.param_groups import GroupValues
 from accelsched._binding.recurrent import Recurrence, RecurrentGraphDriver, RecurrentHostDriver
-from accelsched._lowering import choose_lowering
+from accelsched._lowering import is_for_host
 from accelsched._runtimes import runtime_of
 from accelsched.schedules import Schedule
 
@@ -92,7 +92,7 @@ def driver_for(
         ArgumentError: the lowering cannot be had here; nothing was changed.
     """
     runtime = runtime_of(group_values.device)
-    if choose_lowering(lowering, schedules, runtime, group_values.hold_tensors) == "host":
+    if is_for_host(lowering, runtime, group_values.hold_tensors):
         return HostDriver(group_values, schedules, step)
     on_device = CerebrasDriver if runtime.traces_once else GraphDriver
     return on_device(group_values, schedules, step, lowering)
@@ -107,7 +107,6 @@ def recurrent_driver_for(
 ) -> RecurrentDriver:
     """Choose the driver for recurrences, as :func:`driver_for` does, and start it."""
     runtime = runtime_of(group_values.device)
-    schedules = [part for r in recurrences for part in (r.factor, r.summand)]
-    if choose_lowering(lowering, schedules, runtime, group_values.hold_tensors) == "host":
+    if is_for_host(lowering, runtime, group_values.hold_tensors):
         return RecurrentHostDriver(group_values, recurrences, step, values)
     return RecurrentGraphDriver(group_values, recurrences, step, values, lowering)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from accelsched._binding.ownership import ownership_of
 from accelsched._binding.param_groups import GroupValues, device_of, dtype_of
-from accelsched._lowering import choose_lowering, lower_to_device
+from accelsched._lowering import lower_to_device
 from accelsched._optimizers.least_rates import least_rates
 from accelsched._optimizers.on_device import Factor, mark
 from accelsched._optimizers.remedies import level_of_the_caller, needs_grad
@@ -81,9 +81,8 @@ class GraphDriver:
 
     def lower(self, schedules: Sequence[Any]) -> tuple[str, Evaluate]:
         """What :meth:`follow` takes, for one schedule a group; nothing changes."""
-        lowering = choose_lowering(self._asked, schedules, self._runtime, holds_tensors=True)
         dtypes, device, least = self._dtypes, self.device, self._least
-        return lowering, lower_to_device(schedules, dtypes, device, lowering, least=least)
+        return lower_to_device(schedules, dtypes, device, self._asked, least=least)
 
     def follow(self, lowered: tuple[str, Evaluate]) -> None:
         """Evaluate other schedules from the next step on."""

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from accelsched._binding.graph_driver import GraphDriver
 from accelsched._binding.param_groups import GroupValues, copies_of
-from accelsched._lowering import choose_lowering, lower_to_device
+from accelsched._lowering import lower_to_device
 from accelsched._runtimes import Evaluate
 from accelsched.schedules import Schedule
 
@@ -118,8 +118,7 @@ class RecurrentGraphDriver(GraphDriver):
         factors = [recurrence.factor for recurrence in recurrences]
         summands = [recurrence.summand for recurrence in recurrences]
         both = [*factors, *summands]
-        lowering = choose_lowering(self._asked, both, self._runtime, holds_tensors=True)
-        return lowering, lower_to_device(both, self._dtypes * 2, self.device, lowering)
+        return lower_to_device(both, self._dtypes * 2, self.device, self._asked)
 
     def set_state(self, step: int, values: Sequence[float]) -> None:
         """Move to a step, with these values."""

@@ -23,7 +23,7 @@ from accelsched._binding.state import settings_of
 from accelsched._interop import found_rates, transformers_functions
 from accelsched._interop.called import Accumulated, Called, hashable
 from accelsched._interop.found_rates import NoFormula
-from accelsched._lowering import choose_lowering
+from accelsched._lowering import is_for_host
 from accelsched._runtimes import runtime_of
 from accelsched.errors import ArgumentError
 from accelsched.lr_scheduler import LRScheduler
@@ -146,7 +146,7 @@ def _runs_on_host(optimizer: Any, lowering: str | None) -> bool:
     """Whether Python sets a float at each step, and may call a function for it."""
     values = GroupValues(optimizer, "lr", None)
     runtime = runtime_of(values.device)
-    return choose_lowering(lowering, [], runtime, values.hold_tensors) == "host"
+    return is_for_host(lowering, runtime, values.hold_tensors)
 
 
 def _count(scheduler: Any) -> int:

@@ -3,12 +3,13 @@
 You are a ``Linear(0.0, 0.1, 20)``, one of the schedules of an optimizer's param groups. You were
 checked when you were built. Here
 
-1. your lowering is chosen: :func:`choose_lowering`;
+1. it is decided whether the host computes your values: :func:`is_for_host`;
 2. you are grouped with your like, which differ from you in numbers only, and are evaluated with
    them at once: :mod:`accelsched.schedules._vectorize`;
-3. your formula, or a look-up in your table (:mod:`.tables`), is recorded as ATen operations:
-   :mod:`accelsched._recording`;
-4. they become machine code for the host (:func:`lower_to_host`), or what the runtime of a device
+3. on a device, your lowering is chosen, as your curve or the back end asks for it: polynomials
+   (:mod:`.segments`), a table (:mod:`.tables`), or your formula;
+4. what evaluates you is recorded as ATen operations: :mod:`accelsched._recording`;
+5. they become machine code for the host (:func:`lower_to_host`), or what the runtime of a device
    calls there (:func:`lower_to_device`).
 
 Then you are bound to the value of a param group, and stepped: :mod:`accelsched._binding.drivers`.
@@ -16,58 +17,49 @@ Then you are bound to the value of a param group, and stepped: :mod:`accelsched.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from accelsched._lowering import tables
+from accelsched._lowering import segments, tables
+from accelsched._lowering.fitting import NotFitted
 from accelsched._runtimes import Evaluate, Runtime, runtime_of
 from accelsched.errors import require
 from accelsched.schedules import Schedule
-from accelsched.schedules._vectorize import BatchedFormulas, group_by_structure, per_group
+from accelsched.schedules._vectorize import (
+    Batch,
+    BatchedFormulas,
+    group_by_structure,
+    per_group,
+)
 
 if TYPE_CHECKING:
     from accelsched.kernels import HostFunction
 
 #: What a user may ask for by ``lowering=``; None for the default.
-LOWERINGS = (None, "graph", "table", "host")
+LOWERINGS = (None, "graph", "segments", "table", "host")
 
 
-def choose_lowering(
-    asked: str | None, schedules: Sequence[Schedule], runtime: Runtime, holds_tensors: bool
-) -> str:
-    """Choose how values are computed: ``"host"``, ``"table"`` or ``"graph"``.
+def is_for_host(asked: str | None, runtime: Runtime, holds_tensors: bool) -> bool:
+    """Whether values are Python floats, computed on the host.
 
     Args:
         asked: one of :data:`LOWERINGS`.
-        schedules: what is to be evaluated.
         runtime: that of the parameters.
         holds_tensors: whether a param group has a tensor for its value.
 
     Raises:
-        ArgumentError: the schedules or the runtime cannot have what is asked for.
+        ArgumentError: the runtime cannot have what is asked for.
     """
-    if asked == "table":
-        tables.require_tables(schedules)
     if asked == "host":
         require(not runtime.traces_once, "lowering", asked, "the system runs no Python")
-    if asked is not None:
-        return asked
     # In eager PyTorch on the CPU nothing is faster than a Python float; who gives a tensor wants
     # to compile the step.
-    if not runtime.on_device and not holds_tensors:
-        return "host"
-    # PyTorch's lazy back end traces a formula in several times as long as a look-up, at every step
-    # (benchmarks/training.py). torch_xla calls either as one operation, but a formula is computed
-    # in float64, which a TPU has in software only. Without float64 a formula in double-float
-    # arithmetic takes hundreds of operations.
-    prefers_tables = runtime.traces_every_step or not runtime.has_float64
-    if prefers_tables and tables.fit(schedules):
-        return "table"
-    # Elsewhere a formula is compiled once, and needs no memory.
-    return "graph"
+    by_default = not runtime.on_device and not holds_tensors
+    return asked == "host" or (asked is None and by_default)
 
 
 def lower_to_host(schedules: Sequence[Schedule]) -> HostFunction:
@@ -87,31 +79,32 @@ def lower_to_device(
     schedules: Sequence[Schedule],
     dtypes: Sequence[torch.dtype],
     device: torch.device,
-    lowering: str,
+    asked: str | None,
     *,
     least: Sequence[float | None] | None = None,
     advances: bool = True,
-) -> Evaluate:
-    """Return a function on a device from the counter to the groups' values, each of shape [].
+) -> tuple[str, Evaluate]:
+    """Return a lowering, and a function from the counter to the groups' values, each of shape [].
 
     Args:
         schedules: one for each group.
         dtypes: that of the value of each group.
         device: where the counter is.
-        lowering: ``"graph"`` or ``"table"``.
+        asked: one of :data:`LOWERINGS` but ``"host"``.
         least: for each group the value that replaces any smaller one, or None.
         advances: whether the function first moves the counter on by a step, and returns it in front
             of the values; if not, these are the values at the counter as it is.
 
     Raises:
+        ArgumentError: the schedules cannot have the lowering that is asked for.
         Untraceable: a user's function cannot be traced, on a device that has to.
     """
     batches = group_by_structure(schedules, dtypes, least)
+    runtime = runtime_of(device)
+    lowering, batched = _choose(asked, batches, runtime)
 
     def evaluation(device: torch.device) -> Evaluate:
-        table = lowering == "table"
-        batched = tables.BatchedTables(batches) if table else BatchedFormulas(batches, device)
-        values = per_group(batches, batched)
+        values = per_group(batches, batched(device))
 
         def next_values(counter: Tensor) -> list[Tensor]:
             counter = counter + 1
@@ -120,4 +113,35 @@ def lower_to_device(
         return next_values if advances else values
 
     with torch.no_grad():
-        return runtime_of(device).lower(evaluation, device)
+        return lowering, runtime.lower(evaluation, device)
+
+
+def _choose(
+    asked: str | None, batches: Sequence[Batch], runtime: Runtime
+) -> tuple[str, Callable[[torch.device], Evaluate]]:
+    """Choose a lowering for a device, and return with it what makes the evaluation there."""
+    formulas = functools.partial(BatchedFormulas, batches)
+    if asked == "graph":
+        return asked, formulas
+    if asked == "table":
+        tables.require_tables(batches)
+        return asked, _made(tables.BatchedTables(batches))
+    if asked == "segments":
+        return asked, _made(segments.required(batches))
+    # Where a formula is compiled once, it needs no memory, and is exact in float64 parameters.
+    wide = any(batch.dtype == torch.float64 for batch in batches)
+    if wide or not (runtime.traces_every_step or not runtime.has_float64):
+        return "graph", formulas
+    # A back end that traces every step takes longer for each operation, and one without float64
+    # takes hundreds of them for a formula: segments are some twenty, of a few kilobytes.
+    try:
+        return "segments", _made(segments.BatchedSegments(batches))
+    except NotFitted:
+        if tables.fit(batches):
+            return "table", _made(tables.BatchedTables(batches))
+    return "graph", formulas
+
+
+def _made(evaluate: Evaluate) -> Callable[[torch.device], Evaluate]:
+    """What is the same on each device."""
+    return lambda device: evaluate

@@ -11,36 +11,36 @@ import torch
 from torch import Tensor
 
 from accelsched.errors import require
-from accelsched.schedules import Schedule
-from accelsched.schedules._vectorize import Batch, group_by_structure
+from accelsched.schedules._vectorize import Batch
 
 #: The most numbers that all tables of a scheduler hold: 16 MiB of float32, a group or many.
 MAX_NUMBERS = 2**22
 
 
-def fit(schedules: Sequence[Schedule]) -> bool:
+def fit(batches: Sequence[Batch]) -> bool:
     """Whether tables of a fair size hold all values of these schedules."""
-    size = _size(schedules)
+    size = _size(batches)
     return size is not None and size <= MAX_NUMBERS
 
 
-def require_tables(schedules: Sequence[Schedule]) -> None:
+def require_tables(batches: Sequence[Batch]) -> None:
     """Refuse schedules that no table of a fair size holds.
 
     Raises:
         ArgumentError: a schedule never settles, or the tables would be too large.
     """
+    schedules = [schedule for batch in batches for schedule in batch.schedules]
     unsettled = [schedule for schedule in schedules if schedule.settles is None]
     remedy = 'it never settles: give lowering="graph", or Tabulated(schedule, total_iters)'
     require(not unsettled, "schedule", unsettled[:1], remedy)
     remedy = f'tables hold at most {MAX_NUMBERS} numbers: give lowering="graph"'
-    require(fit(schedules), "numbers in tables", _size(schedules), remedy)
+    require(fit(batches), "numbers in tables", _size(batches), remedy)
 
 
-def _size(schedules: Sequence[Schedule]) -> int | None:
+def _size(batches: Sequence[Batch]) -> int | None:
     """Count the numbers in the tables of these schedules; None if one never settles."""
     total = 0
-    for batch in group_by_structure(schedules, [torch.float32] * len(schedules)):
+    for batch in batches:
         steps = [schedule.settles for schedule in batch.schedules]
         if None in steps:
             return None

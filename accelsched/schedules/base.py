@@ -92,6 +92,14 @@ class Schedule(ABC):
         """
         return None
 
+    @property
+    def repeats(self) -> tuple[int, int] | None:
+        """The step from which the values repeat, and their period in steps.
+
+        None if they never do, or if it is unknown. One that settles has a period of 1.
+        """
+        return None if self.settles is None else (self.settles, 1)
+
     @overload
     def __call__(self, step: int) -> float: ...
     @overload

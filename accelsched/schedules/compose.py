@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import sys
 from abc import abstractmethod
 from dataclasses import dataclass, field
@@ -25,6 +26,16 @@ def _last_settles(schedules: tuple[Schedule, ...]) -> int | None:
     steps = [schedule.settles for schedule in schedules]
     known = [step for step in steps if step is not None]
     return max(known) if len(known) == len(steps) else None
+
+
+def _repeat_together(schedules: tuple[Schedule, ...]) -> tuple[int, int] | None:
+    """From which step on all of them repeat, and after how many steps, if all do."""
+    known = [schedule.repeats for schedule in schedules]
+    starts_and_periods = [one for one in known if one is not None]
+    if len(starts_and_periods) < len(known):
+        return None
+    starts, periods = zip(*starts_and_periods, strict=True)
+    return max(starts), math.lcm(*periods)
 
 
 def _require_some(name: str, schedules: tuple[Schedule, ...]) -> None:
@@ -110,6 +121,11 @@ class Sequential(Schedule):
         last = self.schedules[-1].settles
         return None if last is None else max(self.milestones, default=0) + last
 
+    @property
+    def repeats(self) -> tuple[int, int] | None:
+        last = self.schedules[-1].repeats
+        return None if last is None else (max(self.milestones, default=0) + last[0], last[1])
+
     def formula(self, step: Tensor) -> Tensor:
         value = self.parts[0].formula(step)
         if self.turns is None or self.part_of is None:
@@ -171,6 +187,10 @@ class Chained(Schedule):
     def settles(self) -> int | None:
         return _last_settles(self.schedules)
 
+    @property
+    def repeats(self) -> tuple[int, int] | None:
+        return _repeat_together(self.schedules)
+
     def formula(self, step: Tensor) -> Tensor:
         value = self.schedules[0].formula(step)
         for schedule, base in zip(self.schedules[1:], self.bases, strict=True):
@@ -214,6 +234,10 @@ class Scaled(Schedule):
     def settles(self) -> int | None:
         return self.schedule.settles
 
+    @property
+    def repeats(self) -> tuple[int, int] | None:
+        return self.schedule.repeats
+
     def formula(self, step: Tensor) -> Tensor:
         return self.schedule.formula(step) * self.factor
 
@@ -251,6 +275,10 @@ class _Fold(Schedule):
     @property
     def settles(self) -> int | None:
         return _last_settles(self.schedules)
+
+    @property
+    def repeats(self) -> tuple[int, int] | None:
+        return _repeat_together(self.schedules)
 
     def formula(self, step: Tensor) -> Tensor:
         values = (schedule.formula(step) for schedule in self.parts)

@@ -154,6 +154,10 @@ class Tabulated(Schedule):
     def settles(self) -> int | None:
         return None if self.past_end == "cycle" else self.total_iters
 
+    @property
+    def repeats(self) -> tuple[int, int]:
+        return (0, self.total_iters) if self.past_end == "cycle" else (self.total_iters, 1)
+
     def formula(self, step: Tensor) -> Tensor:
         index = (
             step % self.total_iters if self.past_end == "cycle" else terms.held(step, self.values)

@@ -56,6 +56,10 @@ class CosineAnnealing(Schedule):
     def check(self) -> None:
         require_positive(self, "T_max")
 
+    @property
+    def repeats(self) -> tuple[int, int]:
+        return 0, 2 * self.T_max
+
     def formula(self, step: Tensor) -> Tensor:
         to_minimum = (step % (2 * self.T_max) - self.T_max).abs()
         rest = terms.real(to_minimum) / self.T_max
@@ -125,6 +129,10 @@ class CosineAnnealingWarmRestarts(Schedule):
         }
         for name, value in derived.items():
             object.__setattr__(self, name, value)
+
+    @property
+    def repeats(self) -> tuple[int, int] | None:
+        return (0, self.T_0) if self.T_mult == 1 else None
 
     def formula(self, step: Tensor) -> Tensor:
         period = terms.reached(self.starts, step) - 1
@@ -206,6 +214,12 @@ class Cyclic(Schedule):
     @property
     def base(self) -> float:
         return self.base_value
+
+    @property
+    def repeats(self) -> tuple[int, int] | None:
+        assert self.step_size_down is not None
+        period = self.step_size_up + self.step_size_down
+        return (0, period) if self.mode == "triangular" else None
 
     def formula(self, step: Tensor) -> Tensor:
         down = self.step_size_down

@@ -278,7 +278,7 @@ def test_a_group_that_is_added_later_is_driven_from_the_next_step(kind):
 @pytest.mark.parametrize("runtime", ["compile"], indirect=True)
 @pytest.mark.parametrize("composed", [False, True])
 def test_a_group_is_added_while_the_scheduler_is_compiled(runtime, composed):
-    opt = optimizer({}, kind="tensor")
+    opt = optimizer({}, kind="graph")
     scheduler = SequentialLR(opt, [LinearLR(opt, 0.0, 1.0, 10)], []) if composed else ramp(opt)
     step = runtime.compiled(scheduler.step)
     step()

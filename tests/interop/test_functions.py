@@ -185,7 +185,7 @@ def test_a_table_is_made_once_for_all_optimizers_that_have_its_function_at_a_tim
         return max(factors[0], 1.0 - step / 10)
 
     def tabulated(function):
-        scheduler = from_torch(theirs.LambdaLR(optimizer(kind="tensor"), function), total_iters=20)
+        scheduler = from_torch(theirs.LambdaLR(optimizer(kind="graph"), function), total_iters=20)
         return scheduler.schedule.schedule
 
     tables = [tabulated(function) for function in (reads_a_number, reads_a_list)]

@@ -17,6 +17,8 @@ from parity import RELATIVE, agrees, leaves_of
 from ulps import float32_ulps
 
 from accelsched import ArgumentError, reference
+from accelsched._lowering.fitting import NotFitted
+from accelsched._lowering.segments import BatchedSegments
 from accelsched._lowering.tables import BatchedTables
 from accelsched._recording import record
 from accelsched.schedules import CosineDecay, Tabulated
@@ -24,13 +26,14 @@ from accelsched.schedules._vectorize import BatchedFormulas, group_by_structure
 
 QUIET = {"deadline": None, "suppress_health_check": list(HealthCheck)}
 # The reference is slow, and so is a back end that compiles for each schedule that is drawn.
-EXAMPLES = {"eager": 60, "numba": 12, "table": 12, "pairs": 30, "compile": 3, "xla": 8, "lazy": 8}
+EXAMPLES = {"eager": 60, "numba": 12, "table": 12, "pairs": 30, "segments": 8, "compile": 3, "xla": 8, "lazy": 8}
 ROADS = pytest.mark.parametrize(
     ("runtime", "lowering"),
     [
         *((name, "graph") for name in ("eager", "compile", "xla", "lazy")),
         *((name, "table") for name in ("eager", "compile", "xla", "lazy")),
         *((name, "pairs") for name in ("eager", "compile", "xla", "lazy")),
+        *((name, "segments") for name in ("eager", "compile", "xla", "lazy")),
         ("eager", "numba"),
     ],
     indirect=["runtime"],
@@ -83,6 +86,15 @@ def by_table(runtime, schedule, dtype):
     return stepwise(runtime, runtime.lower(lambda _: table, device), device)
 
 
+def by_segments(runtime, schedule, dtype):
+    try:
+        segments = BatchedSegments(group_by_structure([schedule], [dtype]))
+    except NotFitted:
+        assume(False)
+    device = runtime.device()
+    return stepwise(runtime, runtime.lower(lambda _: segments, device), device)
+
+
 def by_numba(runtime, schedule, dtype):
     """One by one, and the first of them as a curve, which must be the same bits."""
 
@@ -101,7 +113,7 @@ def stepwise(runtime, evaluate, device):
     return lambda steps: torch.stack([evaluate(torch.tensor(s).to(device))[0] for s in steps])
 
 
-BY = {"graph": by_graph, "pairs": by_pairs, "table": by_table, "numba": by_numba}
+BY = {"graph": by_graph, "pairs": by_pairs, "table": by_table, "segments": by_segments, "numba": by_numba}
 
 
 def check(runtime, lowering, schedule, dtype):
@@ -113,8 +125,9 @@ def check(runtime, lowering, schedule, dtype):
     steps = steps_of(schedule)
     if (runtime.name, lowering) != ("eager", "graph"):
         steps = steps[:: max(1, len(steps) // 12)]
-    if lowering == "pairs":
+    if lowering in ("pairs", "segments"):
         dtype = torch.float32
+    if lowering == "pairs":
         steps = keep_digits(schedule, steps)
     assume(steps)
     values = BY[lowering](runtime, schedule, dtype)(steps)
@@ -125,6 +138,9 @@ def check(runtime, lowering, schedule, dtype):
         if runtime.name == "xla" and dtype == torch.float32 and abs(want) < 2**-126:
             # XLA takes numbers below the least normal one for 0.
             assert abs(got) <= 2**-126, (step, got, want)
+            continue
+        if lowering == "segments" and abs(want) < 2**-102:
+            assert abs(got - want) <= 2**-125, (step, got, want)
             continue
         assert float32_ulps(got, want) <= 1, (step, got, want)
         if dtype == torch.float64:
