@@ -42,9 +42,9 @@ class CerebrasDriver(GraphDriver):
         self._asked = lowering
         self.device = group_values.device
         self._runtime = cerebras.RUNTIME
-        self._counter = self._state(step, torch.int64, self.device)
         self.follow(self.lower(schedules))
-        values = self._computed()
+        self._set_counter(step)
+        values = self._computed(step)
         optimizer = self._optimizer
         self._registration = cerebras.registration(optimizer, lambda: _drivers_of(optimizer))
         self._set(values)
@@ -55,15 +55,14 @@ class CerebrasDriver(GraphDriver):
         dtypes = self.group_values.dtypes()
         with cerebras.exact():
             # The counter is the backend's to undo, so the graph does not advance it.
-            lowering, graph = lower_to_device(
-                schedules, dtypes, self.device, self._asked, advances=False
-            )
-            _, on_host = lower_to_device(schedules, dtypes, _CPU, "graph", advances=False)
-        return lowering, graph, on_host
+            lowered = lower_to_device(schedules, dtypes, self.device, self._asked, advances=False)
+            on_host = lower_to_device(schedules, dtypes, _CPU, "graph", advances=False)
+        return lowered, on_host.evaluate
 
     def follow(self, lowered: Any) -> None:
         """Evaluate other schedules from the next step on."""
-        self.lowering, self._next, self._on_host = lowered
+        on_device, self._on_host = lowered
+        super().follow(on_device)
 
     def step(self) -> bool:
         """Move to the next step; while a step is traced, as an operation of it."""
@@ -85,10 +84,16 @@ class CerebrasDriver(GraphDriver):
     def set_step(self, step: int) -> None:
         """Move to a step, and compute its values on the host."""
         _require_no_trace("move to another step")
-        self._counter = self._state(step, torch.int64, self.device)
-        self._set(self._computed())
+        self._set_counter(step)
+        self._set(self._computed(step))
 
     move = set_step
+
+    def _set_counter(self, step: int) -> None:
+        if step >= self._lowered.end:
+            with cerebras.exact():
+                super().follow(self._lowered.beyond())
+        self._counter = self._state(step, torch.int64, self.device)
 
     def write_to_groups(self, groups: list[dict[str, Any]] | None = None) -> None:
         """Put the values in the groups."""
@@ -98,15 +103,15 @@ class CerebrasDriver(GraphDriver):
         self._values = list(values)
         self.write_to_groups()
 
-    def _computed(self) -> list[float]:
-        """Compute the values of this step on the host."""
-        step = torch.tensor(self.count, device=_CPU)
+    def _computed(self, step: int) -> list[float]:
+        """Compute the values of a step on the host."""
         with cerebras.exact():
-            return [value.item() for value in self._on_host(step)]
+            values = self._on_host(torch.tensor(step, device=_CPU))
+            return [value.item() for value in values]
 
     def current(self) -> list[Any]:
         """Compute the values of this step anew."""
-        return self._traced() if cerebras.is_tracing() else self._computed()
+        return self._traced() if cerebras.is_tracing() else self._computed(self.count)
 
     # What the backend asks for: see cerebras.CarriedState.
 
@@ -123,13 +128,13 @@ class CerebrasDriver(GraphDriver):
         with torch.no_grad():
             return list(self._next(self._counter))
 
-    def values(self) -> list[Tensor]:
-        """Return the values that :meth:`assign` wrote last."""
-        return self._values
+    def counter(self) -> Tensor:
+        """Return the step, as an operation of the traced one."""
+        return self._counter
 
-    def report(self, values: Sequence[Tensor]) -> None:
-        """Take values that the device has returned."""
-        self._set(values)
+    def report(self, step: int) -> None:
+        """Take the step that the device has returned."""
+        self._set(self._computed(step))
 
 
 def _drivers_of(optimizer: torch.optim.Optimizer) -> list[CerebrasDriver]:

@@ -10,9 +10,6 @@ from accelsched.schedules import Schedule
 from accelsched.schedules._fields import step_number
 from accelsched.schedules._from_function import from_function
 
-#: Steps are below this: the counter, an int64, never wraps.
-MAX_STEP = 2**62
-
 
 def as_schedules(given: Any, name: str = "schedule") -> tuple[Schedule, ...]:
     """The schedules of an argument that takes one, or a list of them.

@@ -11,11 +11,11 @@ from torch import Tensor
 
 from accelsched._binding.ownership import ownership_of
 from accelsched._binding.param_groups import GroupValues, device_of, dtype_of
-from accelsched._lowering import lower_to_device
+from accelsched._lowering import Lowered, lower_to_device
 from accelsched._optimizers.least_rates import least_rates
 from accelsched._optimizers.on_device import Factor, mark
 from accelsched._optimizers.remedies import level_of_the_caller, needs_grad
-from accelsched._runtimes import Evaluate, runtime_of
+from accelsched._runtimes import runtime_of
 from accelsched.schedules import Schedule
 
 
@@ -79,14 +79,15 @@ class GraphDriver:
             known[index, key] = tensor
         return known[index, key]
 
-    def lower(self, schedules: Sequence[Any]) -> tuple[str, Evaluate]:
+    def lower(self, schedules: Sequence[Any]) -> Lowered:
         """What :meth:`follow` takes, for one schedule a group; nothing changes."""
         dtypes, device, least = self._dtypes, self.device, self._least
         return lower_to_device(schedules, dtypes, device, self._asked, least=least)
 
-    def follow(self, lowered: tuple[str, Evaluate]) -> None:
+    def follow(self, lowered: Lowered) -> None:
         """Evaluate other schedules from the next step on."""
-        self.lowering, self._next = lowered
+        self.lowering, self._next = lowered.name, lowered.evaluate
+        self._lowered = lowered
 
     def step(self) -> bool:
         """Compute the values of the next step, in place, on the device."""
@@ -143,6 +144,8 @@ class GraphDriver:
             self._advance()
 
     def _set_counter(self, step: int) -> None:
+        if step >= self._lowered.end - 1:
+            self.follow(self._lowered.beyond())
         self._runtime.assign([self._counter], [self._state(step, torch.int64, self.device)])
 
     def ignore_new_groups(self) -> None:

@@ -15,8 +15,7 @@ from torch import Tensor
 
 from accelsched._binding.graph_driver import GraphDriver
 from accelsched._binding.param_groups import GroupValues, copies_of
-from accelsched._lowering import lower_to_device
-from accelsched._runtimes import Evaluate
+from accelsched._lowering import Lowered, lower_to_device
 from accelsched.schedules import Schedule
 
 
@@ -113,7 +112,7 @@ class RecurrentGraphDriver(GraphDriver):
         super().__init__(group_values, recurrences, step, lowering)  # type: ignore[arg-type]
         self.set_state(step, values)
 
-    def lower(self, recurrences: Sequence[Any]) -> tuple[str, Evaluate]:
+    def lower(self, recurrences: Sequence[Any]) -> Lowered:
         """What :meth:`follow` takes, for one recurrence a group; nothing changes."""
         factors = [recurrence.factor for recurrence in recurrences]
         summands = [recurrence.summand for recurrence in recurrences]

@@ -15,7 +15,7 @@ from torch.optim.lr_scheduler import LRScheduler as TorchLRScheduler
 
 from accelsched._binding import state
 from accelsched._binding.drivers import PureDriver, driver_for
-from accelsched._binding.given import MAX_STEP, as_schedules, one_each, step_to_move_to
+from accelsched._binding.given import as_schedules, one_each, step_to_move_to
 from accelsched._binding.limits import require_possible
 from accelsched._binding.ownership import ownership_of
 from accelsched._binding.param_groups import GroupValues, Tags, unchanged_on_error
@@ -23,6 +23,7 @@ from accelsched._lowering import LOWERINGS
 from accelsched._optimizers.remedies import level_of_the_caller
 from accelsched.errors import ArgumentError, require
 from accelsched.schedules import Schedule
+from accelsched.schedules._fields import MAX_STEP
 
 Self = TypeVar("Self", bound="Scheduler")
 
@@ -589,7 +590,11 @@ def _uncompiled(function: Callable[..., Any]) -> Callable[..., Any]:
 
     It would go on with each function that is called then, and fails inside of some.
     """
-    return torch.compiler.disable(function) if "torch._dynamo" in sys.modules else function
+    if "torch._dynamo" not in sys.modules:
+        return function
+    disable: Any = torch.compiler.disable
+    left_alone: Callable[..., Any] = disable(function)
+    return left_alone
 
 
 def alive(parent: weakref.ref[Parent] | None) -> Parent | None:

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
@@ -29,6 +29,7 @@ from accelsched._lowering.fitting import NotFitted
 from accelsched._runtimes import Evaluate, Runtime, runtime_of
 from accelsched.errors import require
 from accelsched.schedules import Schedule
+from accelsched.schedules._fields import MAX_STEP
 from accelsched.schedules._vectorize import (
     Batch,
     BatchedFormulas,
@@ -75,6 +76,22 @@ def lower_to_host(schedules: Sequence[Schedule]) -> HostFunction:
     return host_function(formulas, [batch.positions for batch in batches])
 
 
+class Lowered(NamedTuple):
+    """Schedules on a device.
+
+    Attributes:
+        name: the lowering.
+        evaluate: from the counter to the values of the groups, each of shape [].
+        end: the step before which the values hold.
+        beyond: makes what holds at all steps.
+    """
+
+    name: str
+    evaluate: Evaluate
+    end: int
+    beyond: Callable[[], Lowered]
+
+
 def lower_to_device(
     schedules: Sequence[Schedule],
     dtypes: Sequence[torch.dtype],
@@ -83,8 +100,8 @@ def lower_to_device(
     *,
     least: Sequence[float | None] | None = None,
     advances: bool = True,
-) -> tuple[str, Evaluate]:
-    """Return a lowering, and a function from the counter to the groups' values, each of shape [].
+) -> Lowered:
+    """Choose a lowering for schedules, and lower them.
 
     Args:
         schedules: one for each group.
@@ -101,7 +118,7 @@ def lower_to_device(
     """
     batches = group_by_structure(schedules, dtypes, least)
     runtime = runtime_of(device)
-    lowering, batched = _choose(asked, batches, runtime)
+    name, end, batched = _choose(asked, batches, runtime)
 
     def evaluation(device: torch.device) -> Evaluate:
         values = per_group(batches, batched(device))
@@ -112,36 +129,47 @@ def lower_to_device(
 
         return next_values if advances else values
 
+    beyond = functools.partial(
+        lower_to_device, schedules, dtypes, device, "graph", least=least, advances=advances
+    )
     with torch.no_grad():
-        return lowering, runtime.lower(evaluation, device)
+        return Lowered(name, runtime.lower(evaluation, device), end, beyond)
 
 
 def _choose(
     asked: str | None, batches: Sequence[Batch], runtime: Runtime
-) -> tuple[str, Callable[[torch.device], Evaluate]]:
-    """Choose a lowering for a device, and return with it what makes the evaluation there."""
-    formulas = functools.partial(BatchedFormulas, batches)
-    if asked == "graph":
-        return asked, formulas
+) -> tuple[str, int, Callable[[torch.device], Evaluate]]:
+    """Return a lowering, the step before which it holds, and what makes it for a device."""
+    if asked == "segments":
+        return _of_segments(segments.required(batches))
     if asked == "table":
         tables.require_tables(batches)
-        return asked, _made(tables.BatchedTables(batches))
-    if asked == "segments":
-        return asked, _made(segments.required(batches))
+    if asked is not None:
+        return _of_steps(asked, batches)
     # Where a formula is compiled once, it needs no memory, and is exact in float64 parameters.
     wide = any(batch.dtype == torch.float64 for batch in batches)
     if wide or not (runtime.traces_every_step or not runtime.has_float64):
-        return "graph", formulas
+        return _of_steps("graph", batches)
     # A back end that traces every step takes longer for each operation, and one without float64
     # takes hundreds of them for a formula: segments are some twenty, of a few kilobytes.
     try:
-        return "segments", _made(segments.BatchedSegments(batches))
+        return _of_segments(segments.BatchedSegments(batches))
     except NotFitted:
-        if tables.fit(batches):
-            return "table", _made(tables.BatchedTables(batches))
-    return "graph", formulas
+        # It has ever more parts that differ. A table holds them, up to a size; a formula does.
+        return _of_steps("table" if tables.fit(batches) else "graph", batches)
 
 
-def _made(evaluate: Evaluate) -> Callable[[torch.device], Evaluate]:
-    """What is the same on each device."""
-    return lambda device: evaluate
+def _of_segments(
+    batched: segments.BatchedSegments,
+) -> tuple[str, int, Callable[[torch.device], Evaluate]]:
+    return "segments", batched.end, lambda device: batched
+
+
+def _of_steps(
+    name: str, batches: Sequence[Batch]
+) -> tuple[str, int, Callable[[torch.device], Evaluate]]:
+    """A lowering that holds at all steps: a table or a formula."""
+    if name == "graph":
+        return name, MAX_STEP, functools.partial(BatchedFormulas, batches)
+    table = tables.BatchedTables(batches)
+    return name, MAX_STEP, lambda device: table

@@ -95,11 +95,11 @@ class CarriedState(Protocol):
     def assign(self) -> None:
         """Put the values of this step, as operations of it, in the param groups."""
 
-    def values(self) -> Sequence[Tensor]:
-        """Return the values that were assigned last."""
+    def counter(self) -> Tensor:
+        """Return the step, as an operation of the traced one."""
 
-    def report(self, values: Sequence[Tensor]) -> None:
-        """Take values that the device has returned."""
+    def report(self, step: int) -> None:
+        """Take the step that the device has returned."""
 
 
 class Registration:
@@ -134,18 +134,22 @@ class Registration:
             carried.assign()
 
     @property
-    def _last_value(self) -> list[list[Tensor]]:
-        return [list(carried.values()) for carried in self._carried()]
+    def _last_value(self) -> list[Tensor]:
+        return [carried.counter() for carried in self._carried()]
 
-    def update_groups(self, values: list[list[Tensor]]) -> None:
-        """Make the values outputs, for logs and checkpoints; called at the end of a step."""
+    def update_groups(self, steps: list[Tensor]) -> None:
+        """Make the steps outputs, for logs and checkpoints; called at the end of a step.
+
+        The host computes the values of them: another evaluation on the device would double its
+        operations.
+        """
         import cerebras.pytorch
 
-        def report(values: list[list[Tensor]]) -> None:
-            for carried, its in zip(self._carried(), values, strict=True):
-                carried.report(its)
+        def report(steps: list[Tensor]) -> None:
+            for carried, step in zip(self._carried(), steps, strict=True):
+                carried.report(int(step))
 
-        cerebras.pytorch.step_closure(report)(values)
+        cerebras.pytorch.step_closure(report)(steps)
 
 
 def registration(

@@ -19,6 +19,9 @@ from accelsched.errors import ArgumentError, require
 
 T = TypeVar("T")
 
+#: Steps are below this: the counter, an int64, never wraps.
+MAX_STEP = 2**62
+
 #: A tuple of numbers that the formula reads by index, such as ``milestones: Table[int]``. On a
 #: device it is one tensor, so its length adds no operation to a graph.
 Table = Annotated[tuple[T, ...], "table"]
@@ -120,7 +123,7 @@ def integer(name: str, value: Any) -> int:
     # YAML and JSON read 1e5 as a float, so a float that is a whole number is taken for one.
     number = real(name, value)
     require(number == int(number), name, value, "give a whole number of steps")
-    require(abs(int(value)) < 2**62, name, value, "give a number that int64 can count with")
+    require(abs(int(value)) < MAX_STEP, name, value, "give a number that int64 can count with")
     return int(value)
 
 

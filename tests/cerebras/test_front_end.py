@@ -57,9 +57,18 @@ def compare(lowered, schedule, group=0):
     for t in STEPS:
         outputs = step.run(inputs(lowered, **{COUNTER: np.int64(t)}))
         want = reference.value(schedule, t)
-        assert float32_ulps(rate(outputs, group), want) <= 1, (t, rate(outputs, group), want)
+        got = rate(outputs, group)
+        # Below 2**-120 an ulp is that of 2**-120: see _lowering/fitting.py.
+        near = abs(want) < 2.0**-120 and abs(got - want) <= 2.0**-143
+        assert near or float32_ulps(got, want) <= 1, (t, got, want)
         assert outputs[COUNTER] == t + 1
     return step
+
+
+# They have no end, and more and more that differs: a formula in double-float arithmetic.
+MANY_PARTS = {
+    "PolynomialLR cycle", "InverseExponentialTimeDecayLR stairs", "CosineAnnealingWarmRestarts mult"
+}  # fmt: skip
 
 
 def schedule_of(name):
@@ -75,19 +84,23 @@ def test_every_class(front_end, name, lowering):
     assert COUNTER in step.carried
     assert [float(initial[COUNTER]) for initial in lowered.initial] == [1, 1000]
     # The update of the weights is made of it, unless the formula is a constant.
-    constant = name == "ConstantLR" and lowering == "graph"
-    assert (COUNTER in step.depends(WEIGHTS.format(0))) is not constant
+    assert (COUNTER in step.depends(WEIGHTS.format(0))) is not (name == "ConstantLR")
     # The same step at 1 and at 1000, for the backend too: the second is in its cache.
     assert lowered.cirh[0] == lowered.cirh[1]
     assert lowered.compiles == 1
-    settles = schedule_of(name).settles is not None
-    assert lowered.lowering == (lowering or ("table" if settles else "graph"))
+    assert lowered.lowering == (lowering or ("graph" if name in MANY_PARTS else "segments"))
 
 
-def test_a_table_is_a_few_operations(front_end):
-    step = Step(front_end(cases.of_class, "SequentialLR", None).cirh[0])
-    shaped = {"BroadcastInDim", "Const", "Reshape"}
-    assert step.operations("output_values_0_0") - shaped == {"Add", "Clamp", "Gather"}
+@pytest.mark.parametrize(
+    "name", ["CosineDecayLR", "SequentialLR", "SequentialLR nested", "ExponentialLR"]
+)
+def test_segments_are_a_few_operations_and_little_state(front_end, name):
+    """Whatever they are made of; the host computes what is reported."""
+    constant, lowered = (front_end(cases.of_class, name, None) for name in ("ConstantLR", name))
+    values, before = (Step(one.cirh[0]).size for one in (lowered, constant))
+    assert values - before <= 26
+    state = sum(array.nbytes for array in lowered.initial[0].values())
+    assert state <= 2**16
 
 
 def test_a_thousand_steps_that_are_all_traced_are_one_graph(front_end):
@@ -96,11 +109,11 @@ def test_a_thousand_steps_that_are_all_traced_are_one_graph(front_end):
 
 
 def test_what_the_step_gives_back_is_the_next_rate(front_end):
+    """As a step, of which the host computes the rate."""
     lowered = front_end(cases.of_class, "SequentialLR", None)
-    step, schedule = Step(lowered.cirh[0]), schedule_of("SequentialLR")
+    step = Step(lowered.cirh[0])
     for t in (0, 19, 20, 100):
-        reported = step.run(inputs(lowered, **{COUNTER: np.int64(t)}))["output_values_0_0"]
-        assert reported == np.float32(reference.value(schedule, t + 1))
+        assert step.run(inputs(lowered, **{COUNTER: np.int64(t)}))["output_steps_0"] == t + 1
 
 
 OPTIMIZERS = ["Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "ASGD", "Lamb", "Lion", "NAdam",

@@ -15,7 +15,7 @@ import accelsched
 from accelsched import Scheduler, SynchronizationWarning, reference
 from accelsched._runtimes import NAMED, Counters
 from accelsched.lr_scheduler import CosineDecayLR, LambdaLR, LinearLR, SequentialLR
-from accelsched.schedules import CosineAnnealing, CosineDecay, Lambda, Linear, Tabulated
+from accelsched.schedules import CosineAnnealing, CosineDecay, Lambda, Linear, Step, Tabulated
 
 STEPS, WARM_UP = 200, 5
 SCHEDULERS = pytest.mark.parametrize("make", EVERY.values(), ids=EVERY)
@@ -134,15 +134,17 @@ def rounded_up(curve, unit):
 
 @EVERYWHERE
 def test_the_default_lowering(runtime):
-    """Where every step is traced, a table of three operations; a formula where it never settles."""
+    """Where every step is traced, segments; a formula where they are too many, and elsewhere."""
     optimizer = torch.optim.SGD(
         [torch.zeros(1, device=runtime.device())], lr=torch.tensor(0.1)
     )  # fmt: skip
     settled = Scheduler(optimizer, CosineDecay(0.1, 0.0, 100)).driver.lowering
     endless = Scheduler(optimizer, CosineAnnealing(0.1, 100)).driver.lowering
     long = Scheduler(optimizer, CosineDecay(0.1, 0.0, 2**22)).driver.lowering
-    assert settled == ("table" if runtime.traces_every_step else "graph")
-    assert endless == long == "graph"
+    stairs = Scheduler(optimizer, Step(0.1, 10, 0.999)).driver.lowering
+    expected = "segments" if runtime.traces_every_step else "graph"
+    assert settled == endless == long == expected
+    assert stairs == "graph"
 
 
 @LAZY

@@ -26,7 +26,16 @@ from accelsched.schedules._vectorize import BatchedFormulas, group_by_structure
 
 QUIET = {"deadline": None, "suppress_health_check": list(HealthCheck)}
 # The reference is slow, and so is a back end that compiles for each schedule that is drawn.
-EXAMPLES = {"eager": 60, "numba": 12, "table": 12, "pairs": 30, "segments": 8, "compile": 3, "xla": 8, "lazy": 8}
+EXAMPLES = {
+    "eager": 60,
+    "numba": 12,
+    "table": 12,
+    "pairs": 30,
+    "segments": 8,
+    "compile": 3,
+    "xla": 8,
+    "lazy": 8,
+}
 ROADS = pytest.mark.parametrize(
     ("runtime", "lowering"),
     [
@@ -113,7 +122,13 @@ def stepwise(runtime, evaluate, device):
     return lambda steps: torch.stack([evaluate(torch.tensor(s).to(device))[0] for s in steps])
 
 
-BY = {"graph": by_graph, "pairs": by_pairs, "table": by_table, "segments": by_segments, "numba": by_numba}
+BY = {
+    "graph": by_graph,
+    "pairs": by_pairs,
+    "table": by_table,
+    "segments": by_segments,
+    "numba": by_numba,
+}
 
 
 def check(runtime, lowering, schedule, dtype):
@@ -135,12 +150,13 @@ def check(runtime, lowering, schedule, dtype):
     assert values.dtype == dtype
     for step, got in zip(steps, values.tolist(), strict=True):
         want = reference.value(schedule, step)
+        if lowering == "segments" and 0 < abs(want) < 2**-102:
+            # Below 2**-120 an ulp is that of 2**-120. A device may flush each of ten terms to 0.
+            assert abs(got - want) <= 10 * 2**-126, (step, got, want)
+            continue
         if runtime.name == "xla" and dtype == torch.float32 and abs(want) < 2**-126:
             # XLA takes numbers below the least normal one for 0.
             assert abs(got) <= 2**-126, (step, got, want)
-            continue
-        if lowering == "segments" and abs(want) < 2**-102:
-            assert abs(got - want) <= 2**-125, (step, got, want)
             continue
         assert float32_ulps(got, want) <= 1, (step, got, want)
         if dtype == torch.float64:

@@ -47,6 +47,11 @@ class Step:
         lines = (self._operations.get(name, "") for name in self._behind([output]))
         return {line.split()[0].removeprefix("cirh.") for line in lines if line}
 
+    @property
+    def size(self) -> int:
+        """How many values the step computes, constants among them."""
+        return len(self._operations)
+
     def run(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
         """The outputs of the step that depend on no other inputs than these, by name."""
         outputs = [o for o in self.outputs if o is not None and self.depends(o) <= set(inputs)]

@@ -1,0 +1,257 @@
+"""A curve as piecewise polynomials that float32 arithmetic evaluates to within an ulp.
+
+A segment is a polynomial of degree 4 in ``x = float32(step - origin) * scale``. The difference is
+taken of integers, so no step is rounded before it is small, and the scale, a power of 2, brings
+``x`` into [-1, 1]. The constant term is a float32 and what float32 leaves of it, so that its own
+rounding is the only one that counts. Where a segment ends in a zero, it is expanded about that
+zero, and keeps its digits to the last step.
+
+Segments are found from whole to half: each that does not fit is cut in two, and neighbours that fit
+as one are joined. All segments of a round are fitted at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+Steps = NDArray[np.int64]
+Reals = NDArray[np.float64]
+Floats = NDArray[np.float32]
+#: From steps to the values of a curve, in float64.
+Curve = Callable[[Steps], Reals]
+
+DEGREE = 4
+#: A segment that is further off at a step that was looked at is cut; what is left is for the rest.
+_TOLERANCE = 0.75
+#: How far off any step may be, in ulps of the exact value.
+MOST_ULPS = 0.95
+#: With two int64 and seven float32 for each, these are 44 KiB.
+MOST_SEGMENTS = 2**10
+#: A smaller term may have lost digits, on a device that flushes such numbers to 0 all of them.
+_LEAST_TERM = 2.0**-120
+# Chebyshev points with both ends, from 0 to 1.
+_NODES = {n: (1 - np.cos(np.pi * np.arange(n) / max(n - 1, 1))) / 2 for n in range(1, DEGREE + 2)}
+#: Where a segment is looked at, from 0 to 1: between its nodes, and at its ends.
+_LOOKS = np.linspace(0.0, 1.0, 25)
+
+
+class NotFitted(Exception):
+    """A curve needs more segments than are small; the text says so."""
+
+
+@dataclass(frozen=True)
+class Segments:
+    """Polynomials, each from its first step to its last one.
+
+    Attributes:
+        first: int64, shape [S].
+        last: int64, shape [S].
+        origin: int64, shape [S].
+        scale: float64, shape [S]: powers of 2.
+        coefficients: float64, shape [S, DEGREE + 1], from the constant term on.
+    """
+
+    first: Steps
+    last: Steps
+    origin: Steps
+    scale: Reals
+    coefficients: Reals
+
+    def __len__(self) -> int:
+        return len(self.first)
+
+    def take(self, which: NDArray[np.intp] | NDArray[np.bool_]) -> Segments:
+        """Some of the segments."""
+        return Segments(*(column[which] for column in vars(self).values()))
+
+    def rows(self) -> Floats:
+        """What is evaluated: float32, shape [S, DEGREE + 3].
+
+        The columns are the constant term as a float32 and what is left of it, the other terms, and
+        the scale. All scales are 1 where float32 has the terms of all segments without one.
+        """
+        constant = self.coefficients[:, :1]
+        high = constant.astype(np.float32).astype(np.float64)
+        terms, scale = self.coefficients[:, 1:], self.scale[:, None]
+        unscaled = terms * scale ** np.arange(1, DEGREE + 1)
+        if (np.abs(unscaled[terms != 0.0]) > _LEAST_TERM).all():
+            terms, scale = unscaled, np.ones_like(scale)
+        columns = [high, constant - high, terms, scale]
+        return np.concatenate(columns, axis=1).astype(np.float32)
+
+    def at(self, steps: Steps, segment: NDArray[np.intp], fused: bool = False) -> Floats:
+        """The values at steps as a device computes them, each by a given segment.
+
+        Args:
+            steps: int64, of any shape.
+            segment: the position of the segment for each.
+            fused: whether a product and the sum with it are rounded once, as compilers do.
+        """
+        columns = np.moveaxis(self.rows()[segment], -1, 0)
+        x = (steps - self.origin[segment]).astype(np.float32) * columns[-1]
+        value: Floats = columns[-2]
+        wide = np.float64 if fused else np.float32  # it has the product of two float32 exactly
+        for column in columns[-3:0:-1]:
+            value = (value.astype(wide) * x + column).astype(np.float32)
+        value += columns[0]
+        return value
+
+    def off(self, steps: Steps, segment: NDArray[np.intp], exact: Reals) -> Reals:
+        """How far the values at steps are from the exact ones, in ulps, on the worse device."""
+        each = [ulps(self.at(steps, segment, fused), exact) for fused in (False, True)]
+        worst: Reals = np.maximum(*each)
+        return worst
+
+
+def joined(parts: Iterable[Segments]) -> Segments:
+    """All segments of some parts, in the order of their steps."""
+    columns = zip(*(vars(part).values() for part in parts), strict=True)
+    whole = Segments(*(np.concatenate(column) for column in columns))
+    return whole.take(np.argsort(whole.first))
+
+
+def ulps(values: Floats, exact: Reals) -> Reals:
+    """How far values are from the exact ones, in units of the last place of float32.
+
+    Below 2**-120 the unit is that of 2**-120, as each operation rounds to a multiple of 2**-149.
+    Another sign is infinitely far, and so is anything from 0.
+    """
+    unit = np.spacing(np.maximum(np.abs(exact), 2.0**-120).astype(np.float32)).astype(np.float64)
+    off: Reals = np.abs(values.astype(np.float64) - exact) / unit
+    off[(np.sign(values) != np.sign(exact)) & (values != 0)] = np.inf
+    return off
+
+
+def fit(curve: Curve, end: int, proof: Steps, knots: Iterable[int] = ()) -> Segments:
+    """Fit a curve at all steps before an end.
+
+    Args:
+        curve: the values at steps.
+        end: at most ``MAX_STEP``.
+        proof: increasing steps at which the result is compared with the curve.
+        knots: steps at which the curve may have a jump or a bend.
+
+    Raises:
+        NotFitted: it needs more than :data:`MOST_SEGMENTS` segments, or has a value that float32
+            has not.
+    """
+    exact = curve(proof)
+    segments = _joined_neighbours(curve, _cut(curve, *_intervals(knots, end)))
+    while True:
+        segment = np.searchsorted(segments.first, proof, side="right") - 1
+        wrong = np.zeros(len(segments), dtype=bool)
+        wrong[segment[segments.off(proof, segment, exact) > MOST_ULPS]] = True
+        if not wrong.any():
+            return segments
+        cut = _cut(curve, *_halves(segments.first[wrong], segments.last[wrong]))
+        segments = joined([segments.take(~wrong), cut])
+
+
+def _intervals(knots: Iterable[int], end: int) -> tuple[Steps, Steps]:
+    """Where segments begin and end at first: at knots, and at powers of 2."""
+    cuts = {*knots, *(2**power for power in range(62))}
+    first = np.array([0, *sorted(cut for cut in cuts if 0 < cut < end)], dtype=np.int64)
+    return first, np.append(first[1:], end) - 1
+
+
+def _halves(first: Steps, last: Steps) -> tuple[Steps, Steps]:
+    middle = first + (last - first) // 2
+    return np.concatenate([first, middle + 1]), np.concatenate([middle, last])
+
+
+def _cut(curve: Curve, first: Steps, last: Steps) -> Segments:
+    """Segments that fit, as large as halving gives them."""
+    done: list[Segments] = []
+    while len(first):
+        segments, fits = _fitted(curve, first, last)
+        done.append(segments.take(fits))
+        first, last = _halves(first[~fits], last[~fits])
+        if sum(map(len, done)) + len(first) > 2 * MOST_SEGMENTS:
+            raise NotFitted(f"it has more than {MOST_SEGMENTS} parts that differ")
+    return joined(done)
+
+
+def _joined_neighbours(curve: Curve, segments: Segments) -> Segments:
+    """Join neighbours that fit as one, for as long as there are some."""
+    parity, without = 0, 0
+    while without < 2 and len(segments) > 1:
+        left = np.arange(parity, len(segments) - 1, 2)
+        both, fits = _fitted(curve, segments.first[left], segments.last[left + 1])
+        rest = np.ones(len(segments), dtype=bool)
+        rest[left[fits]] = rest[left[fits] + 1] = False
+        without = 0 if fits.any() else without + 1
+        segments, parity = joined([segments.take(rest), both.take(fits)]), 1 - parity
+    if len(segments) > MOST_SEGMENTS:
+        raise NotFitted(f"it has more than {MOST_SEGMENTS} parts that differ")
+    return segments
+
+
+def _fitted(curve: Curve, first: Steps, last: Steps) -> tuple[Segments, NDArray[np.bool_]]:
+    """Fit one polynomial to each interval, and say which of them fit."""
+    looks = _steps(first, last, _LOOKS)
+    exact = curve(looks)
+    if not (np.abs(exact) <= np.finfo(np.float32).max).all():
+        raise NotFitted("it has a value that float32 has not")
+    best = _interpolated(curve, first, last, first + (last - first) // 2)
+    error = _worst(best, looks, exact)
+    for end, zero in ((first, exact[:, 0] == 0), (last, exact[:, -1] == 0)):
+        for order in (1, 2):
+            which = np.flatnonzero(zero & (error > _TOLERANCE) & (last - first > order))
+            if len(which):
+                start = first[which] + (end is first)
+                stop = last[which] - (end is last)
+                other = _interpolated(curve, start, stop, end[which], order)
+                other = replace(other, first=first[which], last=last[which])
+                error[which] = _worst(other, looks[which], exact[which])
+                best = _replaced(best, which, other)
+    return best, error <= _TOLERANCE
+
+
+def _worst(segments: Segments, looks: Steps, exact: Reals) -> Reals:
+    segment = np.broadcast_to(np.arange(len(segments))[:, None], looks.shape)
+    worst: Reals = segments.off(looks, segment, exact).max(axis=1, initial=0.0)
+    return worst
+
+
+def _replaced(segments: Segments, which: NDArray[np.intp], by: Segments) -> Segments:
+    for column, new in zip(vars(segments).values(), vars(by).values(), strict=True):
+        column[which] = new
+    return segments
+
+
+def _interpolated(
+    curve: Curve, first: Steps, last: Steps, origin: Steps, order: int = 0
+) -> Segments:
+    """The polynomial through some steps of each interval, without its terms below an order."""
+    reach = np.maximum(np.maximum(origin - first, last - origin), 1)
+    scale = np.exp2(-np.ceil(np.log2(reach.astype(np.float64))))
+    coefficients = np.zeros((len(first), DEGREE + 1))
+    # A short interval has no more steps than these.
+    count = np.minimum(last - first + 1, DEGREE + 1 - order)
+    for nodes in np.unique(count):
+        which = np.flatnonzero(count == nodes)
+        steps = _steps(first[which], last[which], _NODES[int(nodes)])
+        values = curve(steps)
+        x = (steps - origin[which, None]) * scale[which, None]
+        powers = x[..., None] ** np.arange(order, order + nodes)
+        terms = np.linalg.solve(powers, values[..., None])[..., 0]
+        # What is left of a term that the curve has not.
+        terms[np.abs(terms) < 2.0**-40 * np.abs(values).max(axis=1, keepdims=True)] = 0.0
+        if order == 0:
+            same = (values == values[:, :1]).all(axis=1)
+            terms[same] = 0.0
+            terms[same, 0] = values[same, 0]
+        coefficients[which, order : order + int(nodes)] = terms
+    return Segments(first.copy(), last.copy(), origin.copy(), scale, coefficients)
+
+
+def _steps(first: Steps, last: Steps, places: Reals) -> Steps:
+    """Steps at places from 0 to 1 of each interval: shape [S, places]."""
+    length = (last - first)[:, None]
+    # The ends are exact where float64 has not all steps between them.
+    steps = first[:, None] + np.minimum((length * places).round().astype(np.int64), length)
+    return np.where(places == 1.0, last[:, None], steps)

@@ -1,0 +1,245 @@
+"""Schedules as piecewise polynomials on the device, fitted once and evaluated in float32 alone.
+
+A step costs a graph some twenty operations, whatever the schedule is made of and however long it
+takes: which segment the step is in, a row of numbers, a polynomial. See :mod:`.fitting`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from accelsched._lowering import fitting
+from accelsched._lowering.fitting import Curve, NotFitted, Segments, Steps
+from accelsched.errors import ArgumentError, require
+from accelsched.schedules import Schedule, Sequential
+from accelsched.schedules._fields import MAX_STEP, field_types
+from accelsched.schedules._vectorize import Batch
+
+#: A curve that settles before this step is computed once, and the fit is compared at all its steps.
+ALL_STEPS = 2**20
+#: A curve that never comes to an end is fitted before this step: 35 years of a thousand a second.
+FAR = 2**40
+# Elsewhere it is compared at all of the first steps, near all knots, and at random.
+_FIRST_STEPS, _NEAR_A_KNOT, _AT_RANDOM = 2**14, 3, 2**17
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """The segments of one schedule.
+
+    Attributes:
+        segments: the polynomials.
+        repeats: the step from which the values repeat, and their period, if that is used.
+        end: the step before which they hold.
+    """
+
+    segments: Segments
+    repeats: tuple[int, int] | None = None
+    end: int = MAX_STEP
+
+
+def fit_schedule(schedule: Schedule) -> Fitted:
+    """Fit a schedule: one period of it if its values repeat, else all steps, or those before FAR.
+
+    Raises:
+        NotFitted: it needs more segments than are small, or is no function of many steps at once.
+    """
+    curve, knots = _curve(schedule), sorted(_knots(schedule))
+    if schedule.settles is not None:
+        last = schedule.settles
+        return Fitted(_fit(curve, MAX_STEP, last, [*knots, last]))
+    if schedule.repeats is not None and sum(schedule.repeats) <= FAR:
+        end = sum(schedule.repeats)
+        return Fitted(_fit(curve, end, end - 1, knots), schedule.repeats)
+    far = curve(FAR * np.array([1, 2, 2**10, 2**21]))
+    if (far == far[0]).all():
+        return Fitted(_fit(curve, MAX_STEP, FAR, [*knots, FAR]))
+    return Fitted(_fit(curve, FAR, FAR - 1, knots), end=FAR)
+
+
+def _fit(curve: Curve, end: int, last: int, knots: Sequence[int]) -> Segments:
+    """Fit a curve before an end, whose value stays that of a last step."""
+    if last >= ALL_STEPS:
+        return fitting.fit(curve, end, _proof(knots, last), knots)
+    values = curve(np.arange(last + 1))
+
+    def known(steps: Steps) -> fitting.Reals:
+        held: fitting.Reals = values[np.minimum(steps, last)]
+        return held
+
+    return fitting.fit(known, end, np.arange(last + 1), knots)
+
+
+def _curve(schedule: Schedule) -> Curve:
+    def curve(steps: Steps) -> fitting.Reals:
+        return schedule.formula(torch.from_numpy(np.ascontiguousarray(steps))).numpy()
+
+    _require_vectorized(schedule)
+    return curve
+
+
+def _require_vectorized(schedule: Schedule) -> None:
+    """Refuse a user's function that takes one step only, or mixes up the values of several."""
+    steps = torch.tensor([0, 1, 2, 3, 10, 99, 100, 1000, 12345, 10**6])
+    try:
+        together = schedule.formula(steps)
+        alone = torch.stack([schedule.formula(step) for step in steps])
+    except Exception as error:
+        raise NotFitted(f"a function of it takes one step only: {error}") from error
+    if together.shape != alone.shape or not torch.equal(together, alone):
+        raise NotFitted("a function of it takes one step only")
+
+
+def _knots(schedule: Schedule, start: int = 0) -> Iterator[int]:
+    """Steps at which the curve may have a jump or a bend: all counts of steps in its fields."""
+    for name in field_types(type(schedule)):
+        value = getattr(schedule, name)
+        for item in value if isinstance(value, tuple) else (value,):
+            if isinstance(item, (int, float)) and 0 < item < MAX_STEP - start:
+                yield start + int(item)
+    first_steps = (0, *schedule.milestones) if isinstance(schedule, Sequential) else None
+    for position, child in enumerate(_children(schedule)):
+        yield from _knots(child, start + (first_steps[position] if first_steps else 0))
+
+
+def _children(schedule: Schedule) -> list[Schedule]:
+    fields = [getattr(schedule, field.name) for field in dataclasses.fields(schedule) if field.init]
+    items = [item for value in fields for item in (value if isinstance(value, tuple) else (value,))]
+    return [item for item in items if isinstance(item, Schedule)]
+
+
+def _proof(knots: Sequence[int], last: int) -> Steps:
+    """Steps at which a long curve is compared."""
+    random = np.random.default_rng(0)
+    far = random.integers(0, last, _AT_RANDOM, endpoint=True)
+    near = far >> random.integers(0, 62, _AT_RANDOM)
+    offsets = np.arange(-_NEAR_A_KNOT, _NEAR_A_KNOT + 1)
+    at_knots = (np.array([*knots, last])[:, None] + offsets).ravel()
+    return np.unique(np.concatenate([np.arange(_FIRST_STEPS), far, near, at_knots]).clip(0, last))
+
+
+def required(batches: Sequence[Batch]) -> BatchedSegments:
+    """Segments that were asked for.
+
+    Raises:
+        ArgumentError: a schedule cannot be fitted.
+    """
+    wide = [batch for batch in batches if batch.dtype == torch.float64]
+    remedy = 'segments are float32, and this value is float64: give lowering="graph"'
+    require(not wide, "lowering", "segments", remedy)
+    try:
+        return BatchedSegments(batches)
+    except NotFitted as error:
+        remedy = f"{error}: give another lowering, or none"
+        raise ArgumentError("lowering", "segments", remedy) from None
+
+
+class BatchedSegments:
+    """Evaluates batches at a step: for each a float32 tensor of shape [] or [G].
+
+    Attributes:
+        end: the step before which the values hold.
+
+    Raises:
+        NotFitted: a schedule cannot be fitted.
+    """
+
+    def __init__(self, batches: Sequence[Batch]) -> None:
+        fits = [[fit_schedule(schedule) for schedule in _distinct(batch)] for batch in batches]
+        self.end = min(fit.end for of_batch in fits for fit in of_batch)
+        curves = map(_BatchedCurve, fits)
+        self._curves = [
+            (curve, batch.written) for curve, batch in zip(curves, batches, strict=True)
+        ]
+
+    def __call__(self, counter: Tensor) -> list[Tensor]:
+        return [written(curve(counter)) for curve, written in self._curves]
+
+
+def _distinct(batch: Batch) -> Sequence[Schedule]:
+    """One schedule where all groups have the same, else that of each."""
+    return batch.schedules[:1] if len(set(batch.schedules)) == 1 else batch.schedules
+
+
+class _BatchedCurve:
+    """Evaluates some schedules, each by its own segments, in the same operations."""
+
+    def __init__(self, fits: Sequence[Fitted]) -> None:
+        segments = [fit.segments for fit in fits]
+        longest = _room(max(map(len, segments)))
+        starts = np.stack([_padded(one.first, longest, MAX_STEP) for one in segments])
+        origins = np.concatenate([_padded(one.origin, longest, 0) for one in segments])
+        rows = np.concatenate([_padded(one.rows(), longest, 0) for one in segments])
+        # A constant alone is the number that it rounds to, with what is left of it or without.
+        self._terms = 0 if not rows[:, 2:-1].any() else rows.shape[1] - 2
+        self._is_scaled = bool((rows[rows.any(axis=1), -1] != 1.0).any())
+        self._starts = torch.from_numpy(starts[:, 1:])
+        self._origins = torch.from_numpy(origins)
+        # A table for each, as graphs have more operations to take a row apart.
+        self._columns = [torch.from_numpy(column.copy()) for column in rows.T]
+        self._first_rows = torch.arange(len(fits)) * longest
+        self._repeats = _repeats(fits)
+
+    def __call__(self, counter: Tensor) -> Tensor:
+        constant, *_ = self._columns
+        if len(constant) == 1 and self._terms == 0:
+            return constant[0]
+        step = counter if self._repeats is None else _within(counter, *self._repeats)
+        # Groups of other periods are at steps of their own. The front end of cerebras_pytorch would
+        # add bits up to a bit.
+        reached = (step.unsqueeze(-1) if step.dim() else step) >= self._starts
+        index = reached.to(torch.int64).sum(-1)
+        if len(self._first_rows) > 1:
+            return self._polynomial(step, index + self._first_rows)
+        return self._polynomial(step, index).squeeze(0)
+
+    def _polynomial(self, step: Tensor, index: Tensor) -> Tensor:
+        def at(column: int) -> Tensor:
+            return self._columns[column].index_select(0, index)
+
+        if self._terms == 0:
+            return at(0)
+        x = (step - self._origins.index_select(0, index)).to(torch.float32)
+        if self._is_scaled:
+            x = x * at(-1)
+        value = at(self._terms)
+        for term in range(self._terms - 1, 0, -1):
+            value = value * x + at(term)
+        return at(0) + value
+
+
+def _room(count: int) -> int:
+    """For how many segments to make room, so that other numbers mostly make the same graph."""
+    return count if count == 1 else max(8, 2 ** math.ceil(math.log2(count)))
+
+
+def _padded(column: np.ndarray, length: int, by: int) -> np.ndarray:
+    missing = length - len(column)
+    return np.concatenate([column, np.full((missing, *column.shape[1:]), by, column.dtype)])
+
+
+def _repeats(fits: Sequence[Fitted]) -> tuple[Tensor | int, Tensor | int] | None:
+    """From which step on the values repeat, and after how many steps; None if none do."""
+    if all(fit.repeats is None for fit in fits):
+        return None
+    known = [fit.repeats or (MAX_STEP, 1) for fit in fits]
+    return _shared([start for start, _ in known]), _shared([period for _, period in known])
+
+
+def _shared(numbers: Sequence[int]) -> Tensor | int:
+    return numbers[0] if len(set(numbers)) == 1 else torch.tensor(numbers)
+
+
+def _within(step: Tensor, start: Tensor | int, period: Tensor | int) -> Tensor:
+    """The step of the first period that has the same value."""
+    if isinstance(start, int) and start == 0:
+        return step % period
+    late = (step - start).clamp(min=0)
+    return step - late + late % period

@@ -1,0 +1,155 @@
+"""The segments lowering: what it costs a graph, how long it holds, what it leaves to others."""
+
+import numpy as np
+import pytest
+import torch
+from binding import optimizer
+from ulps import float32_ulps
+
+from accelsched import ArgumentError, Scheduler, reference
+from accelsched._lowering import fitting
+from accelsched._lowering.segments import FAR, BatchedSegments, fit_schedule
+from accelsched._recording import record
+from accelsched.schedules import (
+    Constant,
+    CosineAnnealing,
+    CosineAnnealingWarmRestarts,
+    CosineDecay,
+    Cyclic,
+    InverseSquareRootDecay,
+    Lambda,
+    Linear,
+    Multiplicative,
+    MultiStep,
+    OneCycle,
+    PiecewiseConstant,
+    Polynomial,
+    Step,
+)
+from accelsched.schedules._vectorize import group_by_structure
+
+WARM_UP_AND_COSINE = Linear(0.0, 0.1, 2000).then(CosineDecay(0.1, 0.0, 10**6), at=2000)
+#: With the most segments that each may need.
+CURVES = {
+    "a number": (Constant(0.1), 1),
+    "a warm-up from 0": (Linear(0.0, 0.1, 2000), 16),
+    "a cosine to 0 in 10**4": (CosineDecay(0.1, 0.0, 10**4), 64),
+    "in 10**6": (CosineDecay(0.1, 0.0, 10**6), 64),
+    "in 10**7": (CosineDecay(0.1, 0.0, 10**7), 128),
+    "a warm-up and a cosine": (WARM_UP_AND_COSINE, 128),
+    "one cycle": (OneCycle(0.01, 0.1, 10**5), 64),
+    "a power": (Polynomial(0.1, 0.0, 10**6, 1.7), 128),
+    "an exponential": (Multiplicative(0.1, 0.99999), 1024),
+    "a longer one": (Multiplicative(0.1, 0.9999999), 1024),
+    "an inverse square root": (InverseSquareRootDecay(initial=0.1, warmup_steps=100), 512),
+    "stairs": (MultiStep(initial=0.1, milestones=(100, 2000, 50000), gamma=0.1), 8),
+    "stairs without end": (Step(initial=0.1, step_size=30, gamma=0.1), 64),
+    "a wave": (CosineAnnealing(0.1, 1000), 64),
+    "a triangle": (Cyclic(0.01, 0.1, 200), 8),
+    "a triangle after a warm-up": (Linear(0.0, 0.1, 50).then(Cyclic(0.01, 0.1, 200), at=50), 16),
+    "a function": (Lambda(0.1, (lambda step: 1 / (1 + step) ** 0.5,)), 512),
+    "one step of its own": (PiecewiseConstant([0.1, 0.2, 0.1], [10**7, 10**7 + 1]), 8),
+}
+
+
+def operations(schedule):
+    (batch,) = group_by_structure([schedule], [torch.float32])
+    graph = record(BatchedSegments([batch])).graph
+    return sum(node.op == "call_function" for node in graph.nodes)
+
+
+def steps_near(schedule):
+    knots = [10, 100, 2000, 12345, 10**5, 10**6, 10**7, 2**24, 2**31, 2**39]
+    near = [knot + offset for knot in knots for offset in (-1, 0, 1)]
+    return [*range(12), *near]
+
+
+@pytest.mark.parametrize("name", CURVES)
+def test_a_curve_is_kilobytes_and_twenty_operations(name):
+    schedule, most = CURVES[name]
+    fit = fit_schedule(schedule)
+    assert len(fit.segments) <= most
+    folded = 0 if fit.repeats is None else 1 if fit.repeats[0] == 0 else 5
+    assert operations(schedule) - folded <= 24
+    (batch,) = group_by_structure([schedule], [torch.float32])
+    evaluate = BatchedSegments([batch])
+    for step in steps_near(schedule):
+        (value,) = evaluate(torch.tensor(step))
+        want = reference.value(schedule, step)
+        assert value.dtype == torch.float32
+        if abs(want) < 2.0**-120:  # an ulp of 2**-120, and 0 is 0
+            assert abs(value.item() - want) <= 2.0**-143 and (value.item() == 0 or want != 0)
+        else:
+            assert float32_ulps(value.item(), want) <= 1, (step, value.item(), want)
+
+
+def test_constants_cost_nothing():
+    assert operations(Constant(0.1)) == operations(2 * Constant(0.1)) == 0
+
+
+def test_operations_do_not_grow():
+    long = WARM_UP_AND_COSINE
+    for _ in range(5):
+        long = long.then(CosineDecay(0.05, 0.01, 1000), at=10**4)
+    assert operations(long) == operations(CosineDecay(0.1, 0.0, 50))
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_groups_are_evaluated_together(shared):
+    groups = [{} for _ in range(5)]
+    opt = optimizer(*groups, kind="graph")
+    curves = [CosineDecay(0.1, 0.01 * (not shared) * i, 100 + i * 10**5) for i in range(5)]
+    waves = [CosineAnnealing(0.1 / (i + 1), 100 + i) for i in range(5)]
+    for schedules in (curves, waves, [curves[0]] * 5):
+        scheduler = Scheduler(opt, schedules, lowering="segments")
+        assert scheduler.driver.lowering == "segments"
+        for step in (0, 1, 99, 100, 150, 2500, 10**5):
+            scheduler.last_epoch = step
+            for group, schedule in zip(opt.param_groups, schedules, strict=True):
+                assert float32_ulps(group["lr"].item(), reference.value(schedule, step)) <= 1
+
+
+def test_where_a_fit_ends_the_formula_goes_on():
+    """No step of a run comes there, but anybody may set it."""
+    opt = optimizer(kind="graph")
+    schedule = InverseSquareRootDecay(initial=0.1, warmup_steps=100)
+    scheduler = Scheduler(opt, schedule, lowering="segments")
+    for step in (FAR - 2, FAR - 1, FAR, FAR + 1, 2**50, 5):
+        scheduler.last_epoch = step
+        assert float32_ulps(opt.param_groups[0]["lr"].item(), reference.value(schedule, step)) <= 1
+        scheduler.step()
+        want = reference.value(schedule, step + 1)
+        assert float32_ulps(opt.param_groups[0]["lr"].item(), want) <= 1
+    Scheduler(optimizer(kind="graph"), schedule, last_epoch=FAR + 7, lowering="segments").step()
+
+
+def test_what_cannot_be_fitted_is_refused_with_the_reason_where_it_was_asked_for():
+    opt = optimizer(kind="graph")
+    ever_more_parts = Step(initial=0.1, step_size=1000, gamma=0.999)
+    with pytest.raises(ArgumentError, match="lowering='segments': it has more than 1024 parts"):
+        Scheduler(opt, ever_more_parts, lowering="segments")
+    with pytest.raises(ArgumentError, match="has a value that float32 has not"):
+        Scheduler(opt, Lambda(1e30, (lambda step: 1e9 * step,)), lowering="segments")
+    with pytest.raises(ArgumentError, match="a function of it takes one step only"):
+        Scheduler(opt, Lambda(0.1, (lambda step: step.sum() + 1,)), lowering="segments")
+    opt = optimizer(kind="graph")
+    opt.param_groups[0]["lr"] = torch.tensor(0.1, dtype=torch.float64)
+    with pytest.raises(ArgumentError, match="segments are float32, and this value is float64"):
+        Scheduler(opt, Constant(0.1), lowering="segments")
+    assert opt.param_groups[0]["lr"] == 0.1
+
+
+def test_restarts_that_become_ever_longer_keep_the_formula():
+    with pytest.raises(fitting.NotFitted):
+        fit_schedule(CosineAnnealingWarmRestarts(0.1, T_0=100, T_mult=2))
+
+
+@pytest.mark.parametrize("name", ["in 10**6", "one cycle", "an exponential", "stairs"])
+def test_every_step_is_near(name):
+    """All steps up to a million, as a device computes them, against the float64 formula."""
+    schedule, _ = CURVES[name]
+    segments = fit_schedule(schedule).segments
+    steps = np.arange(10**6 + 2)
+    exact = schedule.formula(torch.from_numpy(steps)).numpy()
+    segment = np.searchsorted(segments.first, steps, side="right") - 1
+    assert segments.off(steps, segment, exact).max() <= fitting.MOST_ULPS
