@@ -20,6 +20,10 @@ from accelsched.schedules._fields import step_number
 VERSION = 2
 #: What a scheduler of torch or of Cerebras saves whatever it is.
 _COMMON = {"last_epoch", "base_lrs", "verbose", "optimizer"}
+#: What Cerebras' schedulers save whatever they are, None for most of them.
+_COMMON_OF_CEREBRAS = {"total_iters", "param_group_tags"}
+#: The states of their parts, and where these begin.
+_PARTS = {"_schedulers", "_scheduler", "_milestones"}
 
 
 class Saved(Protocol):
@@ -188,6 +192,49 @@ def settings_of(saved: Mapping[str, Any]) -> frozenset[str]:
     """The names in such a state that tell its class: those of its settings."""
     public = {str(name) for name in saved if not str(name).startswith("_")}
     return frozenset(public - _COMMON)
+
+
+def is_of_cerebras(saved: Mapping[str, Any]) -> bool:
+    """Whether a scheduler of Cerebras saved this, and not one of torch."""
+    return "_last_value" in saved
+
+
+def stands_for(theirs: Mapping[str, Any], mine: Mapping[str, Any]) -> bool:
+    """Whether a state of Cerebras has the settings of another one, and its parts too."""
+    pairs = zip(_parts_of(theirs), _parts_of(mine), strict=False)
+    return _names_in(theirs) == _names_in(mine) and all(stands_for(*pair) for pair in pairs)
+
+
+def _names_in(saved: Mapping[str, Any]) -> frozenset[str]:
+    settings = settings_of(saved) - _COMMON_OF_CEREBRAS
+    return settings | (_PARTS & set(saved))
+
+
+def _parts_of(saved: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    one = [saved["_scheduler"]] if "_scheduler" in saved else []
+    return saved.get("_schedulers", one)  # type: ignore[no-any-return]
+
+
+def at_phases(step: int, milestones: Sequence[int]) -> list[int]:
+    """The step that each phase of a sequence has reached."""
+    return [step, *(max(0, step - milestone) for milestone in milestones)]
+
+
+def require_same_settings(theirs: Mapping[str, Any], mine: Mapping[str, Any]) -> None:
+    """Refuse a state of torch or Cerebras with another number than one of mine by its name.
+
+    Raises:
+        ArgumentError: a number differs, here or in one of my parts, or there are more or less.
+    """
+    parts = _parts_of(mine)
+    if parts:
+        require_alike(len(_parts_of(theirs)), len(parts), "number of schedulers")
+        for part, other in zip(_parts_of(theirs), parts, strict=True):
+            require_same_settings(part, other)
+    for name in set(mine) - {"last_epoch", "_schedulers", "_scheduler"}:
+        setting = theirs.get(name, theirs.get(f"_{name}"))
+        if setting is not None:
+            require_alike(setting, mine[name], name.removeprefix("_"))
 
 
 def require_alike(theirs: Any, mine: Any, where: str) -> None:

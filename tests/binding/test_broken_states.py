@@ -49,6 +49,10 @@ def places(state, path=()):
 
 
 def broken(state, rng):
+    def wrong():
+        """A copy, as the same list could be put into itself."""
+        return copy.deepcopy(rng.choice(WRONG))
+
     state = copy.deepcopy(state)
     for _ in range(rng.choice([1, 1, 1, 2, 3])):
         *path, last = rng.choice(list(places(state)))
@@ -57,13 +61,13 @@ def broken(state, rng):
             at = at[name]
         change = rng.choice(["put", "put", "put", "drop", "more"])
         if change == "put":
-            at[last] = rng.choice(WRONG)
+            at[last] = wrong()
         elif change == "drop":
             del at[last]
         elif isinstance(at, dict):
-            at[rng.choice(["step", "version", "more", 3])] = rng.choice(WRONG)
+            at[rng.choice(["step", "version", "more", 3])] = wrong()
         else:
-            at.append(rng.choice(WRONG))
+            at.append(wrong())
         if not list(places(state)):
             break
     return state

@@ -1,0 +1,137 @@
+"""The configurations of the Model Zoo of Cerebras, as specs: data in, data out.
+
+A file of release 2.3 or later has a list of schedulers under ``trainer.init.schedulers``, each a
+dict with one name. An older one has ``optimizer.learning_rate``: a number, or phases, each a dict
+with its name under ``scheduler``. What :func:`as_specs` returns has the names, the milestones and
+the tags that the classes of accelsched take; :mod:`.spec` builds them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import accumulate
+from typing import Any
+
+from accelsched import lr_scheduler, weight_decay_scheduler
+from accelsched._interop import old_modelzoo
+from accelsched._interop.text_numbers import number
+from accelsched.errors import ArgumentError, require, shown
+
+#: The names of the classes, by the same name in lower case.
+_CLASSES = {
+    name.lower(): name
+    for name in (*lr_scheduler.__all__, *weight_decay_scheduler.__all__)
+    if name not in ("LRScheduler", "WeightDecayScheduler")
+}
+_SEQUENTIAL = ("SequentialLR", "SequentialWD")
+#: Those that hand their tags to the schedulers in them.
+_WITH_TAGS = (*_SEQUENTIAL, "ChainedLR", "ChainedScheduler", "ChainedWD")
+
+
+def is_config(content: Any) -> bool:
+    """Whether this is a list of schedulers, or a dict that the Model Zoo finds schedulers in."""
+    match content:
+        case list() | {"trainer": list() | Mapping()} | {"init": {"schedulers": _}}:
+            return True
+        case {"schedulers": list()} | {"scheduler": str()}:
+            return True
+        case {"optimizer": {"learning_rate": rate}} | {"learning_rate": rate}:
+            return not isinstance(rate, Mapping) or "scheduler" in rate
+    return False
+
+
+def as_specs(config: Any) -> list[Any]:
+    """Return the spec of each scheduler in a configuration.
+
+    Args:
+        config: a loaded file of either style, or any part of it that holds the schedulers.
+
+    Raises:
+        ArgumentError: the Model Zoo would not read it, or there is no scheduler in it.
+    """
+    match config:
+        case {"trainer": [_, _, *_] as several}:
+            remedy = f"it has {len(several)} trainers: give the trainer.init.schedulers of one"
+            raise ArgumentError("config", list(config), remedy)
+        case {"trainer": [inner]} | {"trainer": Mapping() as inner}:
+            return as_specs(inner)
+        case {"init": Mapping() as inner}:
+            require("schedulers" in inner, "init", sorted(map(str, inner)), _NO_SCHEDULERS)
+            return as_specs(inner["schedulers"])
+        case {"schedulers": inner}:
+            return as_specs(inner)
+        case {"optimizer": Mapping() as options}:
+            return as_specs(options)
+        case {"learning_rate": rate}:
+            return [_entry(old_modelzoo.as_spec(rate, config))]
+        case bool() | None:
+            raise ArgumentError("config", config, "give what a file of the Model Zoo holds")
+        case {"scheduler": str()} | [{"scheduler": str()}, *_] | str() | int() | float():
+            return [_entry(old_modelzoo.as_spec(config, {}))]
+        case list():
+            return [_entry(item) for item in config]
+        case Mapping() if len(config) == 1:
+            return [_entry(config)]
+    raise ArgumentError("config", config, "the Model Zoo finds no schedulers in it")
+
+
+_NO_SCHEDULERS = "there are no schedulers: the optimizer keeps its own learning rate"
+
+
+def _entry(item: Any) -> Any:
+    """Complete a spec: the name of its class, its milestones, the tags of what is nested in it.
+
+    What is no scheduler of the Model Zoo is left as it is.
+    """
+    if not isinstance(item, Mapping) or len(item) != 1:
+        return item
+    ((given, arguments),) = item.items()
+    name = _CLASSES.get(given.lower(), given) if isinstance(given, str) else given
+    if not isinstance(arguments, Mapping) or name not in _CLASSES.values():
+        return {name: arguments}
+    arguments = dict(arguments)
+    if isinstance(arguments.get("schedulers"), list):
+        arguments["schedulers"] = [_entry(part) for part in _parts(name, arguments)]
+        if name in _SEQUENTIAL:
+            arguments["milestones"] = _milestones(name, arguments)
+    if "scheduler" in arguments:
+        arguments["scheduler"] = _entry(arguments["scheduler"])
+    return {name: arguments}
+
+
+def _parts(name: str, arguments: Mapping[str, Any]) -> Iterator[Any]:
+    """The schedulers in another one, with its tags."""
+    tags = arguments.get("param_group_tags")
+    for part in arguments["schedulers"]:
+        match part:
+            case Mapping() if tags is not None and name in _WITH_TAGS and len(part) == 1:
+                ((inner, theirs),) = part.items()
+                theirs = {} if theirs is None else theirs
+                own = isinstance(theirs, Mapping) and theirs.get("param_group_tags")
+                remedy = f"{name} gives its own param_group_tags to all that is in it"
+                require(not own, f"{inner}: param_group_tags", own, remedy)
+                yield {inner: {**theirs, "param_group_tags": tags}}
+            case _:
+                yield part
+
+
+def _milestones(name: str, arguments: Mapping[str, Any]) -> list[int]:
+    """The running sums of the lengths of all phases but the last."""
+    phases = arguments["schedulers"][:-1]
+    sums = list(accumulate(_length(name, position, phase) for position, phase in enumerate(phases)))
+    given = arguments.get("milestones", sums)
+    same = isinstance(given, Sequence) and [number(step) for step in given] == sums
+    remedy = f"the Model Zoo takes the sums of total_iters, {shown(sums)}: leave it out"
+    require(same, f"{name}: milestones", given, remedy)
+    return sums
+
+
+def _length(name: str, position: int, phase: Any) -> int:
+    """The steps of one phase."""
+    ((inner, arguments),) = phase.items() if isinstance(phase, Mapping) else ((phase, None),)
+    steps = number(arguments.get("total_iters")) if isinstance(arguments, Mapping) else None
+    whole = isinstance(steps, (int, float)) and not isinstance(steps, bool) and steps % 1 == 0
+    where = f"{name}: schedulers[{position}]"
+    remedy = f"{inner} needs total_iters, a whole number: the Model Zoo sums them to milestones"
+    require(whole, where, phase, remedy)
+    return int(steps)  # type: ignore[arg-type]
