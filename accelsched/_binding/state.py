@@ -211,8 +211,8 @@ def _names_in(saved: Mapping[str, Any]) -> frozenset[str]:
 
 
 def _parts_of(saved: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
-    one = [saved["_scheduler"]] if "_scheduler" in saved else []
-    return saved.get("_schedulers", one)  # type: ignore[no-any-return]
+    parts = saved.get("_schedulers", [saved.get("_scheduler")])
+    return [p for p in parts if isinstance(p, Mapping)] if isinstance(parts, (list, tuple)) else []
 
 
 def at_phases(step: int, milestones: Sequence[int]) -> list[int]:

@@ -31,12 +31,13 @@ _WITH_TAGS = (*_SEQUENTIAL, "ChainedLR", "ChainedScheduler", "ChainedWD")
 def is_config(content: Any) -> bool:
     """Whether this is a list of schedulers, or a dict that the Model Zoo finds schedulers in."""
     match content:
-        case list() | {"trainer": list() | Mapping()} | {"init": {"schedulers": _}}:
+        case list() | {"trainer": list() | {"init": _}} | {"init": {"schedulers": _}}:
             return True
         case {"schedulers": list()} | {"scheduler": str()}:
             return True
         case {"optimizer": {"learning_rate": rate}} | {"learning_rate": rate}:
-            return not isinstance(rate, Mapping) or "scheduler" in rate
+            # Others may use these keys for labels, of specs and of expressions.
+            return old_modelzoo.is_rate(rate)
     return False
 
 
@@ -49,33 +50,35 @@ def as_specs(config: Any) -> list[Any]:
     Raises:
         ArgumentError: the Model Zoo would not read it, or there is no scheduler in it.
     """
+    found, options = _found(config)
+    if options is not None:
+        return [_entry(old_modelzoo.as_spec(found, options))]
+    return [_entry(item) for item in (found if isinstance(found, list) else [found])]
+
+
+def _found(config: Any) -> tuple[Any, Mapping[str, Any] | None]:
+    """What has the schedulers; of an old file also the arguments of the optimizer, else None."""
     match config:
+        case {"scheduler": str()} | [{"scheduler": str()}, *_]:
+            return config, {}
         case {"trainer": [_, _, *_] as several}:
             remedy = f"it has {len(several)} trainers: give the trainer.init.schedulers of one"
             raise ArgumentError("config", list(config), remedy)
-        case {"trainer": [inner]} | {"trainer": Mapping() as inner}:
-            return as_specs(inner)
-        case {"init": Mapping() as inner}:
-            require("schedulers" in inner, "init", sorted(map(str, inner)), _NO_SCHEDULERS)
-            return as_specs(inner["schedulers"])
-        case {"schedulers": inner}:
-            return as_specs(inner)
-        case {"optimizer": Mapping() as options}:
-            return as_specs(options)
+        case {"trainer": [inner]} | {"trainer": {"init": _} as inner}:
+            return _found(inner)
+        case {"init": {"schedulers": listed}} | {"schedulers": listed}:
+            return listed, None
+        case {"optimizer": {"learning_rate": rate} as options}:
+            return rate, options
         case {"learning_rate": rate}:
-            return [_entry(old_modelzoo.as_spec(rate, config))]
-        case bool() | None:
-            raise ArgumentError("config", config, "give what a file of the Model Zoo holds")
-        case {"scheduler": str()} | [{"scheduler": str()}, *_] | str() | int() | float():
-            return [_entry(old_modelzoo.as_spec(config, {}))]
-        case list():
-            return [_entry(item) for item in config]
-        case Mapping() if len(config) == 1:
-            return [_entry(config)]
-    raise ArgumentError("config", config, "the Model Zoo finds no schedulers in it")
-
-
-_NO_SCHEDULERS = "there are no schedulers: the optimizer keeps its own learning rate"
+            return rate, config
+        case {"trainer": _} | {"init": _} | {"optimizer": _}:
+            remedy = "it has no schedulers: the optimizer keeps its own learning rate"
+            raise ArgumentError("config", config, remedy)
+        case list() | Mapping():
+            return config, None
+    require(old_modelzoo.is_rate(config), "config", config, "give what a file of the Model Zoo has")
+    return config, {}
 
 
 def _entry(item: Any) -> Any:

@@ -7,6 +7,7 @@ list in which any of the older names stands is read as those releases did.
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -38,6 +39,13 @@ _OLDER = {
 _STEPS_FIRST = ("ConstantLR", "LinearLR", "PolynomialLR")
 
 
+def is_rate(content: Any) -> bool:
+    """Whether this is what an old file has for a learning rate."""
+    if isinstance(content, (Mapping, list)):
+        return isinstance(content, list) or "scheduler" in content
+    return _as_number(content) is not None
+
+
 def as_spec(rate: Any, options: Mapping[str, Any]) -> Any:
     """Return the spec of a learning rate of an old file.
 
@@ -54,8 +62,8 @@ def as_spec(rate: Any, options: Mapping[str, Any]) -> Any:
 
 
 def _scheduled(rate: Any, overlap: bool) -> Any:
-    value = number(rate)
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
+    value = _as_number(rate)
+    if value is not None:
         return {"ConstantLR": {"learning_rate": value}}
     phases = [rate] if isinstance(rate, Mapping) else rate
     remedy = "give a number, or phases: dicts with the name of each under 'scheduler'"
@@ -67,6 +75,14 @@ def _scheduled(rate: Any, overlap: bool) -> Any:
     if len(specs) == 1:
         return specs[0]
     return _overlapping(specs) if overlap else {"SequentialLR": {"schedulers": specs}}
+
+
+def _as_number(rate: Any) -> float | None:
+    """A learning rate that is a number, or the text of one; None if it is neither."""
+    if isinstance(rate, str):
+        with contextlib.suppress(ValueError):
+            return float(rate)
+    return rate if isinstance(rate, (int, float)) and not isinstance(rate, bool) else None
 
 
 def _main_scheduler(phases: Sequence[Mapping[str, Any]]) -> str | None:
@@ -157,9 +173,9 @@ def _cosine_of_tensorflow(where: str, arguments: dict[str, Any]) -> _Phase:
 
 def _in_one_dialect(phases: Sequence[_Phase]) -> Iterator[dict[str, Any]]:
     """The specs of phases that are all of releases up to 1.9, or all of later ones."""
-    older = [name for phase in phases for name in phase.older]
-    newer = [name for phase in phases for name in phase.newer]
-    remedy = f"{', '.join(older)} are names of releases up to 1.9, which do not know these"
+    older = sorted({name for phase in phases for name in phase.older})
+    newer = sorted({name for phase in phases for name in phase.newer})
+    remedy = f"the releases that read {', '.join(older)}, up to 1.9, do not know these names"
     require(not (older and newer), "learning_rate", newer, remedy)
     for phase in phases:
         arguments = {**phase.arguments, **({} if older else phase.unknown)}
