@@ -61,7 +61,7 @@ def schedulers(config: Any, optimizer: Optimizer | None) -> SchedulerList:
         >>> optimizer.param_groups[0]["lr"]
         0.1
 
-    Elsewhere: ``configure_scheduler`` and ``configure_lr_scheduler`` of cerebras_pytorch up to 2.4;
-    ``configure_trainer_from_config`` of the Model Zoo from 2.5 on.
+    Elsewhere: ``configure_trainer_from_config`` of the Model Zoo; before that,
+    ``configure_scheduler`` and ``configure_lr_scheduler`` of cerebras_pytorch.
     """
     return spec.schedulers_of(config, optimizer)

@@ -112,7 +112,7 @@ def _parts(name: str, arguments: Mapping[str, Any]) -> Iterator[Any]:
                 theirs = {} if theirs is None else theirs
                 own = isinstance(theirs, Mapping) and theirs.get("param_group_tags")
                 remedy = f"{name} gives its own param_group_tags to all that is in it"
-                require(not own, f"{inner}: param_group_tags", own, remedy)
+                require(not own, f"{name}: {shown(inner)}: param_group_tags", own, remedy)
                 yield {inner: {**theirs, "param_group_tags": tags}}
             case _:
                 yield part
@@ -131,10 +131,9 @@ def _milestones(name: str, arguments: Mapping[str, Any]) -> list[int]:
 
 def _length(name: str, position: int, phase: Any) -> int:
     """The steps of one phase."""
-    ((inner, arguments),) = phase.items() if isinstance(phase, Mapping) else ((phase, None),)
+    arguments = next(iter(phase.values())) if isinstance(phase, Mapping) and phase else None
     steps = number(arguments.get("total_iters")) if isinstance(arguments, Mapping) else None
     whole = isinstance(steps, (int, float)) and not isinstance(steps, bool) and steps % 1 == 0
-    where = f"{name}: schedulers[{position}]"
-    remedy = f"{inner} needs total_iters, a whole number: the Model Zoo sums them to milestones"
-    require(whole, where, phase, remedy)
+    remedy = "it needs total_iters, a whole number: the Model Zoo sums them to milestones"
+    require(whole, f"{name}: schedulers[{position}]", phase, remedy)
     return int(steps)  # type: ignore[arg-type]

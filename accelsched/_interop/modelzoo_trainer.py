@@ -10,7 +10,7 @@ from torch.optim import Optimizer
 from accelsched._binding.param_groups import tags_of
 from accelsched._binding.scheduler import Scheduler
 from accelsched.errors import ArgumentError, require
-from accelsched.lr_scheduler import ScalePerParamLR
+from accelsched.lr_scheduler import LRScheduler, ScalePerParamLR
 
 
 def require_apart(schedulers: Sequence[Scheduler], optimizer: Optimizer | None) -> None:
@@ -38,7 +38,8 @@ def scaled(schedulers: Sequence[Scheduler], optimizer: Optimizer) -> Iterator[Sc
     """Scale learning rates by ``adjust_learning_rate`` if any param group has it (muP)."""
     adjusted = any("adjust_learning_rate" in group for group in optimizer.param_groups)
     for scheduler in schedulers:
-        if adjusted and scheduler.key == "lr" and not isinstance(scheduler, ScalePerParamLR):
+        of_rates = isinstance(scheduler, LRScheduler) and scheduler.key == "lr"
+        if adjusted and of_rates and not isinstance(scheduler, ScalePerParamLR):
             yield ScalePerParamLR(None, scheduler, scheduler.param_group_tags)
         else:
             yield scheduler

@@ -154,7 +154,7 @@ def _one_value(where: str, named: Sequence[tuple[str, Any]]) -> Any:
         if number(another) != number(value):
             remedy = f"it is the same argument as {other}={shown(another)}: give one of them"
             require({name, other} == {"steps", "decay_steps"}, f"{where}: {name}", value, remedy)
-            _warn(f"{where}: {other}={another} is not read beside {name}={value}")
+            _warn(f"{where}: {other}={shown(another)} is not read beside {name}={shown(value)}")
     return value
 
 
@@ -181,7 +181,7 @@ def _in_one_dialect(phases: Sequence[_Phase]) -> Iterator[dict[str, Any]]:
         arguments = {**phase.arguments, **({} if older else phase.unknown)}
         if older and phase.unknown:
             _warn(
-                f"{phase.where}: {phase.name} has no {', '.join(map(str, phase.unknown))}: "
+                f"{phase.where}: {phase.name} has no {shown(sorted(map(str, phase.unknown)))}: "
                 "not read, as in releases up to 1.9"
             )
         if older and phase.name == "ExponentialLR":
