@@ -2,13 +2,13 @@
 
 A file of release 2.3 or later has a list of schedulers under ``trainer.init.schedulers``, each a
 dict with one name. An older one has ``optimizer.learning_rate``: a number, or phases, each a dict
-with its name under ``scheduler``. What :func:`as_specs` returns has the names, the milestones and
-the tags that the classes of accelsched take; :mod:`.spec` builds them.
+with its name under ``scheduler``. What :func:`as_specs` returns has the names and the milestones
+that the classes of accelsched take; :mod:`.spec` builds them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import accumulate
 from typing import Any
 
@@ -24,8 +24,6 @@ _CLASSES = {
     if name not in ("LRScheduler", "WeightDecayScheduler")
 }
 _SEQUENTIAL = ("SequentialLR", "SequentialWD")
-#: Those that hand their tags to the schedulers in them.
-_WITH_TAGS = (*_SEQUENTIAL, "ChainedLR", "ChainedScheduler", "ChainedWD")
 
 
 def is_config(content: Any) -> bool:
@@ -82,7 +80,7 @@ def _found(config: Any) -> tuple[Any, Mapping[str, Any] | None]:
 
 
 def _entry(item: Any) -> Any:
-    """Complete a spec: the name of its class, its milestones, the tags of what is nested in it.
+    """Complete a spec: the name of its class, its milestones, and those of what is nested in it.
 
     What is no scheduler of the Model Zoo is left as it is.
     """
@@ -94,7 +92,9 @@ def _entry(item: Any) -> Any:
         return {name: arguments}
     arguments = dict(arguments)
     if isinstance(arguments.get("schedulers"), list):
-        arguments["schedulers"] = [_entry(part) for part in _parts(name, arguments)]
+        if arguments.get("param_group_tags") is not None:
+            _require_untagged(name, arguments["schedulers"])
+        arguments["schedulers"] = [_entry(part) for part in arguments["schedulers"]]
         if name in _SEQUENTIAL:
             arguments["milestones"] = _milestones(name, arguments)
     if "scheduler" in arguments:
@@ -102,20 +102,13 @@ def _entry(item: Any) -> Any:
     return {name: arguments}
 
 
-def _parts(name: str, arguments: Mapping[str, Any]) -> Iterator[Any]:
-    """The schedulers in another one, with its tags."""
-    tags = arguments.get("param_group_tags")
-    for part in arguments["schedulers"]:
-        match part:
-            case Mapping() if tags is not None and name in _WITH_TAGS and len(part) == 1:
-                ((inner, theirs),) = part.items()
-                theirs = {} if theirs is None else theirs
-                own = isinstance(theirs, Mapping) and theirs.get("param_group_tags")
-                remedy = f"{name} gives its own param_group_tags to all that is in it"
-                require(not own, f"{name}: {shown(inner)}: param_group_tags", own, remedy)
-                yield {inner: {**theirs, "param_group_tags": tags}}
-            case _:
-                yield part
+def _require_untagged(name: str, parts: Sequence[Any]) -> None:
+    """Refuse tags within a scheduler that has tags: all that is in it has the same."""
+    for part in parts:
+        for inner, arguments in part.items() if isinstance(part, Mapping) else ():
+            own = arguments.get("param_group_tags") if isinstance(arguments, Mapping) else None
+            remedy = f"{name} gives its own param_group_tags to all that is in it"
+            require(own is None, f"{name}: {shown(inner)}: param_group_tags", own, remedy)
 
 
 def _milestones(name: str, arguments: Mapping[str, Any]) -> list[int]:

@@ -307,8 +307,12 @@ def test_learning_rates_are_scaled_if_a_group_says_so():
 def test_an_old_file_says_that_learning_rates_are_scaled():
     options = {"learning_rate": [old()], "adjust_learning_rate": {"decoder_kernel": 0.5}}
     for config in (options, {"optimizer": options}):
-        scheduler = only(config, {"adjust_learning_rate": 0.5})
-        assert type(scheduler) is ScalePerParamLR and type(scheduler.schedulers[0]) is LinearLR
+        for group in ({"adjust_learning_rate": 0.5}, {}):
+            scheduler = only(config, group)
+            assert type(scheduler) is ScalePerParamLR and type(scheduler.schedulers[0]) is LinearLR
+        (unbound,) = modelzoo.schedulers(config, None)
+        unbound(optimizer({"adjust_learning_rate": 0.5})).last_epoch = 10
+        assert unbound.get_last_lr() == [0.05]
 
 
 @pytest.mark.parametrize("rate", [0.25, "2.5e-1", "25e-2"])
