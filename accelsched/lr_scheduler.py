@@ -147,9 +147,16 @@ class LRScheduler(Scheduler):
     any_value = False
 
     def _as_cerebras(self, step: int) -> dict[str, Any]:
-        names = [(argument.name_in(type(self)), argument) for argument in _arguments(type(self))]
-        settings = {name: argument.__get__(self, type(self)) for name, argument in names}
-        return {**super()._as_cerebras(step), **settings}
+        common = super()._as_cerebras(step)
+        fields = [argument.field for argument in _arguments(type(self))]
+        # By reschedule() it may follow a schedule of another class, for which they have none.
+        own = all(hasattr(self.schedules[0], field) for field in fields)
+        return {**common, **self._settings_of_cerebras(step)} if own else common
+
+    def _settings_of_cerebras(self, step: int) -> dict[str, Any]:
+        """The settings that Cerebras' scheduler of this class saves."""
+        names = [argument.name_in(type(self)) for argument in _arguments(type(self))]
+        return {name: getattr(self, name) for name in names}
 
     def _stands_for(self, saved: dict[str, Any]) -> bool:
         if state.is_of_cerebras(saved):
@@ -420,9 +427,9 @@ class LinearLR(LRScheduler):
             optimizer, schedule, param_group_tags=param_group_tags, last_epoch=last_epoch
         )
 
-    def _as_cerebras(self, step: int) -> dict[str, Any]:
+    def _settings_of_cerebras(self, step: int) -> dict[str, Any]:
         # Theirs is a subclass of their PolynomialLR.
-        return {**super()._as_cerebras(step), "power": 1.0}
+        return {**super()._settings_of_cerebras(step), "power": 1.0}
 
 
 class ExponentialLR(LRScheduler):
@@ -789,13 +796,13 @@ class PiecewiseConstantLR(LRScheduler):
             optimizer, schedule, param_group_tags=param_group_tags, last_epoch=last_epoch
         )
 
-    def _as_cerebras(self, step: int) -> dict[str, Any]:
+    def _settings_of_cerebras(self, step: int) -> dict[str, Any]:
         # Theirs is a sequence of constants.
         name = "val" if self.any_value else "learning_rate"
         steps = state.at_phases(step, self.milestones)
         values = zip(steps, self.learning_rates, strict=True)
         parts = [{"last_epoch": at, name: value} for at, value in values]
-        return {"last_epoch": step, "_schedulers": parts, "_milestones": self.milestones}
+        return {"_schedulers": parts, "_milestones": self.milestones}
 
 
 class MultiStepLR(LRScheduler):
@@ -1543,8 +1550,8 @@ class SequentialLR(_Composite):
             optimizer, schedulers, param_group_tags=param_group_tags, last_epoch=last_epoch
         )
 
-    def _as_cerebras(self, step: int) -> dict[str, Any]:
-        return {**super()._as_cerebras(step), "_milestones": self.milestones}
+    def _settings_of_cerebras(self, step: int) -> dict[str, Any]:
+        return {"_milestones": self.milestones}
 
     def _steps_of_children(self, step: int) -> Sequence[int]:
         return state.at_phases(step, self.milestones)
@@ -1736,8 +1743,11 @@ class ScalePerParamLR(_Composite):
     def _as_cerebras(self, step: int) -> dict[str, Any]:
         mine = super()._as_cerebras(step)
         (mine["_scheduler"],) = mine.pop("_schedulers")
+        return mine
+
+    def _settings_of_cerebras(self, step: int) -> dict[str, Any]:
         name = "adjustment_scalars" if self.any_value else "lr_adjustment_scalars"
-        return {**mine, name: self.adjustment_scalars}
+        return {name: self.adjustment_scalars}
 
     def composed(self, index: int) -> Schedule:
         child = schedule_of(self._children[0], index)

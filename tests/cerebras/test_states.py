@@ -21,8 +21,8 @@ from cerebras_cases import ALIKE, CLASSES, optimizer, rates  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("cpu_backend")
 
-#: The first step, one at a milestone, one far past the first.
-STEPS = pytest.mark.parametrize("steps", [0, 12, 40])
+#: A step at a milestone, and one far past it.
+STEPS = pytest.mark.parametrize("steps", [12, 40])
 MODULES = {
     "lr": (ours, theirs),
     "weight_decay": (of_weight_decay(our_decay), of_weight_decay(their_decay)),
