@@ -148,15 +148,15 @@ class LRScheduler(Scheduler):
 
     def _as_cerebras(self, step: int) -> dict[str, Any]:
         common = super()._as_cerebras(step)
-        fields = [argument.field for argument in _arguments(type(self))]
+        fields = set(_argument_names(type(self))) - {"schedules"}
         # By reschedule() it may follow a schedule of another class, for which they have none.
         own = all(hasattr(self.schedules[0], field) for field in fields)
         return {**common, **self._settings_of_cerebras(step)} if own else common
 
     def _settings_of_cerebras(self, step: int) -> dict[str, Any]:
         """The settings that Cerebras' scheduler of this class saves."""
-        names = [argument.name_in(type(self)) for argument in _arguments(type(self))]
-        return {name: getattr(self, name) for name in names}
+        names = _argument_names(type(self))
+        return {name: getattr(self, name) for field, name in names.items() if field != "schedules"}
 
     def _stands_for(self, saved: dict[str, Any]) -> bool:
         if state.is_of_cerebras(saved):
@@ -204,13 +204,9 @@ def _warn_of_arguments_of_torch(cls: type[LRScheduler], fields: dict[str, Any]) 
 
 def _argument_names(cls: Any) -> dict[str, str]:
     """Map the fields of a class's schedule to the arguments that they come from."""
-    return {"schedules": "schedulers", **{a.field: a.name_in(cls) for a in _arguments(cls)}}
-
-
-def _arguments(cls: type) -> list[Argument]:
-    """The arguments of a class that can be read, each once."""
     attributes = [value for base in cls.__mro__ for value in vars(base).values()]
-    return list(dict.fromkeys(value for value in attributes if isinstance(value, Argument)))
+    arguments = [value for value in attributes if isinstance(value, Argument)]
+    return {"schedules": "schedulers", **{a.field: a.name_in(cls) for a in arguments}}
 
 
 class ConstantLR(LRScheduler):

@@ -218,11 +218,10 @@ def _within(start: int, end: int | None) -> dict[str, Any]:
 
 def _pure(spec: Mapping[str, Any]) -> dict[str, Any]:
     """The spec of the schedule that a class of learning rates drives."""
-    ((name, arguments),) = spec.items()
-    fields = {
-        argument: value.field
-        for argument, value in vars(getattr(lr_scheduler, name)).items()
-        if isinstance(value, lr_scheduler.Argument)
-    }
-    values = {fields[a]: value for a, value in arguments.items() if a in fields}
-    return {name.removesuffix("LR"): values}
+    ((name, given),) = spec.items()
+    cls = getattr(lr_scheduler, name)
+    parameters = inspect.signature(cls).parameters.values()
+    arguments = {p.name: p.default for p in parameters if p.default is not p.empty} | given
+    readable = {argument: getattr(cls, argument, None) for argument in arguments}
+    fields = {a: d.field for a, d in readable.items() if isinstance(d, lr_scheduler.Argument)}
+    return {name.removesuffix("LR"): {field: arguments[a] for a, field in fields.items()}}

@@ -384,7 +384,7 @@ def test_phases_that_count_from_the_first_step():
     """The learning rate of BERT: a line to its peak, cut into one that falls from the start on."""
     rise = {"scheduler": "Linear", "initial_learning_rate": 0.0, "end_learning_rate": 0.1}
     fall = {"scheduler": "Linear", "initial_learning_rate": 0.1, "end_learning_rate": 0.0}
-    root = {"scheduler": "InverseSquareRootDecay", "initial_learning_rate": 2.0, "warmup_steps": 1}
+    root = {"scheduler": "InverseSquareRootDecay", "scale": 2.0, "warmup_steps": 9}
     options = {"learning_rate": [rise | {"steps": 10}, fall | {"steps": 40}, root]}
     reset = only(options)
     apart = only({"optimizer": {**options, "disable_lr_steps_reset": True}})
