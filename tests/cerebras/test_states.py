@@ -2,10 +2,12 @@
 
 import copy
 import json
+import random
 import warnings
 
 import pytest
 from binding import of_weight_decay
+from broken_states import broken
 
 from accelsched import ArgumentError, Scheduler, SchedulerList
 from accelsched import lr_scheduler as ours
@@ -169,6 +171,22 @@ def test_a_state_with_other_tags_is_refused():
         with pytest.raises(ArgumentError, match="state_dict: param_group_tags="):
             scheduler.load_state_dict(saved)
     ours.ConstantLR(optimizer(), 0.1, param_group_tags=["a"]).load_state_dict(saved)
+
+
+@EVERY
+def test_a_broken_state_of_theirs_is_taken_or_refused(name):
+    rng = random.Random(name)
+    good, scheduler = CASES[name](theirs, optimizer()).state_dict(), CASES[name](ours, optimizer())
+    taken = 0
+    for _ in range(100):
+        before = repr(scheduler.state_dict())
+        try:
+            scheduler.load_state_dict(broken(good, rng))
+            taken += 1
+        except ArgumentError:
+            assert repr(scheduler.state_dict()) == before
+        scheduler.step()
+    assert 0 < taken < 100
 
 
 # What the trainer of the Model Zoo, release 2.10, does with its schedulers, restated.
