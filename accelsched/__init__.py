@@ -10,7 +10,7 @@ from accelsched.errors import ArgumentError, SynchronizationWarning
 from accelsched.schedules import Schedule
 
 if TYPE_CHECKING:
-    from accelsched import export, policy, weight_decay_scheduler
+    from accelsched import export, modelzoo, policy, weight_decay_scheduler
     from accelsched._binding.scheduler_list import SchedulerList
     from accelsched._binding.update import update
     from accelsched._costs.checking import check
@@ -28,6 +28,7 @@ __all__ = [
     "from_spec",
     "from_torch",
     "lr_scheduler",
+    "modelzoo",
     "on_device",
     "policy",
     "schedules",
@@ -46,6 +47,7 @@ _LATER = {
     "export": "export",
     "from_spec": "_interop.spec",
     "from_torch": "_interop.from_torch",
+    "modelzoo": "modelzoo",
     "policy": "policy",
     "to_spec": "_interop.spec",
     "update": "_binding.update",

@@ -71,8 +71,6 @@ __all__ = [
 ]
 
 
-#: What Cerebras' schedulers save beside the settings that are attributes here too.
-_OF_CEREBRAS = {"param_group_tags", "total_iters", "power", "cycle", "lr_adjustment_scalars"}
 #: The settings that the state of each scheduler of torch has, by its name; it has more where it
 #: schedules a momentum too.
 _OF_TORCH = {
@@ -148,24 +146,30 @@ class LRScheduler(Scheduler):
     #: names that they have, and not for a learning rate (``initial_learning_rate``), the first.
     any_value = False
 
-    @property
-    def param_group_key(self) -> str:
-        """The key of the param groups that this scheduler drives."""
-        return self.key
+    def _as_cerebras(self, step: int) -> dict[str, Any]:
+        common = super()._as_cerebras(step)
+        fields = set(_argument_names(type(self))) - {"schedules"}
+        # By reschedule() it may follow a schedule of another class, for which they have none.
+        own = all(hasattr(self.schedules[0], field) for field in fields)
+        return {**common, **self._settings_of_cerebras(step)} if own else common
+
+    def _settings_of_cerebras(self, step: int) -> dict[str, Any]:
+        """The settings that Cerebras' scheduler of this class saves."""
+        names = _argument_names(type(self))
+        return {name: getattr(self, name) for field, name in names.items() if field != "schedules"}
 
     def _stands_for(self, saved: dict[str, Any]) -> bool:
-        settings = state.settings_of(saved)
-        if "_last_value" in saved:  # of Cerebras, whose settings have the names of ours
-            known = {*_attribute_names(type(self)), *_OF_CEREBRAS}
-            return settings <= known and set(saved) >= {"param_group_tags"}
+        if state.is_of_cerebras(saved):
+            return state.stands_for(saved, self._as_cerebras(0))
         mine = _OF_TORCH.get(type(self).__name__)
-        return super()._stands_for(saved) or (mine is not None and settings - _MOMENTA == mine)
+        settings = state.settings_of(saved) - _MOMENTA
+        return super()._stands_for(saved) or (mine is not None and settings == mine)
 
     def _require_alike(self, saved: dict[str, Any]) -> None:
-        for name in _attribute_names(type(self)):
-            theirs = saved.get(name, saved.get(f"_{name}"))
-            if theirs is not None:
-                state.require_alike(theirs, getattr(self, name), name)
+        state.require_same_settings(saved, self._as_cerebras(0))
+        if state.is_of_cerebras(saved):
+            tags = saved.get("param_group_tags")
+            state.require_alike(tags, self.param_group_tags, "param_group_tags")
 
     @classmethod
     def _schedule(cls, schedule: type[Schedule], **fields: Any) -> Schedule:
@@ -203,12 +207,6 @@ def _argument_names(cls: Any) -> dict[str, str]:
     attributes = [value for base in cls.__mro__ for value in vars(base).values()]
     arguments = [value for value in attributes if isinstance(value, Argument)]
     return {"schedules": "schedulers", **{a.field: a.name_in(cls) for a in arguments}}
-
-
-def _attribute_names(cls: type) -> list[str]:
-    """List the names by which the arguments of a class can be read."""
-    members = [item for base in cls.__mro__ for item in vars(base).items()]
-    return [name for name, value in members if isinstance(value, Argument)]
 
 
 class ConstantLR(LRScheduler):
@@ -424,6 +422,10 @@ class LinearLR(LRScheduler):
         super().__init__(
             optimizer, schedule, param_group_tags=param_group_tags, last_epoch=last_epoch
         )
+
+    def _settings_of_cerebras(self, step: int) -> dict[str, Any]:
+        # Theirs is a subclass of their PolynomialLR.
+        return {**super()._settings_of_cerebras(step), "power": 1.0}
 
 
 class ExponentialLR(LRScheduler):
@@ -789,6 +791,14 @@ class PiecewiseConstantLR(LRScheduler):
         super().__init__(
             optimizer, schedule, param_group_tags=param_group_tags, last_epoch=last_epoch
         )
+
+    def _settings_of_cerebras(self, step: int) -> dict[str, Any]:
+        # Theirs is a sequence of constants.
+        name = "val" if self.any_value else "learning_rate"
+        steps = state.at_phases(step, self.milestones)
+        values = zip(steps, self.learning_rates, strict=True)
+        parts = [{"last_epoch": at, name: value} for at, value in values]
+        return {"_schedulers": parts, "_milestones": self.milestones}
 
 
 class MultiStepLR(LRScheduler):
@@ -1466,9 +1476,6 @@ class _Composite(Composite, LRScheduler):
         """The schedulers that this one was made of."""
         return list(self._children)
 
-    def _require_alike(self, saved: dict[str, Any]) -> None:
-        Composite._require_alike(self, saved)
-
 
 class SequentialLR(_Composite):
     """One scheduler after the other; each counts its own steps from 0 at its milestone.
@@ -1539,9 +1546,11 @@ class SequentialLR(_Composite):
             optimizer, schedulers, param_group_tags=param_group_tags, last_epoch=last_epoch
         )
 
-    def _require_alike(self, saved: dict[str, Any]) -> None:
-        super()._require_alike(saved)
-        state.require_alike(saved["_milestones"], self.milestones, "milestones")
+    def _settings_of_cerebras(self, step: int) -> dict[str, Any]:
+        return {"_milestones": self.milestones}
+
+    def _steps_of_children(self, step: int) -> Sequence[int]:
+        return state.at_phases(step, self.milestones)
 
     @property
     def milestones(self) -> list[int]:
@@ -1726,6 +1735,15 @@ class ScalePerParamLR(_Composite):
             raise
 
     lr_adjustment_scalars = adjustment_scalars
+
+    def _as_cerebras(self, step: int) -> dict[str, Any]:
+        mine = super()._as_cerebras(step)
+        (mine["_scheduler"],) = mine.pop("_schedulers")
+        return mine
+
+    def _settings_of_cerebras(self, step: int) -> dict[str, Any]:
+        name = "adjustment_scalars" if self.any_value else "lr_adjustment_scalars"
+        return {name: self.adjustment_scalars}
 
     def composed(self, index: int) -> Schedule:
         child = schedule_of(self._children[0], index)

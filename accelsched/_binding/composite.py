@@ -8,7 +8,6 @@ from typing import Any
 
 from torch.optim import Optimizer
 
-from accelsched._binding import state
 from accelsched._binding.ownership import ownership_of
 from accelsched._binding.param_groups import GroupValues, Tags, owner_of_groups, tag_set
 from accelsched._binding.scheduler import Scheduler, alive
@@ -111,13 +110,14 @@ class Composite(Scheduler):
 
     # State.
 
-    def _require_alike(self, saved: dict[str, Any]) -> None:
-        one = [saved["_scheduler"]] if "_scheduler" in saved else []
-        states = saved.get("_schedulers", one)
-        count = len(self._children)
-        state.require_alike(len(states), count, "number of schedulers")
-        for child, theirs in zip(self._children, states, strict=True):
-            child._require_alike(theirs)
+    def _as_cerebras(self, step: int) -> dict[str, Any]:
+        steps = self._steps_of_children(step)
+        parts = [c._as_cerebras(at) for c, at in zip(self._children, steps, strict=True)]
+        return {**super()._as_cerebras(step), "_schedulers": parts}
+
+    def _steps_of_children(self, step: int) -> Sequence[int]:
+        """The step of each child at a step of this scheduler."""
+        return [step] * len(self._children)
 
     def _take_over(self, schedules: Sequence[Schedule]) -> None:
         """Follow schedules from a state, and give the children theirs."""
@@ -188,7 +188,7 @@ def _require_child(name: str, child: object, key: str, tags: Tags) -> None:
     require(pure, name, child, "its values depend on those before them: it cannot be composed")
     parent = alive(child._parent)
     require(parent is None, name, child, f"it was given to {parent} already")
-    own = child.param_group_tags
+    own = child._param_group_tags
     same = own is None or (tags is not None and tag_set(own) == tag_set(tags))
     remedy = (
         f"it has param_group_tags={own!r}, and this scheduler {tags!r}: give tags to this alone"

@@ -18,7 +18,7 @@ from accelsched._binding.drivers import PureDriver, driver_for
 from accelsched._binding.given import as_schedules, one_each, step_to_move_to
 from accelsched._binding.limits import require_possible
 from accelsched._binding.ownership import ownership_of
-from accelsched._binding.param_groups import GroupValues, Tags, unchanged_on_error
+from accelsched._binding.param_groups import GroupValues, Tags, tag_set, unchanged_on_error
 from accelsched._lowering import LOWERINGS
 from accelsched._optimizers.remedies import level_of_the_caller
 from accelsched.errors import ArgumentError, require
@@ -32,7 +32,7 @@ class Parent(Protocol):
     """A scheduler that is made of others: see :mod:`.composite`."""
 
     @property
-    def param_group_tags(self) -> Tags:
+    def param_group_tags(self) -> set[str | None] | None:
         """The tags of its param groups, which are those of its parts."""
 
     def recompose(self) -> None:
@@ -169,10 +169,17 @@ class Scheduler(TorchLRScheduler):
         return self._key
 
     @property
-    def param_group_tags(self) -> Tags:
+    def param_group_key(self) -> str:
+        """The key of the param groups that is driven, by the name that Cerebras gives it."""
+        return self.key
+
+    @property
+    def param_group_tags(self) -> set[str | None] | None:
         """The tags of the driven param groups; None for all groups."""
         parent = alive(self._parent)
-        return self._param_group_tags if parent is None else parent.param_group_tags
+        if parent is not None:
+            return parent.param_group_tags
+        return None if self._param_group_tags is None else tag_set(self._param_group_tags)
 
     @property
     def lowering(self) -> str | None:
@@ -240,7 +247,7 @@ class Scheduler(TorchLRScheduler):
 
     def _bind(self, optimizer: Optimizer) -> None:
         """Bind to an optimizer; an error leaves everything as it was."""
-        group_values = GroupValues(optimizer, self.key, self.param_group_tags)
+        group_values = GroupValues(optimizer, self.key, self._param_group_tags)
         self._drive(optimizer, group_values, self._first_step)
 
     def _drive(self, optimizer: Optimizer, group_values: GroupValues, step: int) -> None:
@@ -364,7 +371,7 @@ class Scheduler(TorchLRScheduler):
         """Drive groups that were added to the optimizer, if they are to be driven."""
         if torch.compiler.is_compiling():
             raise RuntimeError("a param group was added: step the scheduler once uncompiled")
-        group_values = GroupValues(self.optimizer, self.key, self.param_group_tags)
+        group_values = GroupValues(self.optimizer, self.key, self._param_group_tags)
         try:
             self._drive_on(group_values)
         except ArgumentError as error:
@@ -476,10 +483,19 @@ class Scheduler(TorchLRScheduler):
         With :meth:`load_state_dict` this makes a scheduler ``Stateful`` for
         ``torch.distributed.checkpoint``: ``dcp.save({"scheduler": scheduler}, ...)``.
         """
+        header = state.header(self)
         return {
-            **state.header(self),
+            **self._as_cerebras(header["last_epoch"]),
+            **header,
             "schedules": [state.plain(schedule) for schedule in self._schedules],
         }
+
+    def _as_cerebras(self, step: int) -> dict[str, Any]:
+        """What Cerebras' scheduler of this class would save at a step, without its values.
+
+        Its ``load_state_dict`` is ``self.__dict__.update(state)``, so that it goes on from ours.
+        """
+        return {"last_epoch": step}
 
     def load_state_dict(self, state_dict: dict[str, Any], *, step_only: bool = False) -> None:
         """Continue from a state.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from torch import Tensor
@@ -57,6 +57,26 @@ class SchedulerList(TorchLRScheduler):
     def optimizer(self) -> Optimizer:  # type: ignore[override]
         """The optimizer of all of them."""
         return self.schedulers[0].optimizer
+
+    def __iter__(self) -> Iterator[Scheduler]:
+        return iter(self.schedulers)
+
+    def __len__(self) -> int:
+        return len(self.schedulers)
+
+    def __getitem__(self, position: int) -> Scheduler:
+        return self.schedulers[position]
+
+    @property
+    def param_group_key(self) -> str:
+        """The keys that they drive, each once, with commas between them."""
+        return ", ".join(dict.fromkeys(scheduler.key for scheduler in self.schedulers))
+
+    @property
+    def param_group_tags(self) -> set[str | None] | None:
+        """The tags of all of them; None if any of them drives all param groups."""
+        tags = [scheduler.param_group_tags for scheduler in self.schedulers]
+        return None if None in tags else set().union(*filter(None, tags))
 
     def __call__(self, optimizer: Optimizer) -> SchedulerList:
         """The same as :meth:`set_optimizer`."""

@@ -20,6 +20,10 @@ from accelsched.schedules._fields import step_number
 VERSION = 2
 #: What a scheduler of torch or of Cerebras saves whatever it is.
 _COMMON = {"last_epoch", "base_lrs", "verbose", "optimizer"}
+#: What Cerebras' schedulers save whatever they are, None for most of them.
+_COMMON_OF_CEREBRAS = {"total_iters", "param_group_tags"}
+#: The states of their parts, and where these begin.
+_PARTS = {"_schedulers", "_scheduler", "_milestones"}
 
 
 class Saved(Protocol):
@@ -190,12 +194,64 @@ def settings_of(saved: Mapping[str, Any]) -> frozenset[str]:
     return frozenset(public - _COMMON)
 
 
+def is_of_cerebras(saved: Mapping[str, Any]) -> bool:
+    """Whether a scheduler of Cerebras saved this, and not one of torch."""
+    return "_last_value" in saved
+
+
+def stands_for(theirs: Mapping[str, Any], mine: Mapping[str, Any]) -> bool:
+    """Whether a state of Cerebras has the settings of another one, and its parts too."""
+    pairs = zip(_parts_of(theirs), _parts_of(mine), strict=False)
+    return _names_in(theirs) == _names_in(mine) and all(stands_for(*pair) for pair in pairs)
+
+
+def _names_in(saved: Mapping[str, Any]) -> frozenset[str]:
+    settings = settings_of(saved) - _COMMON_OF_CEREBRAS
+    return settings | (_PARTS & set(saved))
+
+
+def _parts_of(saved: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    parts = saved.get("_schedulers", [saved.get("_scheduler")])
+    return [p for p in parts if isinstance(p, Mapping)] if isinstance(parts, (list, tuple)) else []
+
+
+def at_phases(step: int, milestones: Sequence[int]) -> list[int]:
+    """The step that each phase of a sequence has reached."""
+    return [step, *(max(0, step - milestone) for milestone in milestones)]
+
+
+def require_same_settings(theirs: Mapping[str, Any], mine: Mapping[str, Any]) -> None:
+    """Refuse a state of torch or Cerebras with another number than one of mine by its name.
+
+    Raises:
+        ArgumentError: a number differs, here or in one of my parts, or there are more or less.
+    """
+    parts = _parts_of(mine)
+    if parts:
+        require_alike(len(_parts_of(theirs)), len(parts), "number of schedulers")
+        for part, other in zip(_parts_of(theirs), parts, strict=True):
+            require_same_settings(part, other)
+    for name in set(mine) - {"last_epoch", "_schedulers", "_scheduler"}:
+        setting = theirs.get(name, theirs.get(f"_{name}"))
+        if setting is not None:
+            require_alike(setting, mine[name], name.removeprefix("_"))
+
+
 def require_alike(theirs: Any, mine: Any, where: str) -> None:
     """Refuse a number of such a state that differs from the scheduler's own."""
     if isinstance(theirs, Counter):
         theirs = sorted(theirs.elements())
-    alike = list(theirs) == list(mine) if isinstance(theirs, (list, tuple)) else theirs == mine
+    alike = _are_alike(theirs, mine)
     require(alike, f"state_dict: {where}", theirs, f"this scheduler has {mine!r}: build it alike")
+
+
+def _are_alike(theirs: Any, mine: Any) -> bool:
+    if isinstance(theirs, (list, tuple)) and isinstance(mine, (list, tuple)):
+        return list(theirs) == list(mine)
+    try:
+        return bool(theirs == mine)
+    except (RuntimeError, ValueError):  # there is no answer for several numbers at once
+        return False
 
 
 def _same(what: str, theirs: object, mine: object) -> None:

@@ -151,7 +151,8 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser("curve", help=summary, description=details)
     command.set_defaults(run=_curve)
     option = command.add_argument
-    what = "a JSON or YAML file, or an expression: 'Linear(0, 0.1, 100).then(Constant(1), at=100)'"
+    what = "a JSON or YAML file (of schedules, or a configuration of Cerebras' Model Zoo), or an "
+    what += "expression: 'Linear(0, 0.1, 100).then(Constant(1), at=100)'"
     option("spec", nargs="+", metavar="SPEC", help=what)
     option("--steps", type=_positive, help="the last step (default: shortly past the last change)")
     option("--output", type=Path, help="a file to write: .csv, .png or .svg")

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accelsched._binding.scheduler_list import SchedulerList
-from accelsched._interop import spec
+from accelsched._interop import modelzoo, spec
 from accelsched.errors import ArgumentError, require
 from accelsched.schedules import Schedule
 
@@ -35,7 +35,7 @@ def read(texts: Sequence[str]) -> dict[str, Schedule]:
 
     Args:
         texts: names of JSON or YAML files, which hold a spec (see :func:`accelsched.from_spec`), a
-            list of specs, or specs by label; and expressions.
+            list of specs, specs by label, or a configuration of the Model Zoo; and expressions.
 
     Raises:
         ArgumentError: a text is none of these.
@@ -93,7 +93,8 @@ def _parsed(parse: Callable[[str], Any], text: str, file: Path) -> Any:
 
 def _labelled(content: Any) -> dict[str, Any]:
     """Return the specs of a file, by label; a spec without a label gets its class's name."""
-    if isinstance(content, list):
+    if modelzoo.is_config(content):
+        content = modelzoo.as_specs(content)
         names = [_class_of(item) for item in content]
         alone = len(set(names)) == len(names)
         labels = [n if alone else f"{n} {i + 1}" for i, n in enumerate(names)]

@@ -2,9 +2,9 @@
 
 A spec is a dict with one name, that of a class, and its arguments: ``{"Linear": {"initial": 0.0,
 "end": 0.1, "total_iters": 100}}``. The names are those of :mod:`accelsched.schedules` (a schedule),
-and of :mod:`accelsched.lr_scheduler`, ``Scheduler``, ``Multiply`` and ``Switch`` (a scheduler). A
-list of schedulers, as the Model Zoo of Cerebras has it, is a :class:`SchedulerList`. Nothing that
-a spec or an expression says is ever run.
+and of :mod:`accelsched.lr_scheduler`, ``Scheduler``, ``SchedulerList``, ``Multiply`` and ``Switch``
+(a scheduler). A list, or a whole configuration of the Model Zoo of Cerebras, is read as
+:mod:`.modelzoo` says. Nothing that a spec or an expression says is ever run.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ import difflib
 import functools
 import inspect
 import operator
-import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -26,7 +25,9 @@ from torch.optim import Optimizer
 from accelsched import lr_scheduler, policy, schedules, weight_decay_scheduler
 from accelsched._binding.scheduler import Scheduler
 from accelsched._binding.scheduler_list import SchedulerList
+from accelsched._interop import modelzoo, modelzoo_trainer
 from accelsched._interop.bounds import require_bounded
+from accelsched._interop.text_numbers import number
 from accelsched.errors import ArgumentError, require, shown
 from accelsched.schedules import Schedule
 
@@ -38,6 +39,7 @@ _SCHEDULERS: dict[str, Any] = {
     **{name: getattr(weight_decay_scheduler, name) for name in weight_decay_scheduler.__all__},
     **_POLICIES,
     "Scheduler": Scheduler,
+    "SchedulerList": SchedulerList,
 }
 _SCHEDULES: dict[str, Any] = {
     name: item
@@ -45,8 +47,6 @@ _SCHEDULES: dict[str, Any] = {
     if name in schedules.__all__ and inspect.isclass(item) and item is not Schedule
 }
 _NAMED = {**_SCHEDULES, **_SCHEDULERS}
-# What PyYAML takes for text, as YAML 1.1 wants a point in a number.
-_NUMBER = re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+")
 
 
 def to_spec(item: Item) -> Any:
@@ -57,7 +57,7 @@ def to_spec(item: Item) -> Any:
             scheduler is in its ``state_dict``, not here.
 
     Returns:
-        A dict with one name and its arguments, or a list of such, as JSON and YAML hold them.
+        A dict with one name and its arguments, as JSON and YAML hold them.
 
     Raises:
         ArgumentError: there is a Python function in it, or a class that is not of accelsched.
@@ -66,8 +66,6 @@ def to_spec(item: Item) -> Any:
         >>> to_spec(schedules.Linear(initial=0.0, end=0.1, total_iters=100))
         {'Linear': {'initial': 0.0, 'end': 0.1, 'total_iters': 100, 'cycle': False}}
     """
-    if isinstance(item, SchedulerList):
-        return [to_spec(scheduler) for scheduler in item.schedulers]
     name = type(item).__name__
     named = _SCHEDULES if isinstance(item, Schedule) else _SCHEDULERS
     require(named.get(name) is type(item), "item", item, "only classes of accelsched have a name")
@@ -87,6 +85,8 @@ def _argument(scheduler: Any, name: str) -> Any:
         return scheduler.schedules[0] if alike else scheduler.schedules
     if name == "scheduler":
         return scheduler.schedulers[0]
+    if name == "param_group_tags":  # as they were given: a part has those of the whole
+        return scheduler._param_group_tags
     return getattr(scheduler, name)
 
 
@@ -94,9 +94,11 @@ def _plain(name: str, value: Any) -> Any:
     """Write an argument as plain data; refuse a function."""
     if isinstance(value, (Schedule, Scheduler)):
         return to_spec(value)
+    if isinstance(value, (set, frozenset)):
+        value = sorted(value, key=repr)
     if isinstance(value, Mapping):
         return {str(key): _plain(name, item) for key, item in value.items()}
-    if isinstance(value, (list, tuple, set, frozenset)):
+    if isinstance(value, (list, tuple)):
         return [_plain(name, item) for item in value]
     require(not callable(value), name, value, "a Python function is no data: write a formula")
     return str(value) if isinstance(value, str) else value
@@ -106,8 +108,9 @@ def from_spec(spec: Any, optimizer: Optimizer | None = None) -> Item:
     """Build the schedule or the scheduler that a spec describes.
 
     Args:
-        spec: a dict with one name and its arguments; a list of such, for schedulers; or the text of
-            an expression, such as ``"Linear(0, 0.1, 100).then(Step(0.1, 30, 0.5), at=100)"``.
+        spec: a dict with one name and its arguments; the text of an expression, such as
+            ``"Linear(0, 0.1, 100).then(Step(0.1, 30, 0.5), at=100)"``; or a list of schedulers or
+            a whole configuration, both as :func:`accelsched.modelzoo.schedulers` reads them.
         optimizer: the optimizer to bind schedulers to. Default None: bind them later.
 
     Raises:
@@ -121,19 +124,30 @@ def from_spec(spec: Any, optimizer: Optimizer | None = None) -> Item:
         >>> from_spec("Linear(0, 0.1, 100).then(Constant(0.1), at=100)")(200)
         0.1
     """
-    made = _unbound(spec)
-    if optimizer is None or isinstance(made, Schedule):
-        return made
+    if modelzoo.is_config(spec):
+        several = schedulers_of(spec, optimizer)
+        return several[0] if len(several) == 1 else several
     with _refused_as("spec", spec):
-        return made(optimizer)
+        made = _unbound(spec)
+        return made if optimizer is None or isinstance(made, Schedule) else made(optimizer)
+
+
+def schedulers_of(config: Any, optimizer: Optimizer | None) -> SchedulerList:
+    """Build what the trainer of the Model Zoo would: see :func:`accelsched.modelzoo.schedulers`."""
+    with _refused_as("config", config):
+        require_bounded(config)
+        made = SchedulerList([_made(item) for item in modelzoo.as_specs(config)])  # type: ignore[misc]
+        modelzoo_trainer.require_apart(made.schedulers, optimizer)
+        if optimizer is None:
+            return made
+        return SchedulerList([*modelzoo_trainer.scaled(made.schedulers, optimizer)])(optimizer)
 
 
 def _unbound(spec: Any) -> Item:
-    with _refused_as("spec", spec):
-        if isinstance(spec, str):
-            return _expression(spec)
-        require_bounded(spec)
-        return _made(spec)
+    if isinstance(spec, str):
+        return _expression(spec)
+    require_bounded(spec)
+    return _made(spec)
 
 
 @contextlib.contextmanager
@@ -151,12 +165,7 @@ def _refused_as(argument: str, value: Any) -> Iterator[None]:
 
 
 def _made(spec: Any) -> Item:
-    """Build what a dict or a list of dicts describes."""
-    if isinstance(spec, list):
-        made = [_made(item) for item in spec]
-        if len(made) == 1:
-            return made[0]
-        return SchedulerList(made)  # type: ignore[arg-type]
+    """Build what a dict describes."""
     if not isinstance(spec, Mapping) or len(spec) != 1:
         raise ArgumentError("spec", spec, "give a dict with one name, and its arguments under it")
     ((name, arguments),) = spec.items()
@@ -173,12 +182,7 @@ def _value(value: Any) -> Any:
         return [_value(item) for item in value]
     if isinstance(value, Mapping) and len(value) == 1 and text_of(next(iter(value))).isidentifier():
         return _made(value)
-    return _number(value)
-
-
-def _number(value: Any) -> Any:
-    """Read a number that YAML took for text, such as 1e-3."""
-    return float(value) if isinstance(value, str) and _NUMBER.fullmatch(value) else value
+    return number(value)
 
 
 def _built(name: Any, arguments: Mapping[Any, Any]) -> Item:
@@ -235,8 +239,8 @@ def _by_step(mapping: Any) -> Any:
     if isinstance(mapping, list):
         return [_by_step(item) for item in mapping]
     if not isinstance(mapping, Mapping):
-        return _number(mapping)
-    return {int(k) if str(k).isdecimal() else k: _number(v) for k, v in mapping.items()}
+        return number(mapping)
+    return {int(k) if str(k).isdecimal() else k: number(v) for k, v in mapping.items()}
 
 
 # Expressions: a small part of Python, read and not run.

@@ -1,10 +1,10 @@
 """States that a bad disk or a bad hand has changed: taken, or one ArgumentError and no change."""
 
-import copy
 import random
 
 import pytest
 from binding import EVERY, optimizer
+from broken_states import broken
 
 from accelsched import ArgumentError, Scheduler, SchedulerList
 from accelsched.policy import Multiply, Switch
@@ -19,54 +19,6 @@ MAKERS = {
         [Scheduler(o, Linear(0.0, 1.0, 9)), Scheduler(o, Linear(0.5, 0.9, 9), key="momentum")]
     ),
 }
-WRONG = [
-    None,
-    True,
-    -1,
-    0,
-    2**62,
-    2**63,
-    10**400,
-    -(10**400),
-    0.5,
-    float("nan"),
-    float("inf"),
-    1e300,
-]
-WRONG += ["", "lr", "Linear", b"\0", [], [[]], {}, {"schedule": "Step"}, (), object(), lambda: 0]
-
-
-def places(state, path=()):
-    """Every place in a state, by the path to it."""
-    if path:
-        yield path
-    items = state.items() if isinstance(state, dict) else enumerate(state)
-    for name, item in items:
-        if isinstance(item, (dict, list)):
-            yield from places(item, (*path, name))
-        else:
-            yield (*path, name)
-
-
-def broken(state, rng):
-    state = copy.deepcopy(state)
-    for _ in range(rng.choice([1, 1, 1, 2, 3])):
-        *path, last = rng.choice(list(places(state)))
-        at = state
-        for name in path:
-            at = at[name]
-        change = rng.choice(["put", "put", "put", "drop", "more"])
-        if change == "put":
-            at[last] = rng.choice(WRONG)
-        elif change == "drop":
-            del at[last]
-        elif isinstance(at, dict):
-            at[rng.choice(["step", "version", "more", 3])] = rng.choice(WRONG)
-        else:
-            at.append(rng.choice(WRONG))
-        if not list(places(state)):
-            break
-    return state
 
 
 def seen(scheduler):

@@ -235,7 +235,7 @@ def test_a_composite_with_tags_leaves_other_groups_alone():
         for _ in range(3):
             scheduler.step()
         assert rates(opt) == pytest.approx([0.06, 0.3])
-        assert children[0].param_group_tags == "a"
+        assert children[0].param_group_tags == {"a"}
 
 
 @KINDS

@@ -7,7 +7,7 @@ import pytest
 import torch
 from binding import EVERY, classes_in, optimizer
 
-from accelsched import ArgumentError, Scheduler, lr_scheduler, reference
+from accelsched import ArgumentError, Scheduler, SchedulerList, lr_scheduler, reference
 from accelsched.lr_scheduler import (
     ChainedLR,
     ConstantLR,
@@ -17,6 +17,7 @@ from accelsched.lr_scheduler import (
     ScalePerParamLR,
     SequentialLR,
 )
+from accelsched.policy import Multiply, Switch
 from accelsched.schedules import CosineDecay, Linear, MultiStep, Scaled, Step
 
 KINDS = pytest.mark.parametrize("kind", ["host", "graph"])
@@ -306,6 +307,28 @@ def test_children_that_do_not_fit(make, argument):
     with pytest.raises(ArgumentError, match=f"^{argument}="):
         make(opt, child)
     child.step()  # it was not adopted by the attempt
+
+
+def test_what_the_trainer_of_the_model_zoo_reads():
+    groups = {"tags": "a", "momentum": 0.5}, {"momentum": 0.5}
+    plain = Scheduler(None, Linear(0.0, 1.0, 10), "momentum", ["a", None])
+    policies = Multiply({3: 0.5}, 1.0), Switch({3: 0.5}, 1.0)
+    part = ConstantLR(None, 0.5)
+    whole = SequentialLR(None, [part], [], param_group_tags="a")
+    tagged, alone = SchedulerList([plain, whole]), SchedulerList([whole])
+    for bind in (False, True):
+        if bind:
+            tagged(optimizer(*groups))
+        assert [s.param_group_key for s in (plain, whole, part)] == ["momentum", "lr", "lr"]
+        assert [s.param_group_tags for s in (plain, whole, part)] == [{"a", None}, {"a"}, {"a"}]
+        assert [(p.param_group_key, p.param_group_tags) for p in policies] == [("lr", None)] * 2
+        assert (tagged.param_group_key, tagged.param_group_tags) == ("momentum, lr", {"a", None})
+        assert (alone.param_group_key, alone.param_group_tags) == ("lr", {"a"})
+    both = SchedulerList([plain, Scheduler(plain.optimizer, Linear(0.0, 1.0, 10), "momentum")])
+    assert both.param_group_tags is None
+    plain.param_group_tags.add("b")  # a copy
+    assert plain.param_group_tags == {"a", None}
+    assert ([*tagged], len(tagged), tagged[-1]) == ([plain, whole], 2, whole)
 
 
 def test_children_have_the_groups_and_the_key_of_the_parent():

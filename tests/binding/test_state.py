@@ -21,7 +21,7 @@ from accelsched.lr_scheduler import (
     MultiStepLR,
     SequentialLR,
 )
-from accelsched.schedules import Lambda, Linear
+from accelsched.schedules import Lambda, Linear, Tabulated
 
 KINDS = pytest.mark.parametrize("kind", ["host", "graph"])
 CASES = pytest.mark.parametrize("make", EVERY.values(), ids=EVERY)
@@ -312,3 +312,19 @@ def test_new_cells_for_a_loaded_optimizer_of_another_kind():
     scheduler.step()
     assert opt.param_groups[0]["lr"] is cell
     assert float(cell) == pytest.approx(0.1)
+
+
+@CASES
+def test_a_scheduler_that_follows_another_class_of_schedule_has_a_state(make):
+    """Of the settings by Cerebras' names it has none, as their scheduler has another formula."""
+    one, two = make(optimizer(*GROUPS)), make(optimizer(*GROUPS))
+    if hasattr(one, "schedulers"):
+        pytest.skip("a composite follows its parts")
+    for scheduler in (one, two):
+        scheduler.reschedule([Tabulated(Linear(0.0, 1.0, 4), 9)] * 2)
+    one.last_epoch = 3
+    state = one.state_dict()
+    plain_one = Scheduler(one.optimizer, Linear(0.0, 1.0, 4))
+    assert {*state} == {*plain_one.state_dict()}
+    two.load_state_dict(saved_and_loaded(state))
+    assert (two.last_epoch, rates(two)) == (3, [0.75] * 2)

@@ -16,7 +16,7 @@ from drawing import CLASSES
 
 import accelsched
 import accelsched.kernels
-from accelsched import export, lr_scheduler, policy, schedules, weight_decay_scheduler
+from accelsched import export, lr_scheduler, modelzoo, policy, schedules, weight_decay_scheduler
 from accelsched.lr_scheduler import LRScheduler
 from accelsched.policy import MappingPolicy, Policy
 from accelsched.weight_decay_scheduler import WeightDecayScheduler
@@ -38,7 +38,7 @@ LR, WD, POLICIES = (
 WITH_FORMULA = [*CLASSES, *LR, *WD, *POLICIES]
 PUBLIC = [*WITH_FORMULA, Policy, MappingPolicy, accelsched.Scheduler, accelsched.SchedulerList]
 PUBLIC += [accelsched.update, accelsched.check, accelsched.from_torch, accelsched.from_spec]
-PUBLIC += [accelsched.to_spec, export.program, export.stablehlo]
+PUBLIC += [accelsched.to_spec, export.program, export.stablehlo, modelzoo.schedulers]
 
 
 def each(items):

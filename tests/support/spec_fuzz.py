@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import random
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from binding import EVERY
@@ -81,11 +81,11 @@ _OPERANDS = [
 ]  # fmt: skip
 
 
-def broken_specs(count: int, seed: int) -> Iterator[Any]:
-    """Specs with one to three mistakes each."""
+def broken_specs(count: int, seed: int, valid: Sequence[Any] = VALID) -> Iterator[Any]:
+    """Specs, or other data, with one to three mistakes each."""
     rng = random.Random(seed)
     for _ in range(count):
-        holder = [copy.deepcopy(rng.choice(VALID))]
+        holder = [copy.deepcopy(rng.choice(valid))]
         for _ in range(rng.randint(1, 3)):
             _break(holder, rng)
         yield holder[0]
@@ -109,7 +109,7 @@ def _break(holder: list[Any], rng: random.Random) -> None:
 
 
 def _nodes(holder: Any, depth: int = 0) -> Iterator[Any]:
-    if isinstance(holder, (dict, list)) and depth < 8:
+    if isinstance(holder, (dict, list)) and depth < 12:
         yield holder
         for below in holder.values() if isinstance(holder, dict) else holder:
             yield from _nodes(below, depth + 1)

@@ -1,0 +1,227 @@
+"""The learning rates of old files of the Model Zoo: ``optimizer.learning_rate``.
+
+Releases up to 1.9 had other names for some arguments, and ignored arguments that a scheduler has
+not; releases from 2.0 on refuse both. A file does not say which release it was written for, so a
+list in which any of the older names stands is read as those releases did.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import accumulate, pairwise
+from typing import Any
+
+from accelsched import lr_scheduler
+from accelsched._interop.text_numbers import number
+from accelsched._optimizers.remedies import level_of_the_caller
+from accelsched.errors import ArgumentError, require, shown
+
+_CLASSES = {name.lower(): name for name in lr_scheduler.__all__ if name != "LRScheduler"}
+#: The names of an argument in releases up to 1.9, the first one first.
+_OLDER = {
+    "total_iters": ("decay_steps", "steps"),
+    "initial_learning_rate": ("learning_rate", "base_lr"),
+    "learning_rate": ("initial_learning_rate", "base_lr"),
+    "base_lr": ("learning_rate", "initial_learning_rate"),
+    "gamma": ("decay_rate",),
+    "decay_rate": ("gamma",),
+    "learning_rates": ("values",),
+    "milestones": ("boundaries",),
+    "T_max": ("t_max",),
+    "T_0": ("t_0",),
+    "T_mult": ("t_mult",),
+}
+#: Which of these looked for "steps" first.
+_STEPS_FIRST = ("ConstantLR", "LinearLR", "PolynomialLR")
+
+
+def is_rate(content: Any) -> bool:
+    """Whether this is what an old file has for a learning rate."""
+    if isinstance(content, (Mapping, list)):
+        return isinstance(content, list) or "scheduler" in content
+    return _as_number(content) is not None
+
+
+def as_spec(rate: Any, options: Mapping[str, Any]) -> Any:
+    """Return the spec of a learning rate of an old file.
+
+    Args:
+        rate: a number, a phase, or a list of phases.
+        options: the other arguments of the optimizer in that file.
+
+    Raises:
+        ArgumentError: no release of the Model Zoo would read it.
+    """
+    spec = _scheduled(rate, bool(options.get("disable_lr_steps_reset")))
+    adjusted = bool(options.get("adjust_learning_rate"))
+    return {"ScalePerParamLR": {"scheduler": spec}} if adjusted else spec
+
+
+def _scheduled(rate: Any, overlap: bool) -> Any:
+    value = _as_number(rate)
+    if value is not None:
+        return {"ConstantLR": {"learning_rate": value}}
+    phases = [rate] if isinstance(rate, Mapping) else rate
+    remedy = "give a number, or phases: dicts with the name of each under 'scheduler'"
+    require(isinstance(phases, list) and bool(phases), "learning_rate", rate, remedy)
+    read = [_Phase.of(position, phase) for position, phase in enumerate(phases)]
+    specs = list(_in_one_dialect(read))
+    if _main_scheduler(phases) in ("chained", "chainedlr"):
+        return {"ChainedScheduler": {"schedulers": specs}}
+    if len(specs) == 1:
+        return specs[0]
+    return _overlapping(specs) if overlap else {"SequentialLR": {"schedulers": specs}}
+
+
+def _as_number(rate: Any) -> float | None:
+    """A learning rate that is a number, or the text of one; None if it is neither."""
+    if isinstance(rate, str):
+        with contextlib.suppress(ValueError):
+            return float(rate)
+    return rate if isinstance(rate, (int, float)) and not isinstance(rate, bool) else None
+
+
+def _main_scheduler(phases: Sequence[Mapping[str, Any]]) -> str | None:
+    """How the phases are put together, as any of them says."""
+    mains = {str(phase["main_scheduler"]).lower() for phase in phases if "main_scheduler" in phase}
+    require(len(mains) <= 1, "main_scheduler", sorted(mains), "give the same one in all phases")
+    return mains.pop() if mains else None
+
+
+@dataclass(frozen=True)
+class _Phase:
+    """A phase with the names that its class has for the arguments.
+
+    Args:
+        where: its place in the list.
+        name: the class.
+        arguments: those of the class.
+        older: the names of releases up to 1.9 that were used.
+        newer: the names that these releases did not know.
+        unknown: the names that the class has not.
+    """
+
+    where: str
+    name: str
+    arguments: dict[str, Any]
+    older: list[str]
+    newer: list[str]
+    unknown: dict[str, Any]
+
+    @classmethod
+    def of(cls, position: int, phase: Any) -> _Phase:
+        """Read a phase as it stands in a file."""
+        where = f"learning_rate[{position}]"
+        named = isinstance(phase, Mapping) and isinstance(phase.get("scheduler"), str)
+        require(named, where, phase, "give a dict with the name of a class under 'scheduler'")
+        left = {k: v for k, v in phase.items() if k not in ("scheduler", "main_scheduler")}
+        if phase["scheduler"].lower() == "cosine":
+            return _cosine_of_tensorflow(where, left)
+        name = _class_of(where, phase["scheduler"])
+        arguments, older = {}, []
+        for argument in list(inspect.signature(getattr(lr_scheduler, name)).parameters)[1:]:
+            names = [n for n in (argument, *_older_names(name, argument)) if n in left]
+            if names:
+                arguments[argument] = _one_value(where, [(n, left.pop(n)) for n in names])
+                older += [n for n in names if n != argument]
+        newer = [n for n in ("total_iters", "learning_rates") if n in phase]
+        return cls(where, name, arguments, older, newer, left)
+
+
+def _class_of(where: str, given: str) -> str:
+    """Find a class by its name, with LR at its end or without, in any case."""
+    for name in (given.lower(), f"{given.lower()}lr"):
+        if name in _CLASSES:
+            return _CLASSES[name]
+    known = ", ".join(sorted(name.removesuffix("LR") for name in _CLASSES.values()))
+    raise ArgumentError(where, given, f"the Model Zoo has no such scheduler, but {known}")
+
+
+def _older_names(name: str, argument: str) -> Sequence[str]:
+    names = _OLDER.get(argument, ())
+    first = argument == "total_iters" and name in _STEPS_FIRST
+    return names[::-1] if first else names
+
+
+def _one_value(where: str, named: Sequence[tuple[str, Any]]) -> Any:
+    """The value of an argument that may stand under several names."""
+    (name, value), *others = named
+    for other, another in others:
+        if number(another) != number(value):
+            remedy = f"it is the same argument as {other}={shown(another)}: give one of them"
+            require({name, other} == {"steps", "decay_steps"}, f"{where}: {name}", value, remedy)
+            _warn(f"{where}: {other}={shown(another)} is not read beside {name}={shown(value)}")
+    return value
+
+
+def _cosine_of_tensorflow(where: str, arguments: dict[str, Any]) -> _Phase:
+    """The cosine of the TensorFlow models, whose end is a fraction of the initial rate."""
+    rest = dict(arguments)
+    steps = [(name, rest.pop(name)) for name in _OLDER["total_iters"] if name in rest]
+    initial, alpha = number(rest.pop("initial_learning_rate", None)), number(rest.pop("alpha", 0.0))
+    numbers = isinstance(initial, (int, float)) and isinstance(alpha, (int, float))
+    remedy = "Cosine needs initial_learning_rate and decay_steps; alpha is a fraction"
+    require(bool(steps) and numbers, where, arguments, remedy)
+    decay = {"initial_learning_rate": initial, "end_learning_rate": initial * alpha}
+    decay["total_iters"] = _one_value(where, steps)
+    return _Phase(where, "CosineDecayLR", decay, ["decay_steps"], [], rest)
+
+
+def _in_one_dialect(phases: Sequence[_Phase]) -> Iterator[dict[str, Any]]:
+    """The specs of phases that are all of releases up to 1.9, or all of later ones."""
+    older = sorted({name for phase in phases for name in phase.older})
+    newer = sorted({name for phase in phases for name in phase.newer})
+    remedy = f"the releases that read {', '.join(older)}, up to 1.9, do not know these names"
+    require(not (older and newer), "learning_rate", newer, remedy)
+    for phase in phases:
+        arguments = {**phase.arguments, **({} if older else phase.unknown)}
+        if older and phase.unknown:
+            _warn(
+                f"{phase.where}: {phase.name} has no {shown(sorted(map(str, phase.unknown)))}: "
+                "not read, as in releases up to 1.9"
+            )
+        if older and phase.name == "ExponentialLR":
+            arguments.setdefault("total_iters", 1)
+        yield {phase.name: arguments}
+
+
+def _warn(message: str) -> None:
+    warnings.warn(message, UserWarning, stacklevel=level_of_the_caller())
+
+
+def _overlapping(specs: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Phases that count the steps from the beginning of the run (``disable_lr_steps_reset``)."""
+    lengths = [next(iter(spec.values())).get("total_iters") for spec in specs[:-1]]
+    remedy = "all phases but the last need their number of steps"
+    require(None not in lengths, "learning_rate", specs, remedy)
+    starts = [0, *accumulate(int(number(length)) for length in lengths)]
+    spans = [*pairwise(starts), (starts[-1], None)]
+    parts = [
+        {"Product": {"schedules": [_within(*span), _pure(spec)]}}
+        for span, spec in zip(spans, specs, strict=True)
+    ]
+    return {"LRScheduler": {"schedule": {"Sum": {"schedules": parts}}}}
+
+
+def _within(start: int, end: int | None) -> dict[str, Any]:
+    """1 from a step to another one, else 0."""
+    edges = {0: 1.0} if start == 0 else {0: 0.0, start: 1.0}
+    if end is not None:
+        edges[end] = 0.0
+    milestones = [step for step in edges if step > 0]
+    return {"PiecewiseConstant": {"values": list(edges.values()), "milestones": milestones}}
+
+
+def _pure(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """The spec of the schedule that a class of learning rates drives."""
+    ((name, given),) = spec.items()
+    cls = getattr(lr_scheduler, name)
+    parameters = inspect.signature(cls).parameters.values()
+    arguments = {p.name: p.default for p in parameters if p.default is not p.empty} | given
+    readable = {argument: getattr(cls, argument, None) for argument in arguments}
+    fields = {a: d.field for a, d in readable.items() if isinstance(d, lr_scheduler.Argument)}
+    return {name.removesuffix("LR"): {field: arguments[a] for a, field in fields.items()}}
