@@ -67,11 +67,11 @@ class Scheduler(TorchLRScheduler):
             Default: all groups.
         last_epoch: start one step after this one. Default -1: start at step 0.
         lowering: how the values are computed. ``"graph"`` evaluates the formula on the device,
-            ``"table"`` looks the value up in a table there, ``"host"`` sets Python floats. By
-            default floats if the parameters are on the CPU and the group holds a float (build the
-            optimizer with ``lr=torch.tensor(...)`` for ``torch.compile`` there); else a table on
-            back ends that trace every step, for schedules that settle within ``tables.MAX_NUMBERS``
-            steps; else the formula.
+            ``"segments"`` polynomials of float32 that are fitted to it, ``"table"`` looks the value
+            up in a table, ``"host"`` sets Python floats. By default floats if the parameters are on
+            the CPU and the group holds a float (build the optimizer with ``lr=torch.tensor(...)``
+            for ``torch.compile`` there). Else, on back ends that trace every step or have no
+            float64, segments, or for a curve of too many parts a table; elsewhere the formula.
         relative: whether the schedule is a factor of each group's own value: of its ``initial_lr``
             for the learning rate, else of the value that it has when it is bound. Default False.
 
