@@ -18,6 +18,7 @@ from typing import Any
 from torch.optim import Optimizer
 
 from accelsched._binding import state
+from accelsched._binding.closed_form import with_fields, written
 from accelsched._binding.composite import Composite, schedule_of
 from accelsched._binding.param_groups import GroupValues, Tags
 from accelsched._binding.scheduler import Scheduler
@@ -112,13 +113,13 @@ class Argument:
     def __get__(self, scheduler: Scheduler | None, owner: type) -> Any:
         if scheduler is None:
             return self
-        value = getattr(scheduler.schedules[0], self.field)
+        value = getattr(written(scheduler.schedules[0]), self.field)
         return list(value) if isinstance(value, tuple) else value
 
     def __set__(self, scheduler: Scheduler, value: object) -> None:
         change: dict[str, Any] = {self.field: value}
         try:
-            changed = [dataclasses.replace(s, **change) for s in scheduler.schedules]
+            changed = [with_fields(s, change) for s in scheduler.schedules]
         except ArgumentError as error:
             raise error.renamed(_argument_names(type(scheduler))) from None
         scheduler.reschedule(changed)
@@ -148,20 +149,16 @@ class LRScheduler(Scheduler):
     #: names that they have, and not for a learning rate (``initial_learning_rate``), the first.
     any_value = False
 
-    @property
-    def param_group_key(self) -> str:
-        """The key of the param groups that this scheduler drives."""
-        return self.key
-
     def _stands_for(self, saved: dict[str, Any]) -> bool:
         settings = state.settings_of(saved)
         if "_last_value" in saved:  # of Cerebras, whose settings have the names of ours
-            known = {*_attribute_names(type(self)), *_OF_CEREBRAS}
+            known = {*_attribute_names(type(self)), *self._form_names, *_OF_CEREBRAS}
             return settings <= known and set(saved) >= {"param_group_tags"}
         mine = _OF_TORCH.get(type(self).__name__)
         return super()._stands_for(saved) or (mine is not None and settings - _MOMENTA == mine)
 
     def _require_alike(self, saved: dict[str, Any]) -> None:
+        super()._require_alike(saved)
         for name in _attribute_names(type(self)):
             theirs = saved.get(name, saved.get(f"_{name}"))
             if theirs is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 import weakref
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, overload
 
 import torch
 from torch import Tensor
@@ -13,6 +13,12 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler as TorchLRScheduler
 
 from accelsched._binding import state
+from accelsched._binding.closed_form import (
+    given_forms,
+    numbers_of,
+    takes_total_iters,
+    with_attributes,
+)
 from accelsched._binding.drivers import PureDriver, driver_for
 from accelsched._binding.given import MAX_STEP, as_schedules, one_each, step_to_move_to
 from accelsched._binding.limits import require_possible
@@ -112,12 +118,41 @@ class Scheduler(TorchLRScheduler):
     #: What is driven if no key is given; a subclass may name another.
     default_key = "lr"
 
+    #: Whether the class has a method of its own for its values: see :meth:`_get_closed_form`.
+    _writes_its_form = False
+    #: The attributes that this method may read.
+    _form_names: frozenset[str] = frozenset()
     #: The settings in the state of the scheduler of torch that this one was made of.
     _settings_of_torch: frozenset[str] | None = None
     # There are none as long as there is no optimizer; see `driver` and `group_values`.
     _driver: PureDriver
     _group_values: GroupValues
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        cls._writes_its_form = cls._get_closed_form is not Scheduler._get_closed_form
+
+    @overload
+    def __init__(
+        self,
+        optimizer: Optimizer | None,
+        schedule: Any,
+        key: str | None = None,
+        param_group_tags: Tags = None,
+        *,
+        last_epoch: int = -1,
+        lowering: str | None = None,
+        relative: bool = False,
+    ) -> None: ...
+    @overload
+    def __init__(
+        self,
+        optimizer: Optimizer | None,
+        total_iters: int | None,
+        last_epoch: int = -1,
+        param_group_tags: Tags = None,
+    ) -> None: ...
+    @takes_total_iters
     def __init__(
         self,
         optimizer: Optimizer | None,
@@ -134,7 +169,7 @@ class Scheduler(TorchLRScheduler):
         whole = isinstance(last_epoch, int) and not isinstance(last_epoch, bool)
         remedy = "give a step, or -1 to start at step 0"
         require(whole and -1 <= last_epoch < MAX_STEP, "last_epoch", last_epoch, remedy)
-        self._key = self.default_key if key is None else key
+        self._key = self.param_group_key if key is None else key
         self._param_group_tags = param_group_tags
         self._lowering = lowering
         self._relative = relative
@@ -142,7 +177,12 @@ class Scheduler(TorchLRScheduler):
         self._extra_step_count = 0
         self._is_shared = not isinstance(schedule, (list, tuple))
         #: As they were given; for `relative` they are factors of what drives the groups.
-        self._given = self._schedules = as_schedules(schedule)
+        self._given: tuple[Schedule, ...]
+        if self._writes_its_form:
+            self._given = given_forms(self, schedule)
+        else:
+            self._given = as_schedules(schedule)
+        self._schedules = self._given
         #: The scheduler that this one is a part of, which drives its values.
         self._parent: weakref.ref[Parent] | None = None
         self._unbind()
@@ -157,7 +197,10 @@ class Scheduler(TorchLRScheduler):
         if is_built and not known and type(self).__module__.startswith("accelsched."):
             remedy = f"{type(self).__name__} has no attribute of this name: see help()"
             raise ArgumentError(name, value, remedy)
-        super().__setattr__(name, value)
+        if is_built and name in self._form_names:
+            self._set_of_form(name, value)
+        else:
+            super().__setattr__(name, value)
 
     # What it was built with.
 
@@ -165,6 +208,11 @@ class Scheduler(TorchLRScheduler):
     def key(self) -> str:
         """The hyper-parameter that is driven."""
         return self._key
+
+    @property
+    def param_group_key(self) -> str:
+        """The same as :attr:`key`; a subclass may override it, as in Cerebras, to drive another."""
+        return getattr(self, "_key", self.default_key)
 
     @property
     def param_group_tags(self) -> Tags:
@@ -464,6 +512,25 @@ class Scheduler(TorchLRScheduler):
             require_possible(self._group_values, self._schedules)
             self.driver.follow(self.driver.lower(self._schedules))
 
+    # A formula that is a method of the user's class.
+
+    def _get_closed_form(self) -> Any:
+        """Compute the value at ``self.last_epoch``. A subclass may define it, as in Cerebras.
+
+        Then its values are what this method says, in torch operations on ``self.last_epoch``, a
+        0-dim int64 tensor, and on attributes that are set before ``super().__init__(optimizer,
+        total_iters, last_epoch, param_group_tags)``. An attribute that is set later counts from the
+        next step.
+        """
+        return self.schedule.formula(torch.as_tensor(self.last_epoch))
+
+    def _set_of_form(self, name: str, value: Any) -> None:
+        """Set an attribute that :meth:`_get_closed_form` may read; an error leaves it as it was."""
+        attributes = {known: getattr(self, known) for known in sorted(self._form_names)}
+        changed = {**attributes, name: value}
+        self.reschedule(with_attributes(self._schedules, type(self), changed))
+        super().__setattr__(name, value)
+
     # State.
 
     def state_dict(self) -> dict[str, Any]:
@@ -513,15 +580,22 @@ class Scheduler(TorchLRScheduler):
     def _take_over(self, schedules: Sequence[Schedule]) -> None:
         """Follow schedules from a state."""
         self._schedules = tuple(schedules)
+        if self._writes_its_form:
+            vars(self).update(numbers_of(schedules[0]))
         factors = [getattr(schedule, "schedule", schedule) for schedule in schedules]
         self._given = tuple(factors) if self._relative else self._schedules
 
     def _stands_for(self, saved: dict[str, Any]) -> bool:
         """Whether a state of torch or Cerebras is of the class that this scheduler stands for."""
-        return state.settings_of(saved) == self._settings_of_torch
+        settings = state.settings_of(saved)
+        if self._writes_its_form:
+            return settings <= {*self._form_names, "param_group_tags"}
+        return settings == self._settings_of_torch
 
     def _require_alike(self, saved: dict[str, Any]) -> None:
         """Refuse a state of torch or Cerebras whose numbers are not those of this scheduler."""
+        for name in sorted(self._form_names & set(saved)):
+            state.require_alike(saved[name], getattr(self, name), name)
 
     def __getstate__(self) -> dict[str, Any]:
         return {"attributes": self._attributes(), "step": self.last_epoch if self._drives else None}
