@@ -33,7 +33,7 @@ class View:
 
 def view(cls: type, attributes: Mapping[str, Any]) -> Any:
     """Make an object of a class that has these attributes and no others."""
-    seen = object.__new__(types.new_class(cls.__name__, (View, cls)))
+    seen: Any = object.__new__(types.new_class(cls.__name__, (View, cls)))
     vars(seen).update(attributes)
     return seen
 

@@ -83,7 +83,7 @@ def record(
             # Not step 0, where a formula may divide by the step.
             step = torch.ones(shape, dtype=torch.int64, device="cpu")
             counter = recorder.recorded(step, recorder.graph.placeholder("step"))
-            counter.is_shared = True
+            counter.has_views = True
             outputs = function(counter)
     except Untraceable:
         raise
@@ -177,7 +177,7 @@ def _out_of_place(operation: Any, args: Sequence[Any]) -> Any:
     """
     name = operation._schema.name.removeprefix("aten::")
     written = args[0] if args else None
-    if not name.endswith("_") or not isinstance(written, _Recorded) or written.is_shared:
+    if not name.endswith("_") or not isinstance(written, _Recorded) or written.has_views:
         return None
     pure = getattr(getattr(torch.ops.aten, name[:-1]), operation._overloadname)
     computed = pure(*tree_map(_value, args))
@@ -190,7 +190,7 @@ def _share_memory(operation: Any, args: Sequence[Any], made: _Recorded) -> None:
     if any(returned.alias_info is not None for returned in operation._schema.returns):
         for tensor in (made, *args):
             if isinstance(tensor, _Recorded):
-                tensor.is_shared = True
+                tensor.has_views = True
 
 
 class _Recorded(Tensor):
@@ -200,7 +200,7 @@ class _Recorded(Tensor):
     value: Tensor
     recorder: _Recorder
     #: Whether somebody else would see what is written into it.
-    is_shared = False
+    has_views = False
 
     @staticmethod
     def __new__(cls, value: Tensor, node: Node, recorder: _Recorder) -> _Recorded:

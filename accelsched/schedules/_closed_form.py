@@ -47,7 +47,8 @@ class ClosedForm(Schedule):
 
     @property
     def base(self) -> float:
-        initial = dict(self.numbers).get("initial_val")  # type: ignore[call-overload]
+        numbers: Any = self.numbers
+        initial = dict(numbers).get("initial_val")
         return super().base if initial is None else float(initial)
 
     def formula(self, step: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Schedulers that users write as for cerebras_pytorch, by ``_get_closed_form``, with ours imported."""
+"""Schedulers that users write as for cerebras_pytorch, by ``_get_closed_form``."""
 
 import copy
 import gc
@@ -82,7 +82,7 @@ def test_a_back_end_compiles_it_once(runtime, name):
     with on_device():
         scheduler = MINE.EVERY[name](MINE, opt)
     step = runtime.compiled(scheduler.step)
-    for t in range(1, 4):
+    for _ in range(3):
         step()
         runtime.finish_step()
     before = runtime.counters()
