@@ -262,8 +262,9 @@ class Scheduler(TorchLRScheduler):
     # Binding.
 
     def __call__(self: Self, optimizer: Optimizer) -> Self:
-        """The same as :meth:`set_optimizer`."""
-        return self.set_optimizer(optimizer)
+        """Bind this scheduler by :meth:`set_optimizer`, and return it."""
+        self.set_optimizer(optimizer)
+        return self
 
     def set_optimizer(self: Self, optimizer: Optimizer) -> Self:
         """Bind this scheduler to an optimizer, and set the values of its first step.

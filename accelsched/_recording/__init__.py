@@ -1,5 +1,5 @@
 """Which operations does a formula do? A recorder, and double-float arithmetic."""
 
-from accelsched._recording.recorder import Recording, Untraceable, record
+from accelsched._recording.recorder import Recording, Untraceable, origin_of, record
 
-__all__ = ["Recording", "Untraceable", "record"]
+__all__ = ["Recording", "Untraceable", "origin_of", "record"]

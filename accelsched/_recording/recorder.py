@@ -88,7 +88,7 @@ def record(
     except Untraceable:
         raise
     except Exception as error:
-        where = _origin_of(error)
+        where = origin_of(error)
         raise Untraceable(f"{type(error).__name__}: {error}, {where}") from error
     recorder.graph.output([recorder.node(output) for output in outputs])
     recorder.graph.eliminate_dead_code()
@@ -242,7 +242,7 @@ def _origin(frame: FrameType | None) -> str:
     return f"at {frame.f_code.co_filename}:{frame.f_lineno}" if frame else "at an unknown place"
 
 
-def _origin_of(error: Exception) -> str:
+def origin_of(error: Exception) -> str:
     """Find the innermost line of an error's traceback outside of PyTorch and of this file."""
     trace, found = error.__traceback__, "at an unknown place"
     while trace is not None:

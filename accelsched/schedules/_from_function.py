@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -16,8 +16,8 @@ from accelsched.schedules.custom import Lambda, Tabulated
 
 #: How many steps of a function are tabulated if nobody says how many are needed.
 DEFAULT_STEPS = 2**20
-# Steps at which a traced function must give what Python gives.
-_PROBES = (0, 1, 2, 3, 4, 5, 7, 10, 31, 99, 100, 1000, 12345, 10**6)
+#: Steps at which a traced function must give what Python gives.
+PROBES = (0, 1, 2, 3, 4, 5, 7, 10, 31, 99, 100, 1000, 12345, 10**6)
 
 
 def from_function(
@@ -80,17 +80,23 @@ class _Untouchable:
 
 def is_traceable(function: Callable[[Any], Any]) -> bool:
     """Whether torch operations on a tensor of steps give what Python gives at each step."""
-    steps = torch.tensor(_PROBES, dtype=torch.float64)
+    steps = torch.tensor(PROBES, dtype=torch.float64)
     try:
         record(lambda step: [Lambda(1.0, (function,)).formula(step)])
         # It may still tell a tensor from a number.
         traced = function(steps)
-        called = torch.tensor([float(function(step)) for step in _PROBES], dtype=torch.float64)
+        called = [float(function(step)) for step in PROBES]
     except Exception:
         return False
+    return alike(traced, called)
+
+
+def alike(traced: Any, called: Sequence[float]) -> bool:
+    """Whether a value at a tensor of steps is what Python has at each of them."""
+    numbers = torch.tensor(called, dtype=torch.float64)
     if not isinstance(traced, Tensor):
-        traced = torch.full_like(steps, traced)
+        traced = torch.full_like(numbers, traced)
     # The few roundings in which an operator may differ from Python's.
-    return traced.shape == steps.shape and torch.allclose(
-        traced.to(torch.float64), called, rtol=2**-48, atol=0.0, equal_nan=True
+    return traced.shape == numbers.shape and torch.allclose(
+        traced.to(torch.float64), numbers, rtol=2**-48, atol=0.0, equal_nan=True
     )

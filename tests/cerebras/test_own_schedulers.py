@@ -15,7 +15,8 @@ from cerebras.pytorch.optim import lr_scheduler as their_lr  # noqa: E402
 from accelsched import lr_scheduler as our_lr  # noqa: E402
 from accelsched.errors import ArgumentError  # noqa: E402
 
-MODULES = [written_for(package) for package in ("accelsched", "cerebras.pytorch.optim")]
+CEREBRAS = "cerebras.pytorch.optim"
+MODULES = [written_for(CEREBRAS, imported) for imported in ("accelsched", CEREBRAS)]
 FAMILIES = list(zip(MODULES, (our_lr, their_lr), strict=True))
 NAMES = pytest.mark.parametrize("name", EXPECTED)
 GROUPS = ({"tags": ["a"]}, {"tags": ["b"], "adjust_learning_rate": 0.25}, {})

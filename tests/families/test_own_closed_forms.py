@@ -23,7 +23,7 @@ from accelsched.lr_scheduler import (
     SequentialLR,
 )
 
-MINE = written_for("accelsched")
+MINE = written_for("cerebras.pytorch.optim")
 KINDS = pytest.mark.parametrize("kind", ["host", "graph"])
 NAMES = pytest.mark.parametrize("name", MINE.EVERY)
 GROUPS = ({"tags": ["a"]}, {"adjust_learning_rate": 0.5})

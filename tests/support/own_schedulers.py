@@ -1,4 +1,4 @@
-"""The same source of schedulers as a module of ours and one of cerebras_pytorch's."""
+"""The same source of schedulers as a module of ours and of the package it was written for."""
 
 import math
 import sys
@@ -6,17 +6,26 @@ import types
 from pathlib import Path
 from typing import Any
 
-_FILE = Path(__file__).with_name("written_for_cerebras.py")
+#: The sources by the package that they import from, which is replaced.
+_SOURCES = {
+    "cerebras.pytorch.optim": "written_for_cerebras.py",
+    "thunder": "written_for_thunder.py",
+}
 
 
-def written_for(package: str) -> Any:
-    """The module, importing from ``accelsched`` or from ``cerebras.pytorch.optim``."""
-    name = f"written_for_{package.replace('.', '_')}"
+def written_for(package: str, imported: str = "accelsched") -> Any:
+    """The module of a source that was written for a package, importing from another one.
+
+    Args:
+        package: ``"cerebras.pytorch.optim"`` or ``"thunder"``.
+        imported: what it imports from; the package itself for the original.
+    """
+    file = Path(__file__).with_name(_SOURCES[package])
+    name = f"{file.stem}_from_{imported.replace('.', '_')}"
     if name not in sys.modules:
-        module = types.ModuleType(name)
-        source = _FILE.read_text().replace("from cerebras.pytorch.optim.", f"from {package}.")
-        sys.modules[name] = module
-        exec(compile(source, str(_FILE), "exec"), vars(module))
+        sys.modules[name] = module = types.ModuleType(name)
+        source = file.read_text().replace(f"from {package}.", f"from {imported}.")
+        exec(compile(source, str(file), "exec"), vars(module))
     return sys.modules[name]
 
 

@@ -38,7 +38,7 @@ def of_class(name: str, lowering: str | None) -> Lowered:
 
 def written(name: str) -> Lowered:
     """A step of a class that a user wrote, at step 1 and at step 1000."""
-    module = written_for("accelsched")
+    module = written_for("cerebras.pytorch.optim")
 
     def make(optimizer: Any) -> Any:
         scheduler = module.EVERY[name](module, optimizer)
