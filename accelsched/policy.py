@@ -59,10 +59,10 @@ class Policy(OwnRule, LRScheduler):
         ...
         ...     def get_lr(self):
         ...         return [group["lr"] * self.factor for group in self.optimizer.param_groups]
-        >>> policy = Decay(0.5)(optimizer)
+        >>> policy = Decay(0.5)(torch.optim.SGD([torch.zeros(1)], lr=1.0))
         >>> policy.step()
         >>> policy.get_last_lr()
-        [0.0]
+        [0.25]
 
     Raises:
         ArgumentError: a value that cannot be, or, when it is bound, a wrong number of schedules.

@@ -85,8 +85,6 @@ class CalledDriver(RecurrentHostDriver):
 class OwnRule(Scheduler):
     """A scheduler whose class may have a ``get_lr`` of its own."""
 
-    #: Whether it has.
-    _writes_its_rule = False
     #: Whether a class of the package has values of another origin, which must not be mixed.
     _has_values = False
     #: What `get_lr` was found to be: schedules, recurrences, or neither.

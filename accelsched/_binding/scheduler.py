@@ -120,7 +120,9 @@ class Scheduler(TorchLRScheduler):
 
     #: Whether the class has a method of its own for its values: see :meth:`_get_closed_form`.
     _writes_its_form = False
-    #: The attributes that this method may read.
+    #: Whether it has a `get_lr` of its own: see :class:`~.own_rule.OwnRule`.
+    _writes_its_rule = False
+    #: The attributes that such a method may read.
     _form_names: frozenset[str] = frozenset()
     #: The settings in the state of the scheduler of torch that this one was made of.
     _settings_of_torch: frozenset[str] | None = None
@@ -194,7 +196,8 @@ class Scheduler(TorchLRScheduler):
         # Not vars(): once it was asked for, every look-up of an attribute takes longer.
         known = name.startswith("_") or hasattr(type(self), name) or hasattr(self, name)
         is_built = known or hasattr(self, "optimizer")
-        if is_built and not known and type(self).__module__.startswith("accelsched."):
+        ours = type(self).__module__.startswith("accelsched.") and not self._writes_its_rule
+        if is_built and not known and ours:
             remedy = f"{type(self).__name__} has no attribute of this name: see help()"
             raise ArgumentError(name, value, remedy)
         if is_built and name in self._form_names:

@@ -15,7 +15,7 @@ import torch
 from binding import optimizer
 from own_schedulers import written_for
 
-from accelsched import ArgumentError
+from accelsched import ArgumentError, on_device
 from accelsched._binding import rates as rates_module
 from accelsched.lr_scheduler import ConstantLR, SequentialLR
 from accelsched.policy import Multiply, Policy, Schedule
@@ -97,7 +97,8 @@ def test_a_lazy_back_end_reads_nothing(runtime, name):
     parameters = [torch.nn.Parameter(torch.ones(2).to(runtime.device())) for _ in range(2)]
     opt = torch.optim.SGD([{"params": [p]} for p in parameters], lr=0.1)
     opt.param_groups[1]["lr"] = 0.02
-    policy = MINE.EVERY[name][0](MINE)(opt)
+    with on_device():
+        policy = MINE.EVERY[name][0](MINE)(opt)
     values = next(case["values"] for case in GOLDEN if case["id"] == name)
     for _ in range(3):
         policy.step()
