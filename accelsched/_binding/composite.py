@@ -45,7 +45,7 @@ class Composite(Scheduler):
     ) -> None:
         if self._writes_its_form:
             raise refused(type(self))
-        key = self.param_group_key if key is None else key
+        key = self._own_key() if key is None else key
         self._children = list(children)
         for position, child in enumerate(self._children):
             name = self.child_name.format(position)

@@ -115,8 +115,8 @@ class Scheduler(TorchLRScheduler):
     In optax a schedule is an argument of the optimizer, or of ``optax.inject_hyperparams``.
     """
 
-    #: What is driven if no key is given; a subclass may name another.
-    default_key = "lr"
+    #: What is driven if no key is given; a subclass may name another. None if it has to.
+    default_key: str | None = "lr"
 
     #: Whether the class has a method of its own for its values: see :meth:`_get_closed_form`.
     _writes_its_form = False
@@ -171,7 +171,7 @@ class Scheduler(TorchLRScheduler):
         whole = isinstance(last_epoch, int) and not isinstance(last_epoch, bool)
         remedy = "give a step, or -1 to start at step 0"
         require(whole and -1 <= last_epoch < MAX_STEP, "last_epoch", last_epoch, remedy)
-        self._key = self.param_group_key if key is None else key
+        self._key = self._own_key() if key is None else key
         self._param_group_tags = param_group_tags
         self._lowering = lowering
         self._relative = relative
@@ -215,7 +215,17 @@ class Scheduler(TorchLRScheduler):
     @property
     def param_group_key(self) -> str:
         """The same as :attr:`key`; a subclass may override it, as in Cerebras, to drive another."""
-        return getattr(self, "_key", self.default_key)
+        key: Any = getattr(self, "_key", self.default_key)
+        return key  # type: ignore[no-any-return]
+
+    def _own_key(self) -> str:
+        """The key of the class."""
+        key: str | None = self.param_group_key
+        if key is None:
+            raise TypeError(
+                f"{type(self).__name__} drives no key: set param_group_key in a subclass"
+            )
+        return key
 
     @property
     def param_group_tags(self) -> Tags:

@@ -1,7 +1,5 @@
 """Schedulers that users wrote beside the real cerebras_pytorch: one source, two imports."""
 
-import warnings
-
 import pytest
 import torch
 from float32 import tolerance
@@ -22,11 +20,7 @@ NAMES = pytest.mark.parametrize("name", EXPECTED)
 GROUPS = ({"tags": ["a"]}, {"tags": ["b"], "adjust_learning_rate": 0.25}, {})
 
 
-@pytest.fixture(autouse=True, scope="module")
-def backend():
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return cstorch.backend("CPU")
+pytestmark = pytest.mark.usefixtures("backend")
 
 
 def optimizer():
