@@ -72,6 +72,13 @@ class LRScheduler(WithArguments):
 
     Its arguments are those of :class:`accelsched.Scheduler`, with ``key="lr"`` by default.
 
+    A subclass may define ``_get_closed_form()`` instead, as in Cerebras. It returns the learning
+    rate at ``self.last_epoch``, a 0-dim int64 tensor, in torch operations on it and on attributes
+    that were set before ``super().__init__(optimizer, total_iters, last_epoch,
+    param_group_tags)``. It is recorded once, so it has every lowering and can be composed. An
+    attribute that is set later counts from the next step; a list counts if it is assigned. What
+    cannot be recorded, an ``if`` on the step for example, raises an error with file and line.
+
     Example:
         >>> import torch
         >>> from accelsched.schedules import Linear
@@ -85,6 +92,20 @@ class LRScheduler(WithArguments):
         >>> scheduler.last_epoch = 10
         >>> scheduler.get_last_lr()
         [0.1]
+
+        A class of one's own:
+
+        >>> class Ramp(LRScheduler):
+        ...     def __init__(self, optimizer, end, total_iters):
+        ...         self.end = end
+        ...         super().__init__(optimizer, total_iters)
+        ...
+        ...     def _get_closed_form(self):
+        ...         return self.end * self.last_epoch.clamp(max=self.total_iters) / self.total_iters
+        >>> scheduler = Ramp(optimizer, end=0.5, total_iters=4)
+        >>> scheduler.step()
+        >>> scheduler.get_last_lr()
+        [0.125]
     """
 
     default_key = "lr"

@@ -41,8 +41,10 @@ class WeightDecayScheduler(WithArguments):
     """Drives the weight decay by any schedule; the base of the classes below.
 
     Its arguments are those of :class:`accelsched.Scheduler`, with ``key="weight_decay"`` by
-    default. PyTorch checks on the host whether the weight decay is zero. On a device, step the
-    optimizer within :class:`accelsched.on_device`, which skips the check.
+    default. A subclass may define ``_get_closed_form()``, as one of
+    :class:`accelsched.lr_scheduler.LRScheduler` may. PyTorch checks on the host whether the weight
+    decay is zero. On a device, step the optimizer within :class:`accelsched.on_device`, which skips
+    the check.
 
     Example:
         >>> import torch

@@ -125,7 +125,7 @@ def takes_total_iters(init: Callable[..., None]) -> Callable[..., None]:
             return init(self, *args, **options)
         if not any(isinstance(given, Schedule) for given in (*args[1:], *options.values())):
             args, options = (), _as_ours(self, *args, **options)
-        self._form_names = frozenset(vars(self))
+        self._form_names = frozenset(vars(self)) - {"optimizer"}
         return init(self, *args, **options)
 
     return __init__

@@ -95,6 +95,8 @@ class OwnRule(Scheduler):
     _kept: Sequence[Any] | None = None
     #: The attributes that are not the user's.
     _not_mine: frozenset[str]
+    #: What a get_lr asks that was written for torch.
+    _get_lr_called_within_step = True
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)

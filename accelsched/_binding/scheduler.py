@@ -112,6 +112,8 @@ class Scheduler(TorchLRScheduler):
             step reads nothing, or is taken inside of it.
 
     Elsewhere: torch's ``LRScheduler`` and Cerebras' ``Scheduler``, whose interface this class has.
+    As there, a subclass may define ``_get_closed_form`` and ``param_group_key``: see
+    :class:`accelsched.lr_scheduler.LRScheduler`.
     In optax a schedule is an argument of the optimizer, or of ``optax.inject_hyperparams``.
     """
 
@@ -469,7 +471,7 @@ class Scheduler(TorchLRScheduler):
         """A copy of the learning rate of each of the optimizer's groups."""
         return self.group_values.in_all_groups("lr")
 
-    def get_lr(self) -> list[float | Tensor | None]:  # type: ignore[override]
+    def get_lr(self) -> Sequence[float | Tensor | None]:  # type: ignore[override]
         """The learning rate of each group at this step, computed anew if it is what is driven."""
         return self.get() if self.key == "lr" else self.get_last_lr()
 

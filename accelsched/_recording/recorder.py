@@ -129,7 +129,7 @@ class _Recorder:
 
     def call(self, operation: Any, args: Any, kwargs: Any) -> Any:
         """Run an operation on the values, and record it."""
-        if operation._schema.is_mutable and (pure := _out_of_place(operation, args)):
+        if operation._schema.is_mutable and (pure := _out_of_place(operation, args, kwargs)):
             made = self.call(pure, args, kwargs)
             args[0].value, args[0].node = made.value, made.node
             return args[0]
@@ -170,7 +170,7 @@ def _refusal(operation: Any, args: Sequence[Any]) -> str | None:
     return "changes a tensor in place" if operation._schema.is_mutable else None
 
 
-def _out_of_place(operation: Any, args: Sequence[Any]) -> Any:
+def _out_of_place(operation: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
     """Return the operation that computes what one in place writes; None if nobody may write there.
 
     Nobody else may see what is written: no view of it, and not whoever made the step.
@@ -179,10 +179,19 @@ def _out_of_place(operation: Any, args: Sequence[Any]) -> Any:
     written = args[0] if args else None
     if not name.endswith("_") or not isinstance(written, _Recorded) or written.has_views:
         return None
-    pure = getattr(getattr(torch.ops.aten, name[:-1]), operation._overloadname)
-    computed = pure(*tree_map(_value, args))
+    packet = getattr(torch.ops.aten, name[:-1])
+    overloads = [getattr(packet, overload) for overload in packet.overloads()]
+    pure = next((o for o in overloads if _arguments(o) == _arguments(operation)), None)
+    if pure is None:
+        return None
+    computed = pure(*tree_map(_value, args), **tree_map(_value, kwargs))
     alike = (computed.dtype, computed.shape) == (written.dtype, written.shape)
     return pure if alike else None
+
+
+def _arguments(operation: Any) -> list[tuple[str, bool]]:
+    """The types of an operation's arguments; those that are given by name say so."""
+    return [(str(a.type), a.kwarg_only) for a in operation._schema.arguments]
 
 
 def _share_memory(operation: Any, args: Sequence[Any], made: _Recorded) -> None:
