@@ -212,6 +212,16 @@ class OwnRule(Scheduler):
         vars(self).update({n: v for n, v in vars(seen).items() if n not in names})
         return values
 
+    def _drive(self, optimizer: Any, group_values: GroupValues, step: int) -> None:
+        before = self._rule
+        try:
+            super()._drive(optimizer, group_values, step)
+        except Exception:
+            self._rule = before
+            raise
+        if self._rule is not None:  # or get_lr may change attributes itself, at each step
+            self._form_names = frozenset(self._mine())
+
     def _drive_on(self, group_values: GroupValues) -> None:
         """Go on with the values that the groups have."""
         if self._writes_its_rule:
@@ -220,19 +230,6 @@ class OwnRule(Scheduler):
             super()._drive_on(group_values)
         finally:
             self._kept = None
-        if self._writes_its_rule:
-            self._know_attributes()
-
-    def _attach(
-        self, optimizer: Any, group_values: GroupValues, schedules: tuple[Schedule, ...]
-    ) -> None:
-        super()._attach(optimizer, group_values, schedules)
-        if self._writes_its_rule:
-            self._know_attributes()
-
-    def _know_attributes(self) -> None:
-        # One that get_lr changes itself makes no other rule.
-        self._form_names = frozenset(self._mine()) if self._rule is not None else frozenset()
 
     def _set_of_form(self, name: str, value: Any) -> None:
         """Set an attribute that ``get_lr`` may read; an error leaves it as it was."""

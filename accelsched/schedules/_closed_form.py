@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -72,5 +73,8 @@ def frozen(value: Any) -> Any:
 
 
 def like(original: Any, value: Any) -> Any:
-    """A frozen value as a list, if the original is one."""
-    return list(value) if isinstance(original, list) and isinstance(value, tuple) else value
+    """A frozen value with lists where the original has them."""
+    if not isinstance(value, tuple) or not isinstance(original, (list, tuple)):
+        return value
+    pairs = itertools.zip_longest(original[: len(value)], value)
+    return type(original)(like(one, item) for one, item in pairs)

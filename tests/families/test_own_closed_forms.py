@@ -205,6 +205,27 @@ def test_its_state_and_its_copies_go_on(name, kind):
         assert all(getattr(t, attribute) == getattr(scheduler, attribute) for t in twins)
 
 
+def test_lists_are_lists_again():
+    class Nested(LRScheduler):
+        def __init__(self, optimizer, points):
+            self.points, self.pair = points, (1, 2)
+            super().__init__(optimizer, None)
+
+        def _get_closed_form(self):
+            value = torch.zeros_like(self.last_epoch, dtype=torch.float64)
+            for start, rate in self.points.copy():
+                value = torch.where(self.last_epoch >= start, rate, value)
+            return value
+
+    scheduler = Nested(optimizer(), [[2, 0.5], [4, 0.25]])
+    scheduler.step(4)
+    saved = json.loads(json.dumps(scheduler.state_dict()))
+    other = Nested(optimizer(), [[3, 0.1], [4, 0.5]])
+    other.load_state_dict(saved)
+    assert (other.points, other.pair) == ([[2, 0.5], [4, 0.25]], (1, 2))
+    assert held(other) == held(scheduler) == 0.25
+
+
 def test_a_state_with_other_attributes_is_refused():
     scheduler = made("Trapezoid")
     saved = scheduler.state_dict()

@@ -256,6 +256,26 @@ def test_nothing_holds_it():
     gc.collect()
 
 
+def test_a_binding_that_fails_changes_nothing():
+    for make in (lambda: MINE.At({0: ("by", 0.5)}, [0.1] * 3), lambda: MINE.Decay(-0.1, 0.5)):
+        opt = optimizer({}, {})
+        policy = make()
+        with pytest.raises(ArgumentError):
+            policy(opt)
+        assert policy.optimizer is None
+        assert [dict(group) for group in opt.param_groups] == [
+            dict(group, params=held["params"])
+            for group, held in zip(optimizer({}, {}).param_groups, opt.param_groups, strict=True)
+        ]
+    policy = bound("Shrink")
+    policy.step()
+    before = policy.state_dict()
+    with pytest.raises(TypeError):
+        policy(None)
+    assert policy.state_dict() == before
+    policy.step()
+
+
 # What is found out about a get_lr.
 
 
