@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from accelsched._binding import state
@@ -102,24 +102,22 @@ def _documented(cls: type[WithArguments], generic: Any) -> str | None:
     """Write the docstring of a class: that of the generic one in its words, then its own end."""
     if not cls.__doc__ or not generic.__doc__:
         return cls.__doc__  # python -OO keeps none
-    own = cls.__doc__.partition("\n\n")[2].strip() or cls.elsewhere
+    # From Python 3.13 on they are without the indentation of the source.
+    own = inspect.cleandoc(cls.__doc__).partition("\n\n")[2] or inspect.cleandoc(cls.elsewhere)
     mine = argument_names(cls)
     names = {name: mine[field] for field, name in argument_names(generic).items()}
-    parameters = inspect.signature(cls.__init__).parameters
-    missing = {
-        p
-        for p in inspect.signature(generic.__init__).parameters
-        if names.get(p, p) not in parameters
-    }
-    text = _without_arguments(generic.__doc__, missing)
-    return f"{_in_words(text, cls, generic, names).rstrip()}\n    {own}\n    "
+    known = inspect.signature(cls.__init__).parameters
+    given = inspect.signature(generic.__init__).parameters
+    missing = [name for name in given if names.get(name, name) not in known]
+    text = _without_arguments(inspect.cleandoc(generic.__doc__), missing)
+    return f"{_in_words(text, cls, generic, names)}\n{own}\n"
 
 
-def _without_arguments(text: str, missing: set[str]) -> str:
+def _without_arguments(text: str, missing: Sequence[str]) -> str:
     """Leave out arguments, in the list of them and in the example."""
     for name in missing:
-        text = re.sub(rf"        {name}: .*\n(            .*\n)*", "", text)
-        text = re.sub(rf" +\.\.\.     {name}=.*,\n", "", text)
+        text = re.sub(rf"^( +){name}: .*\n(?:\1 +.*\n)*", "", text, flags=re.MULTILINE)
+        text = re.sub(rf"^ +\.\.\. +{name}=.*,\n", "", text, flags=re.MULTILINE)
     return text
 
 
