@@ -87,10 +87,12 @@ def given_forms(scheduler: Any, schedule: Any) -> tuple[ClosedForm, ...]:
 
 
 def with_attributes(
-    schedules: Sequence[Any], cls: type, attributes: Mapping[str, Any]
-) -> tuple[ClosedForm, ...]:
-    """Make the same schedules for other attributes."""
-    return closed_forms(cls, attributes, [schedule.inner for schedule in schedules])
+    schedules: Sequence[Schedule], cls: type, attributes: Mapping[str, Any]
+) -> Sequence[Schedule]:
+    """Make the same schedules for other attributes; those that were set in their place stay."""
+    forms = [schedule for schedule in schedules if isinstance(schedule, ClosedForm)]
+    made = iter(closed_forms(cls, attributes, [form.inner for form in forms]))
+    return [next(made) if isinstance(schedule, ClosedForm) else schedule for schedule in schedules]
 
 
 def written(schedule: Schedule) -> Any:
@@ -108,7 +110,9 @@ def with_fields(schedule: Schedule, changes: Mapping[str, Any]) -> Schedule:
 
 def numbers_of(schedule: Any) -> dict[str, Any]:
     """The attributes that a schedule of a user's method has, by name, as the user gave them."""
-    numbers: dict[str, Any] = schedule.method.thawed(schedule.numbers)
+    if not isinstance(schedule, ClosedForm):
+        return {}
+    numbers: dict[str, Any] = schedule.method.thawed(schedule.numbers)  # type: ignore[attr-defined]
     return numbers
 
 

@@ -22,6 +22,7 @@ from accelsched.lr_scheduler import (
     ScalePerParamLR,
     SequentialLR,
 )
+from accelsched.schedules import Linear
 
 MINE = written_for("cerebras.pytorch.optim")
 KINDS = pytest.mark.parametrize("kind", ["host", "graph"])
@@ -140,6 +141,18 @@ def test_an_attribute_that_cannot_be_changes_nothing(value, kind):
     assert scheduler.initial_val == 0.2
     scheduler.step(5)
     assert_alike(held(scheduler), "Trapezoid", 5)
+
+
+def test_a_schedule_that_is_set_in_its_place_stays():
+    scheduler = made("Trapezoid")
+    scheduler.schedule = Linear(0.0, 0.1, 10)
+    scheduler.initial_val = 0.4
+    scheduler.step(5)
+    assert held(scheduler) == pytest.approx(0.05)
+    other = made("Trapezoid")
+    other.schedule = Linear(0.0, 0.2, 20)
+    other.load_state_dict(scheduler.state_dict())
+    assert (held(other), other.initial_val) == (held(scheduler), 0.2)
 
 
 # Composition.
