@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import threading
 import types
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -19,6 +20,16 @@ from accelsched._binding.given import as_schedules
 from accelsched.errors import ArgumentError, require
 from accelsched.schedules import Schedule
 from accelsched.schedules._closed_form import ClosedForm, frozen, is_plain, like
+
+_recorded = threading.local()
+
+
+def recorded_step() -> Any:
+    """The step for which a user's method is called; None if there is none.
+
+    Another scheduler that the method asks is at this step, too: its own would be a constant.
+    """
+    return getattr(_recorded, "step", None)
 
 
 class View:
@@ -55,7 +66,11 @@ class _Method:
     def __call__(self, step: Tensor, numbers: Any, inner: Schedule | None) -> Any:
         known = {"last_epoch": step, "device": step.device, "_schedules": (inner,)}
         seen = view(self.cls, {**self.attributes, **self.thawed(numbers), **known})
-        return seen._get_closed_form()
+        before, _recorded.step = recorded_step(), step
+        try:
+            return seen._get_closed_form()
+        finally:
+            _recorded.step = before
 
     def thawed(self, numbers: Any) -> dict[str, Any]:
         """Numbers by name, with lists where the user had them."""

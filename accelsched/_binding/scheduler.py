@@ -16,6 +16,7 @@ from accelsched._binding import state
 from accelsched._binding.closed_form import (
     given_forms,
     numbers_of,
+    recorded_step,
     takes_total_iters,
     with_attributes,
 )
@@ -443,7 +444,8 @@ class Scheduler(TorchLRScheduler):
         Set it to move to any step. A group that something else has given a value keeps that value
         until the next step; ``step(n)`` moves to step n and writes to all groups.
         """
-        return self.driver.count
+        step: Any = recorded_step()
+        return self.driver.count if step is None else step  # type: ignore[no-any-return]
 
     @last_epoch.setter
     def last_epoch(self, step: int) -> None:

@@ -184,6 +184,27 @@ def rates(opt):
     return [float(group["lr"]) for group in opt.param_groups]
 
 
+@KINDS
+def test_another_scheduler_that_it_asks_is_at_its_step(kind):
+    """And no constant: that at which it was when this one was recorded."""
+
+    class Following(LRScheduler):
+        def __init__(self, optimizer, *others):
+            self.others = others
+            super().__init__(optimizer, None)
+
+        def _get_closed_form(self):
+            one, other = self.others
+            return one._get_closed_form() * other._get_closed_form()
+
+    opt = optimizer(kind=kind, momentum=0.5)
+    ramp = MINE.MomentumRamp(opt, 0.5, 1.0, 10)
+    following = Following(opt, ramp, LinearLR(None, 0.0, 0.2, 10))
+    following.step(4)
+    assert held(following) == pytest.approx(0.7 * 0.08)
+    assert ramp.last_epoch == 0
+
+
 def test_a_composite_has_no_method_of_its_own():
     class Mine(SequentialLR):
         def _get_closed_form(self):
