@@ -445,7 +445,7 @@ class Scheduler(TorchLRScheduler):
         until the next step; ``step(n)`` moves to step n and writes to all groups.
         """
         step: Any = recorded_step()
-        return self.driver.count if step is None else step  # type: ignore[no-any-return]
+        return self.driver.count if step is None else step
 
     @last_epoch.setter
     def last_epoch(self, step: int) -> None:
