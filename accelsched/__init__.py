@@ -3,7 +3,7 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from accelsched import lr_scheduler, schedules
+from accelsched import lr_scheduler, scheduler, schedules
 from accelsched._binding.scheduler import Scheduler
 from accelsched._optimizers.on_device import on_device
 from accelsched.errors import ArgumentError, SynchronizationWarning
@@ -31,6 +31,7 @@ __all__ = [
     "modelzoo",
     "on_device",
     "policy",
+    "scheduler",
     "schedules",
     "to_spec",
     "update",

@@ -11,6 +11,7 @@ from typing import Any
 from accelsched import schedules
 from accelsched._binding import state
 from accelsched._binding.drivers import RecurrentDriver, recurrent_driver_for
+from accelsched._binding.own_rule import OwnRule
 from accelsched._binding.param_groups import GroupValues
 from accelsched._binding.recurrent import Recurrence
 from accelsched.errors import ArgumentError, require
@@ -22,11 +23,19 @@ from accelsched.schedules._from_function import from_function
 __all__ = ["MappingPolicy", "Multiply", "Policy", "Schedule", "Switch"]
 
 
-class Policy(LRScheduler):
-    """Any schedule of the learning rate, built without an optimizer.
+class Policy(OwnRule, LRScheduler):
+    """Any schedule of the learning rate, built without an optimizer; or a base of one's own.
+
+    A subclass may define ``get_lr()``, as in thunder: it returns the rate of each param group at
+    ``self.last_epoch``. If it reads only the step, it is a formula, and is evaluated on the device.
+    If it also multiplies the rate that the group has, or adds to it, each step does so on the
+    device. Any other ``get_lr`` is called on the host at each step. Attributes that are set later
+    count from the next step. :meth:`set_optimizer`, :meth:`prepare_state_dict` and
+    ``load_state_dict`` may be overridden and called, as in thunder.
 
     Args:
-        schedule: one schedule for all param groups, or a list with one for each.
+        schedule: one schedule for all param groups, or a list with one for each. Left out by a
+            subclass with a ``get_lr`` of its own.
         lowering: as for :class:`accelsched.Scheduler`. Default None.
 
     Example:
@@ -42,23 +51,47 @@ class Policy(LRScheduler):
         >>> policy.get_last_lr()
         [0.0]
 
+        A class of one's own:
+
+        >>> class Decay(Policy):
+        ...     def __init__(self, factor):
+        ...         self.factor = factor
+        ...
+        ...     def get_lr(self):
+        ...         return [group["lr"] * self.factor for group in self.optimizer.param_groups]
+        >>> policy = Decay(0.5)(torch.optim.SGD([torch.zeros(1)], lr=1.0))
+        >>> policy.step()
+        >>> policy.get_last_lr()
+        [0.25]
+
     Raises:
         ArgumentError: a value that cannot be, or, when it is bound, a wrong number of schedules.
+
+    Warns:
+        UserWarning: a ``get_lr`` will be called on the host at each step; the warning says why.
 
     Elsewhere: thunder's ``Policy``, the base of its policies.
     """
 
     def __init__(
         self,
-        schedule: schedules.Schedule | Sequence[schedules.Schedule],
+        schedule: schedules.Schedule | Sequence[schedules.Schedule] | None = None,
         *,
         lowering: str | None = None,
     ) -> None:
-        super().__init__(None, schedule, lowering=lowering)
+        if self._writes_its_rule:
+            remedy = f"{type(self).__name__} has a get_lr of its own: leave it out"
+            require(schedule is None, "schedule", schedule, remedy)
+            self.lowering = lowering
+        else:
+            super().__init__(None, schedule, lowering=lowering)
 
 
 class MappingPolicy(Policy):
     """The base of the policies below: a mapping from the step, and the value that it starts from.
+
+    A subclass may define ``get_lr()``, as :class:`Policy` says; :attr:`current_mapping` has the
+    mapping of each param group.
 
     Args:
         mapping: one mapping for all param groups, or a list with one for each.
@@ -80,22 +113,35 @@ class MappingPolicy(Policy):
     ) -> None:
         self.mapping = mapping
         self.lr_init = lr_init
-        self._rules = _converted(self._rule, "mapping", mapping)
         self._starts = None if lr_init is None else _converted(_rate, "lr_init", lr_init)
+        if not self._writes_its_rule:
+            self._rules = _converted(self._rule_of, "mapping", mapping)
         super().__init__(self._as_schedules(), lowering=lowering)
 
-    def _rule(self, name: str, mapping: Any) -> Any:
+    def _rule_of(self, name: str, mapping: Any) -> Any:
         """Convert one mapping to what the policy follows."""
         raise NotImplementedError
 
     def _as_schedules(self) -> Any:
         """Return the rules, where they are pure functions of the step."""
-        return self._rules
+        return None if self._writes_its_rule else self._rules
 
     def _schedules_for(self, group_values: GroupValues) -> tuple[schedules.Schedule, ...]:
         count = len(group_values.indices)
         _each("lr_init", self._starts, count)
+        if self._writes_its_rule:
+            _each("mapping", self.mapping, count)
+            return super()._schedules_for(group_values)
         return tuple(_each("mapping", self._rules, count))
+
+    def _first_rates(self, group_values: GroupValues) -> list[float]:
+        return self._started_from(super()._first_rates(group_values))
+
+    def _base_rates(self, group_values: GroupValues) -> list[float]:
+        return self._started_from(super()._base_rates(group_values))
+
+    def _started_from(self, own: list[float]) -> list[float]:
+        return own if self._starts is None else _each("lr_init", self._starts, len(own))
 
     @property
     def current_mapping(self) -> list[Any] | None:
@@ -159,7 +205,9 @@ class Schedule(MappingPolicy):
         self._total_iters = total_iters
         super().__init__(mapping, lr_init, lowering=lowering)
 
-    def _rule(self, name: str, mapping: Any) -> schedules.Schedule:
+    _has_values = True
+
+    def _rule_of(self, name: str, mapping: Any) -> schedules.Schedule:
         if isinstance(mapping, Mapping):
             raise ArgumentError(name, mapping, "give a function, or give this to Switch")
         return from_function(mapping, self._total_iters, name)
@@ -168,11 +216,12 @@ class Schedule(MappingPolicy):
 class _Recurrent(MappingPolicy):
     """The base of policies whose next value depends on the value that the group has."""
 
+    _has_values = True
     _driver: RecurrentDriver  # type: ignore[assignment]
     #: What the groups held when they were bound, if nobody said what to start from.
     _own: Sequence[float] = ()
 
-    def _rule(self, name: str, mapping: Any) -> dict[int, float]:
+    def _rule_of(self, name: str, mapping: Any) -> dict[int, float]:
         if not isinstance(mapping, Mapping):
             raise ArgumentError(name, mapping, "give a dict from steps to numbers")
         at = {integer(name, step): _rate(f"{name}[{step}]", mapping[step]) for step in mapping}
@@ -256,7 +305,7 @@ class _Recurrent(MappingPolicy):
         given = [
             _as_mapping(f"mappings[{i}]", pairs) for i, pairs in _items(state_dict, "mappings")
         ]
-        rules = _each("mappings", _converted(self._rule, "mappings", given), count)
+        rules = _each("mappings", _converted(self._rule_of, "mappings", given), count)
         held = [_rate(f"values[{i}]", value) for i, value in _items(state_dict, "values")]
         values = _each("values", held, count)
         lowered = self._driver.lower([self._recurrence(at) for at in rules])

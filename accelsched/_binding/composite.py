@@ -8,6 +8,7 @@ from typing import Any
 
 from torch.optim import Optimizer
 
+from accelsched._binding.closed_form import refused
 from accelsched._binding.ownership import ownership_of
 from accelsched._binding.param_groups import GroupValues, Tags, owner_of_groups, tag_set
 from accelsched._binding.scheduler import Scheduler, alive
@@ -41,7 +42,9 @@ class Composite(Scheduler):
         *,
         last_epoch: int = -1,
     ) -> None:
-        key = self.default_key if key is None else key
+        if self._writes_its_form:
+            raise refused(type(self))
+        key = self._own_key() if key is None else key
         self._children = list(children)
         for position, child in enumerate(self._children):
             name = self.child_name.format(position)

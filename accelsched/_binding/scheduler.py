@@ -6,7 +6,7 @@ import sys
 import warnings
 import weakref
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, overload
 
 import torch
 from torch import Tensor
@@ -14,6 +14,13 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler as TorchLRScheduler
 
 from accelsched._binding import state
+from accelsched._binding.closed_form import (
+    given_forms,
+    numbers_of,
+    recorded_step,
+    takes_total_iters,
+    with_attributes,
+)
 from accelsched._binding.drivers import PureDriver, driver_for
 from accelsched._binding.given import as_schedules, one_each, step_to_move_to
 from accelsched._binding.limits import require_possible
@@ -108,18 +115,51 @@ class Scheduler(TorchLRScheduler):
             step reads nothing, or is taken inside of it.
 
     Elsewhere: torch's ``LRScheduler`` and Cerebras' ``Scheduler``, whose interface this class has.
+    As there, a subclass may define ``_get_closed_form`` and ``param_group_key``: see
+    :class:`accelsched.lr_scheduler.LRScheduler`.
     In optax a schedule is an argument of the optimizer, or of ``optax.inject_hyperparams``.
     """
 
-    #: What is driven if no key is given; a subclass may name another.
-    default_key = "lr"
+    #: What is driven if no key is given; a subclass may name another. None if it has to.
+    default_key: str | None = "lr"
 
+    #: Whether the class has a method of its own for its values: see :meth:`_get_closed_form`.
+    _writes_its_form = False
+    #: Whether it has a `get_lr` of its own: see :class:`~.own_rule.OwnRule`.
+    _writes_its_rule = False
+    #: The attributes that such a method may read.
+    _form_names: frozenset[str] = frozenset()
     #: The settings in the state of the scheduler of torch that this one was made of.
     _settings_of_torch: frozenset[str] | None = None
     # There are none as long as there is no optimizer; see `driver` and `group_values`.
     _driver: PureDriver
     _group_values: GroupValues
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        cls._writes_its_form = cls._get_closed_form is not Scheduler._get_closed_form
+
+    @overload
+    def __init__(
+        self,
+        optimizer: Optimizer | None,
+        schedule: Any,
+        key: str | None = None,
+        param_group_tags: Tags = None,
+        *,
+        last_epoch: int = -1,
+        lowering: str | None = None,
+        relative: bool = False,
+    ) -> None: ...
+    @overload
+    def __init__(
+        self,
+        optimizer: Optimizer | None,
+        total_iters: int | None,
+        last_epoch: int = -1,
+        param_group_tags: Tags = None,
+    ) -> None: ...
+    @takes_total_iters
     def __init__(
         self,
         optimizer: Optimizer | None,
@@ -136,7 +176,7 @@ class Scheduler(TorchLRScheduler):
         whole = isinstance(last_epoch, int) and not isinstance(last_epoch, bool)
         remedy = "give a step, or -1 to start at step 0"
         require(whole and -1 <= last_epoch < MAX_STEP, "last_epoch", last_epoch, remedy)
-        self._key = self.default_key if key is None else key
+        self._key = self._own_key() if key is None else key
         self._param_group_tags = param_group_tags
         self._lowering = lowering
         self._relative = relative
@@ -144,7 +184,12 @@ class Scheduler(TorchLRScheduler):
         self._extra_step_count = 0
         self._is_shared = not isinstance(schedule, (list, tuple))
         #: As they were given; for `relative` they are factors of what drives the groups.
-        self._given = self._schedules = as_schedules(schedule)
+        self._given: tuple[Schedule, ...]
+        if self._writes_its_form:
+            self._given = given_forms(self, schedule)
+        else:
+            self._given = as_schedules(schedule)
+        self._schedules = self._given
         #: The scheduler that this one is a part of, which drives its values.
         self._parent: weakref.ref[Parent] | None = None
         self._unbind()
@@ -156,10 +201,14 @@ class Scheduler(TorchLRScheduler):
         # Not vars(): once it was asked for, every look-up of an attribute takes longer.
         known = name.startswith("_") or hasattr(type(self), name) or hasattr(self, name)
         is_built = known or hasattr(self, "optimizer")
-        if is_built and not known and type(self).__module__.startswith("accelsched."):
+        ours = type(self).__module__.startswith("accelsched.") and not self._writes_its_rule
+        if is_built and not known and ours:
             remedy = f"{type(self).__name__} has no attribute of this name: see help()"
             raise ArgumentError(name, value, remedy)
-        super().__setattr__(name, value)
+        if is_built and name in self._form_names:
+            self._set_of_form(name, value)
+        else:
+            super().__setattr__(name, value)
 
     # What it was built with.
 
@@ -170,8 +219,18 @@ class Scheduler(TorchLRScheduler):
 
     @property
     def param_group_key(self) -> str:
-        """The key of the param groups that is driven, by the name that Cerebras gives it."""
-        return self.key
+        """The same as :attr:`key`; a subclass may override it, as in Cerebras, to drive another."""
+        key: Any = getattr(self, "_key", self.default_key)
+        return key  # type: ignore[no-any-return]
+
+    def _own_key(self) -> str:
+        """The key of the class."""
+        key: str | None = self.param_group_key
+        if key is None:
+            raise TypeError(
+                f"{type(self).__name__} drives no key: set param_group_key in a subclass"
+            )
+        return key
 
     @property
     def param_group_tags(self) -> set[str | None] | None:
@@ -223,8 +282,9 @@ class Scheduler(TorchLRScheduler):
     # Binding.
 
     def __call__(self: Self, optimizer: Optimizer) -> Self:
-        """The same as :meth:`set_optimizer`."""
-        return self.set_optimizer(optimizer)
+        """Bind this scheduler by :meth:`set_optimizer`, and return it."""
+        self.set_optimizer(optimizer)
+        return self
 
     def set_optimizer(self: Self, optimizer: Optimizer) -> Self:
         """Bind this scheduler to an optimizer, and set the values of its first step.
@@ -390,7 +450,8 @@ class Scheduler(TorchLRScheduler):
         Set it to move to any step. A group that something else has given a value keeps that value
         until the next step; ``step(n)`` moves to step n and writes to all groups.
         """
-        return self.driver.count
+        step: Any = recorded_step()
+        return self.driver.count if step is None else step
 
     @last_epoch.setter
     def last_epoch(self, step: int) -> None:
@@ -418,7 +479,7 @@ class Scheduler(TorchLRScheduler):
         """A copy of the learning rate of each of the optimizer's groups."""
         return self.group_values.in_all_groups("lr")
 
-    def get_lr(self) -> list[float | Tensor | None]:  # type: ignore[override]
+    def get_lr(self) -> Sequence[float | Tensor | None]:  # type: ignore[override]
         """The learning rate of each group at this step, computed anew if it is what is driven."""
         return self.get() if self.key == "lr" else self.get_last_lr()
 
@@ -475,6 +536,25 @@ class Scheduler(TorchLRScheduler):
             require_possible(self._group_values, self._schedules)
             self.driver.follow(self.driver.lower(self._schedules))
 
+    # A formula that is a method of the user's class.
+
+    def _get_closed_form(self) -> Any:
+        """Compute the value at ``self.last_epoch``. A subclass may define it, as in Cerebras.
+
+        Then its values are what this method says, in torch operations on ``self.last_epoch``, a
+        0-dim int64 tensor, and on attributes that are set before ``super().__init__(optimizer,
+        total_iters, last_epoch, param_group_tags)``. An attribute that is set later counts from the
+        next step.
+        """
+        return self.schedule.formula(torch.as_tensor(self.last_epoch))
+
+    def _set_of_form(self, name: str, value: Any) -> None:
+        """Set an attribute that :meth:`_get_closed_form` may read; an error leaves it as it was."""
+        attributes = {known: getattr(self, known) for known in sorted(self._form_names)}
+        changed = {**attributes, name: value}
+        self.reschedule(with_attributes(self._schedules, type(self), changed))
+        super().__setattr__(name, value)
+
     # State.
 
     def state_dict(self) -> dict[str, Any]:
@@ -495,7 +575,7 @@ class Scheduler(TorchLRScheduler):
 
         Its ``load_state_dict`` is ``self.__dict__.update(state)``, so that it goes on from ours.
         """
-        return {"last_epoch": step}
+        return {**numbers_of(self._schedules[0]), "last_epoch": step}
 
     def load_state_dict(self, state_dict: dict[str, Any], *, step_only: bool = False) -> None:
         """Continue from a state.
@@ -537,15 +617,24 @@ class Scheduler(TorchLRScheduler):
     def _take_over(self, schedules: Sequence[Schedule]) -> None:
         """Follow schedules from a state."""
         self._schedules = tuple(schedules)
+        if self._writes_its_form:
+            vars(self).update(numbers_of(schedules[0]))
         factors = [getattr(schedule, "schedule", schedule) for schedule in schedules]
         self._given = tuple(factors) if self._relative else self._schedules
 
     def _stands_for(self, saved: dict[str, Any]) -> bool:
         """Whether a state of torch or Cerebras is of the class that this scheduler stands for."""
-        return state.settings_of(saved) == self._settings_of_torch
+        settings = state.settings_of(saved)
+        if self._writes_its_form:
+            return settings <= {*self._form_names, "param_group_tags"}
+        return settings == self._settings_of_torch
 
     def _require_alike(self, saved: dict[str, Any]) -> None:
         """Refuse a state of torch or Cerebras whose numbers are not those of this scheduler."""
+        state.require_same_settings(saved, self._as_cerebras(0))
+        if state.is_of_cerebras(saved):
+            tags = saved.get("param_group_tags")
+            state.require_alike(tags, self.param_group_tags, "param_group_tags")
 
     def __getstate__(self) -> dict[str, Any]:
         return {"attributes": self._attributes(), "step": self.last_epoch if self._drives else None}

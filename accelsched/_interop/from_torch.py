@@ -21,7 +21,7 @@ from accelsched._binding.scheduler import Scheduler
 from accelsched._binding.scheduler_list import SchedulerList
 from accelsched._binding.state import settings_of
 from accelsched._interop import found_rates, transformers_functions
-from accelsched._interop.called import Accumulated, Called, hashable
+from accelsched._interop.called import Accumulated, hashable
 from accelsched._interop.found_rates import NoFormula
 from accelsched._lowering import is_for_host
 from accelsched._runtimes import runtime_of
@@ -45,6 +45,7 @@ from accelsched.schedules import (
     Sum,
     Tabulated,
 )
+from accelsched.schedules._called import Called
 from accelsched.schedules._from_function import (
     from_function,
     is_traceable,

@@ -16,6 +16,7 @@ from itertools import accumulate, pairwise
 from typing import Any
 
 from accelsched import lr_scheduler
+from accelsched._binding.arguments import Argument
 from accelsched._interop.text_numbers import number
 from accelsched._optimizers.remedies import level_of_the_caller
 from accelsched.errors import ArgumentError, require, shown
@@ -223,5 +224,5 @@ def _pure(spec: Mapping[str, Any]) -> dict[str, Any]:
     parameters = inspect.signature(cls).parameters.values()
     arguments = {p.name: p.default for p in parameters if p.default is not p.empty} | given
     readable = {argument: getattr(cls, argument, None) for argument in arguments}
-    fields = {a: d.field for a, d in readable.items() if isinstance(d, lr_scheduler.Argument)}
+    fields = {a: d.field for a, d in readable.items() if isinstance(d, Argument)}
     return {name.removesuffix("LR"): {field: arguments[a] for a, field in fields.items()}}

@@ -1,5 +1,5 @@
 """Which operations does a formula do? A recorder, and double-float arithmetic."""
 
-from accelsched._recording.recorder import Recording, Untraceable, call, record
+from accelsched._recording.recorder import Recording, Untraceable, call, origin_of, record
 
-__all__ = ["Recording", "Untraceable", "call", "record"]
+__all__ = ["Recording", "Untraceable", "call", "origin_of", "record"]

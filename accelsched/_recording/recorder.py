@@ -80,11 +80,13 @@ def record(
         with torch.no_grad():
             # Not step 0, where a formula may divide by the step.
             step = torch.ones(shape, dtype=torch.int64, device="cpu")
-            outputs = function(recorder.recorded(step, recorder.graph.placeholder("step")))
+            counter = recorder.recorded(step, recorder.graph.placeholder("step"))
+            counter.has_views = True
+            outputs = function(counter)
     except Untraceable:
         raise
     except Exception as error:
-        where = _origin_of(error)
+        where = origin_of(error)
         raise Untraceable(f"{type(error).__name__}: {error}, {where}") from error
     recorder.graph.output([recorder.node(output) for output in outputs])
     recorder.graph.eliminate_dead_code()
@@ -108,7 +110,7 @@ class _Recorder:
         # With the tensor itself, as the id of one that is gone may be given to another.
         self._constants: dict[int, tuple[Tensor, Node]] = {}
 
-    def recorded(self, value: Tensor, node: Node, origin: str = "") -> Tensor:
+    def recorded(self, value: Tensor, node: Node, origin: str = "") -> _Recorded:
         """Wrap the value of a node, so that operations on it are recorded."""
         node.meta.update(value=value, origin=origin)
         return _Recorded(value, node, self)
@@ -133,6 +135,10 @@ class _Recorder:
 
     def call(self, operation: Any, args: Any, kwargs: Any) -> Any:
         """Run an operation on the values, and record it."""
+        if operation._schema.is_mutable and (pure := _out_of_place(operation, args, kwargs)):
+            made = self.call(pure, args, kwargs)
+            args[0].value, args[0].node = made.value, made.node
+            return args[0]
         if operation in self._replacements:
             return self._replacements[operation](*args, **kwargs)
         origin = _origin(sys._getframe(2))
@@ -145,7 +151,9 @@ class _Recorder:
         nodes = tree_map(self.node, args), tree_map(self.node, kwargs)
         node = self.graph.call_function(operation, *nodes)
         if isinstance(outputs, Tensor):
-            return self.recorded(outputs, node, origin)
+            made = self.recorded(outputs, node, origin)
+            _share_memory(operation, args, made)
+            return made
         return [
             self.recorded(output, self.graph.call_function(operator.getitem, (node, i)), origin)
             for i, output in enumerate(outputs)
@@ -168,12 +176,46 @@ def _refusal(operation: Any, args: Sequence[Any]) -> str | None:
     return "changes a tensor in place" if operation._schema.is_mutable else None
 
 
+def _out_of_place(operation: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+    """Return the operation that computes what one in place writes; None if nobody may write there.
+
+    Nobody else may see what is written: no view of it, and not whoever made the step.
+    """
+    name = operation._schema.name.removeprefix("aten::")
+    written = args[0] if args else None
+    if not name.endswith("_") or not isinstance(written, _Recorded) or written.has_views:
+        return None
+    packet = getattr(torch.ops.aten, name[:-1])
+    overloads = [getattr(packet, overload) for overload in packet.overloads()]
+    pure = next((o for o in overloads if _arguments(o) == _arguments(operation)), None)
+    if pure is None:
+        return None
+    computed = pure(*tree_map(_value, args), **tree_map(_value, kwargs))
+    alike = (computed.dtype, computed.shape) == (written.dtype, written.shape)
+    return pure if alike else None
+
+
+def _arguments(operation: Any) -> list[tuple[str, bool]]:
+    """The types of an operation's arguments; those that are given by name say so."""
+    return [(str(a.type), a.kwarg_only) for a in operation._schema.arguments]
+
+
+def _share_memory(operation: Any, args: Sequence[Any], made: _Recorded) -> None:
+    """Mark a view and what it is a view of."""
+    if any(returned.alias_info is not None for returned in operation._schema.returns):
+        for tensor in (made, *args):
+            if isinstance(tensor, _Recorded):
+                tensor.has_views = True
+
+
 class _Recorded(Tensor):
     """A tensor without memory that depends on the step."""
 
     node: Node
     value: Tensor
     recorder: _Recorder
+    #: Whether somebody else would see what is written into it.
+    has_views = False
 
     @staticmethod
     def __new__(cls, value: Tensor, node: Node, recorder: _Recorder) -> _Recorded:
@@ -182,6 +224,11 @@ class _Recorded(Tensor):
         )
         wrapper.value, wrapper.node, wrapper.recorder = value, node, recorder
         return wrapper
+
+    def __hash__(self) -> int:
+        # A dict would take the step for a key that it has not.
+        origin = _origin(sys._getframe(1))
+        raise Untraceable(f"the step is looked up in a dict or a set, {origin}")
 
     __torch_function__ = torch._C._disabled_torch_function_impl  # type: ignore[assignment]
 
@@ -210,7 +257,7 @@ def _origin(frame: FrameType | None) -> str:
     return f"at {frame.f_code.co_filename}:{frame.f_lineno}" if frame else "at an unknown place"
 
 
-def _origin_of(error: Exception) -> str:
+def origin_of(error: Exception) -> str:
     """Find the innermost line of an error's traceback outside of PyTorch and of this file."""
     trace, found = error.__traceback__, "at an unknown place"
     while trace is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -20,8 +20,8 @@ from accelsched.schedules.custom import Lambda, Tabulated
 DEFAULT_STEPS = 2**20
 #: A table by its function, the steps, and the variables that the function reads.
 _TABLES: weakref.WeakValueDictionary[tuple[Any, ...], Tabulated] = weakref.WeakValueDictionary()
-# Steps at which a traced function must give what Python gives.
-_PROBES = (0, 1, 2, 3, 4, 5, 7, 10, 31, 99, 100, 1000, 12345, 10**6)
+#: Steps at which a traced function must give what Python gives.
+PROBES = (0, 1, 2, 3, 4, 5, 7, 10, 31, 99, 100, 1000, 12345, 10**6)
 
 
 def from_function(
@@ -100,17 +100,23 @@ class _Untouchable:
 
 def is_traceable(function: Callable[[Any], Any]) -> bool:
     """Whether torch operations on a tensor of steps give what Python gives at each step."""
-    steps = torch.tensor(_PROBES, dtype=torch.float64)
+    steps = torch.tensor(PROBES, dtype=torch.float64)
     try:
         record(lambda step: [Lambda(1.0, (function,)).formula(step)])
         # It may still tell a tensor from a number.
         traced = function(steps)
-        called = torch.tensor([float(function(step)) for step in _PROBES], dtype=torch.float64)
+        called = [float(function(step)) for step in PROBES]
     except Exception:
         return False
+    return alike(traced, called)
+
+
+def alike(traced: Any, called: Sequence[float]) -> bool:
+    """Whether a value at a tensor of steps is what Python has at each of them."""
+    numbers = torch.tensor(called, dtype=torch.float64)
     if not isinstance(traced, Tensor):
-        traced = torch.full_like(steps, traced)
+        traced = torch.full_like(numbers, traced)
     # The few roundings in which an operator may differ from Python's.
-    return traced.shape == steps.shape and torch.allclose(
-        traced.to(torch.float64), called, rtol=2**-48, atol=0.0, equal_nan=True
+    return traced.shape == numbers.shape and torch.allclose(
+        traced.to(torch.float64), numbers, rtol=2**-48, atol=0.0, equal_nan=True
     )

@@ -1,4 +1,4 @@
-"""The backend of the tests that need none of a wafer-scale system."""
+"""The one backend that cerebras_pytorch can have in a process."""
 
 import warnings
 

@@ -19,6 +19,8 @@ import wafer
 import wafer_cases as cases
 from binding import EVERY, optimizer
 from cirh import Step
+from float32 import tolerance
+from own_schedulers import EXPECTED
 from ulps import float32_ulps
 
 from accelsched import ArgumentError, reference
@@ -101,6 +103,19 @@ def test_segments_are_a_few_operations_and_little_state(front_end, name):
     assert values - before <= 26
     state = sum(array.nbytes for array in lowered.initial[0].values())
     assert state <= 2**16
+
+
+@pytest.mark.parametrize("name", ["Trapezoid", "Stairs", "Dimmed"])
+def test_classes_that_a_user_wrote(front_end, name):
+    lowered = front_end(cases.written, name)
+    step = Step(lowered.cirh[0])
+    for t in (*range(75), 10**4):
+        outputs = step.run(inputs(lowered, **{COUNTER: np.int64(t)}))
+        allowed = tolerance(EXPECTED[name], t, 1.0, power=True)
+        assert rate(outputs) == pytest.approx(EXPECTED[name](t), abs=allowed)
+        assert outputs[COUNTER] == t + 1
+    assert COUNTER in step.carried & step.depends(WEIGHTS.format(0))
+    assert lowered.compiles == 1
 
 
 def test_a_thousand_steps_that_are_all_traced_are_one_graph(front_end):

@@ -2,20 +2,23 @@
 
 import inspect
 import math
+import types
 
 import pytest
 import torch
-from binding import of_weight_decay
+from binding import of_any_key, of_momentum, of_weight_decay
 from float32 import UNIT, tolerance
 
 from accelsched import ArgumentError, reference
 from accelsched import lr_scheduler as ours
+from accelsched import scheduler as our_generic
 from accelsched import weight_decay_scheduler as our_decay
 
 cstorch = pytest.importorskip(
     "cerebras.pytorch", reason="cerebras-pytorch is installed by `make test-cerebras` only"
 )
 from cerebras.pytorch.optim import lr_scheduler as theirs  # noqa: E402
+from cerebras.pytorch.optim import scheduler as their_generic  # noqa: E402
 from cerebras.pytorch.optim import weight_decay_scheduler as their_decay  # noqa: E402
 from cerebras_cases import ALIKE, CLASSES, KEYS, STEPS, optimizer, rates  # noqa: E402
 
@@ -51,10 +54,12 @@ def test_values_step_by_step(make, power, kind):
         assert abs(their_rate - my_rate) <= allowed, (step, index)
 
 
+@pytest.mark.parametrize("of_key", [of_weight_decay, of_momentum], ids=["decay", "momentum"])
 @pytest.mark.parametrize(("make", "power"), ALIKE.values(), ids=ALIKE)
-def test_weight_decay_step_by_step(make, power):
-    mine = make(of_weight_decay(our_decay), optimizer())
-    other = make(of_weight_decay(their_decay), optimizer())
+def test_another_key_step_by_step(make, power, of_key):
+    generic = of_key is of_momentum
+    mine = make(of_key(our_generic if generic else our_decay), optimizer())
+    other = make(of_key(their_generic if generic else their_decay), optimizer())
     for step, index, their_value, my_value, allowed in compare(mine, other, power):
         assert abs(their_value - my_value) <= allowed, (step, index)
 
@@ -113,6 +118,9 @@ def test_the_comparison_can_fail():
 MODULES = {
     "lr": (ours, theirs),
     "weight_decay": (of_weight_decay(our_decay), of_weight_decay(their_decay)),
+    "momentum": tuple(
+        types.SimpleNamespace(**of_any_key(module)) for module in (our_generic, their_generic)
+    ),
 }
 # Arguments that theirs has not, behind those that both have.
 ONLY_OURS = {"LambdaLR": ["total_iters", "last_epoch"], "SequentialLR": []}

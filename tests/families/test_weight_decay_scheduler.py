@@ -77,7 +77,7 @@ def test_the_names_of_arguments():
         wd.LinearWD(None, 0.1, end_val="x", total_iters=10)
     with pytest.raises(ArgumentError, match="^end_val="):
         wd.LinearWD(None, 0.1, 0.0, 10).end_val = "x"
-    with pytest.raises(TypeError, match="end_val"):
+    with pytest.raises(TypeError, match="end_learning_rate"):
         wd.LinearWD(None, 0.1, end_learning_rate=0.0, total_iters=10)
 
 

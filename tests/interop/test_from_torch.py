@@ -15,7 +15,7 @@ from torch.optim.swa_utils import SWALR
 
 from accelsched import ArgumentError, SchedulerList, from_torch
 from accelsched import lr_scheduler as ours
-from accelsched.schedules import Chained, Multiplicative, Scaled
+from accelsched.schedules import Chained, Linear, Multiplicative, Scaled
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "torch.json").read_text())
 RECORDED = [case for case in GOLDEN if case["values"] and case["scheduler"] != "ReduceLROnPlateau"]
@@ -290,8 +290,8 @@ def test_betas_are_a_key_of_their_own():
     made = SchedulerList(
         [
             ours.LinearLR(None, 0.0, 1.0, 10),
-            ours.LRScheduler(None, ours.Linear(0.9, 0.5, 10), "betas[0]", lowering="graph"),
-            ours.LRScheduler(None, ours.Linear(0.9, 0.99, 10), "betas[1]"),
+            ours.LRScheduler(None, Linear(0.9, 0.5, 10), "betas[0]", lowering="graph"),
+            ours.LRScheduler(None, Linear(0.9, 0.99, 10), "betas[1]"),
         ]
     )
     with pytest.raises(RuntimeError, match="bind it"):
@@ -310,7 +310,7 @@ def test_betas_are_a_key_of_their_own():
     assert opt.param_groups[0]["betas"][0] is cell
     for key in ("betas[2]", "lr[0]"):
         with pytest.raises(ArgumentError, match="^key="):
-            ours.LRScheduler(opt, ours.Linear(0, 1, 2), key)
+            ours.LRScheduler(opt, Linear(0, 1, 2), key)
 
 
 @pytest.mark.parametrize("cls", [torch.optim.Adam, torch.optim.AdamW, torch.optim.NAdam])

@@ -9,8 +9,9 @@ from binding import optimizer
 from torch.optim import lr_scheduler as theirs
 
 from accelsched import from_torch
-from accelsched._interop.called import Accumulated, Called
+from accelsched._interop.called import Accumulated
 from accelsched.schedules import Tabulated
+from accelsched.schedules._called import Called
 
 KINDS = pytest.mark.parametrize("kind", ["host", "graph"])
 

@@ -16,7 +16,16 @@ from drawing import CLASSES
 
 import accelsched
 import accelsched.kernels
-from accelsched import export, lr_scheduler, modelzoo, policy, schedules, weight_decay_scheduler
+from accelsched import (
+    export,
+    lr_scheduler,
+    modelzoo,
+    policy,
+    scheduler,
+    schedules,
+    weight_decay_scheduler,
+)
+from accelsched._binding.arguments import argument_names
 from accelsched.lr_scheduler import LRScheduler
 from accelsched.policy import MappingPolicy, Policy
 from accelsched.weight_decay_scheduler import WeightDecayScheduler
@@ -29,13 +38,13 @@ MODULES = sorted(
         for info in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")
     }
 )
-BASES = [LRScheduler, WeightDecayScheduler, Policy, MappingPolicy]
+BASES = [LRScheduler, WeightDecayScheduler, Policy, MappingPolicy, accelsched.Scheduler]
 OTHER_NAMES = [lr_scheduler.ChainedScheduler]
-LR, WD, POLICIES = (
+GENERIC, LR, WD, POLICIES = (
     [cls for name in module.__all__ if (cls := getattr(module, name)) not in BASES + OTHER_NAMES]
-    for module in (lr_scheduler, weight_decay_scheduler, policy)
+    for module in (scheduler, lr_scheduler, weight_decay_scheduler, policy)
 )
-WITH_FORMULA = [*CLASSES, *LR, *WD, *POLICIES]
+WITH_FORMULA = [*CLASSES, *GENERIC, *LR, *WD, *POLICIES]
 PUBLIC = [*WITH_FORMULA, Policy, MappingPolicy, accelsched.Scheduler, accelsched.SchedulerList]
 PUBLIC += [accelsched.update, accelsched.check, accelsched.from_torch, accelsched.from_spec]
 PUBLIC += [accelsched.to_spec, export.program, export.stablehlo, modelzoo.schedulers]
@@ -81,8 +90,8 @@ def test_a_class_says_what_it_raises_and_what_it_is_called_elsewhere(item):
     assert re.search(r"^Elsewhere: \S", doc, re.MULTILINE)
 
 
-@each(WD)
-def test_a_class_of_the_weight_decay_says_nothing_of_a_rate(item):
+@each([*GENERIC, *WD])
+def test_a_class_of_another_value_says_nothing_of_a_rate(item):
     assert not re.search(r"\brates?\b", inspect.getdoc(item), re.IGNORECASE)
 
 
@@ -161,11 +170,11 @@ def test_the_formula_of_a_schedule_gives_its_values(item):
             assert evaluated(item, t=t, **arguments) == pytest.approx(value, 0, allowed), t
 
 
-@each([*LR, *WD])
+@each([*GENERIC, *LR, *WD])
 def test_the_formula_of_a_scheduler_is_that_of_its_schedule(item):
     schedule = re.findall(r"accelsched\.schedules\.(\w+)", inspect.getdoc(item))[0]
     names = {"schedule": "scheduler", "schedules": "schedulers", "factor": "adjust_learning_rate"}
-    names |= lr_scheduler._argument_names(item)
+    names |= argument_names(item)
     expected = formula(getattr(schedules, schedule))
     # But for the left side, `value =`, which is a field of Constant as well.
     renamed = re.sub(r"(?!value = )\b\w+", lambda word: names.get(word[0], word[0]), expected)
@@ -191,14 +200,14 @@ def test_a_schedule_shows_its_first_and_its_last_value_and_one_past_the_end(item
     assert_from_first_to_last(steps, names["schedule"].settles)
 
 
-@each([*LR, *WD, *POLICIES])
+@each([*GENERIC, *LR, *WD, *POLICIES])
 def test_a_scheduler_shows_its_first_and_its_last_value_and_one_past_the_end(item):
     steps = []
     for source, names in ran(item):
         if ".get_last_" in source:
-            scheduler = names.get("scheduler") or names["policy"]
-            steps.append(scheduler.last_epoch)
-    ends = [schedule.settles for schedule in scheduler.schedules]
+            made = names.get("scheduler") or names["policy"]
+            steps.append(made.last_epoch)
+    ends = [schedule.settles for schedule in made.schedules]
     assert_from_first_to_last(steps, ends[0] if ends else None)
 
 

@@ -13,6 +13,7 @@ from accelsched._recording import Untraceable, record
 from accelsched._runtimes import NAMED
 from accelsched._runtimes.device_graph import DeviceGraph
 from accelsched.schedules import CosineDecay, Cyclic, Linear
+from accelsched.schedules._from_function import from_function
 
 
 def kept():
@@ -79,3 +80,84 @@ def test_an_error_names_the_line_whole_however_long_its_path_is():
     with pytest.raises(Untraceable) as caught:
         record(lambda step: [function(step)])
     assert f"reads a number of the step on the host, at {path}:1: write it" in str(caught.value)
+
+
+# What is written in place.
+
+
+def at(function, step=7):
+    """The value of a function, as the graph computes it that was recorded of it."""
+    recording = record(lambda t: [function(t)])
+    graph = DeviceGraph(recording, torch.device("cpu"), lambda tensor, _: tensor)
+    return graph(torch.tensor(step))[0].item()
+
+
+def twice_in_place(step):
+    value = torch.div(step, 2).floor_()
+    other = value.add_(1).mul_(step)
+    assert other is value
+    return value
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        twice_in_place,
+        lambda t: (t * 3).clamp_(max=10).sub_(t),
+        lambda t: t.float().pow_(2).neg_(),
+        lambda t: torch.where(t > 3, t * 1.0, t * 2.0).add_(t, alpha=2),
+    ],
+)
+def test_what_is_written_into_a_fresh_tensor_is_recorded(function):
+    assert at(function) == function(torch.tensor(7)).item()
+
+
+def seen_through_a_view(step):
+    value = step * 2.0
+    view = value.reshape(1)
+    value.add_(1)
+    return view.sum()
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        seen_through_a_view,
+        lambda t: t.add_(1),
+        lambda t: t[None].add_(1).sum(),
+        lambda t: (t * 1.0)[None].add_(1).sum(),
+        lambda t: torch.zeros(()).add_(t),
+    ],
+)
+def test_what_somebody_else_would_see_is_not_written(function):
+    with pytest.raises(Untraceable, match="changes a tensor in place"):
+        at(function)
+
+
+def test_an_operation_in_place_is_replaced_where_its_like_is():
+    seen = []
+
+    def floored(value):
+        seen.append(value)
+        return torch.ops.aten.sub.Tensor(value, 0.5)
+
+    replaced = {torch.ops.aten.floor.default: floored}
+    recording = record(lambda t: [torch.div(t, 2).floor_()], replaced)
+    graph = DeviceGraph(recording, torch.device("cpu"), lambda tensor, _: tensor)
+    assert graph(torch.tensor(7))[0].item() == 3.0
+    assert len(seen) == 1
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda t: t * {3: 0.5}.get(t, 1.0),
+        lambda t: t * 1.0 if t in {3, 7} else t * 2.0,
+    ],
+)
+def test_a_step_is_not_looked_up_in_a_dict(function):
+    """Which has integers for keys, and would find none."""
+    with pytest.raises(Untraceable, match="looked up in a dict or a set, at .*test_recorder.py:"):
+        at(function)
+    schedule = from_function(lambda step: function(step) / 100, 20)
+    assert [schedule(t) for t in (3, 7)] == [function(3) / 100, function(7) / 100]

@@ -79,3 +79,26 @@ def of_weight_decay(module: types.ModuleType) -> types.SimpleNamespace:
     names = {name: f"{name.removesuffix('LR')}WD" for name in ours.__all__}
     names |= {"ChainedScheduler": "ChainedWD", "LRScheduler": "WeightDecayScheduler"}
     return types.SimpleNamespace(**{mine: known[name] for mine, name in names.items()})
+
+
+def of_any_key(module: types.ModuleType) -> dict[str, type]:
+    """The classes of the generic family by the names that they have for the learning rate."""
+    every = "CosineAnnealingWarmRestarts"
+    names = {name: f"{name.removesuffix('LR')}Scheduler" for name in ours.__all__}
+    names |= {"ChainedScheduler": "ChainedScheduler", "LRScheduler": "Scheduler"}
+    names |= {every: f"{every}Scheduler"}
+    return {mine: getattr(module, name) for mine, name in names.items()}
+
+
+def of_momentum(module: types.ModuleType) -> types.SimpleNamespace:
+    """The same with a key, as a user derives them."""
+    made: dict[str, Any] = {
+        name: type(f"{name}OfMomentum", (cls,), {"param_group_key": "momentum"})
+        for name, cls in of_any_key(module).items()
+    }
+    pieces = made["PiecewiseConstantLR"]
+
+    def piecewise(optimizer: torch.optim.Optimizer, *given: Any, **options: Any) -> Any:
+        return pieces(optimizer, made["ConstantLR"], *given, **options)
+
+    return types.SimpleNamespace(**{**made, "PiecewiseConstantLR": piecewise})

@@ -7,7 +7,7 @@ from accelsched import lr_scheduler as ours
 
 STEPS = 150
 CLASSES = [name for name in ours.__all__ if name != "LRScheduler"]
-KEYS = ("lr", "weight_decay")
+KEYS = ("lr", "weight_decay", "momentum")
 GROUPS = ({"tags": ["a"]}, {"tags": ["b"], "adjust_learning_rate": 0.25}, {})
 
 

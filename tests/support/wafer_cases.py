@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from binding import EVERY
+from own_schedulers import written_for
 from wafer import Lowered, lower
 
 from accelsched import Scheduler
@@ -33,6 +34,18 @@ def bound(name: str, lowering: str | None, start: int, optimizer: Any) -> Any:
 def of_class(name: str, lowering: str | None) -> Lowered:
     """A step of a class, at step 1 and at step 1000."""
     return lower(functools.partial(bound, name, lowering, 1), between=(TO_1000,))
+
+
+def written(name: str) -> Lowered:
+    """A step of a class that a user wrote, at step 1 and at step 1000."""
+    module = written_for("cerebras.pytorch.optim")
+
+    def make(optimizer: Any) -> Any:
+        scheduler = module.EVERY[name](module, optimizer)
+        scheduler.last_epoch = 1
+        return scheduler
+
+    return lower(make, between=(TO_1000,), groups=({"tags": ["a"]},))
 
 
 def traced_often(name: str, steps: int) -> Lowered:

@@ -1,0 +1,355 @@
+"""Schedulers that users write by ``get_lr``, as those of thunder and torch are.
+
+Where ``get_lr`` reads only the step it becomes schedules, and where it reads each group's own rate
+too, recurrences: see :mod:`.rates`. Any other is called at each step, on the host.
+"""
+
+from __future__ import annotations
+
+import types
+import warnings
+import weakref
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from accelsched._binding import state
+from accelsched._binding.closed_form import view
+from accelsched._binding.drivers import recurrent_driver_for
+from accelsched._binding.param_groups import GroupValues
+from accelsched._binding.rates import NoFormula, found_rule, rates
+from accelsched._binding.recurrent import RecurrentHostDriver
+from accelsched._binding.scheduler import Scheduler
+from accelsched._lowering import is_for_host
+from accelsched._optimizers.remedies import level_of_the_caller
+from accelsched._runtimes import runtime_of
+from accelsched.errors import ArgumentError, require
+from accelsched.schedules import Schedule
+from accelsched.schedules._closed_form import is_plain
+
+#: What a scheduler has once it is bound; what it has before, it knows: see `OwnRule.__new__`.
+_BOUND = {"_driver", "_group_values", "_rule", "_kept", "_not_mine", "_warned", "_starts"}
+
+
+class CalledDriver(RecurrentHostDriver):
+    """Values that a user's ``get_lr`` says at each step, whatever it reads.
+
+    Args:
+        group_values: what it writes.
+        step: where to start.
+        values: those of the groups at that step.
+        get_lr: the method; its scheduler is not held.
+    """
+
+    def __init__(
+        self,
+        group_values: GroupValues,
+        step: int,
+        values: Sequence[Any],
+        get_lr: Callable[[], Sequence[Any]],
+    ) -> None:
+        self._get_lr = weakref.WeakMethod(get_lr)
+        super().__init__(group_values, (), step, values)
+
+    def set_state(self, step: int, values: Sequence[Any]) -> None:
+        """Move to a step, with these values; what is a tensor in a group stays that tensor."""
+        self.count = step
+        for group, value in zip(self.group_values.groups(), values, strict=True):
+            held = self.group_values.value(group)
+            if isinstance(held, Tensor):
+                with torch.no_grad():
+                    held.copy_(torch.as_tensor(value))
+            else:
+                self.group_values.put(group, value)
+
+    def move(self, step: int) -> None:
+        """Move to a step, and leave the values as they are."""
+        self.count = step
+
+    def set_step(self, step: int) -> None:
+        """Move to a step, and write what ``get_lr`` says there."""
+        self.count = step
+        get_lr = self._get_lr()
+        assert get_lr is not None
+        # Groups that are new keep theirs until they are driven.
+        self.set_state(step, list(get_lr())[: len(self.group_values.indices)])
+
+    def step(self) -> bool:
+        """Write what ``get_lr`` says of the next step."""
+        self.set_step(self.count + 1)
+        return len(self.group_values.optimizer.param_groups) != self._group_count
+
+
+class OwnRule(Scheduler):
+    """A scheduler whose class may have a ``get_lr`` of its own."""
+
+    #: Whether a class of the package has values of another origin, which must not be mixed.
+    _has_values = False
+    #: What `get_lr` was found to be: schedules, recurrences, or neither.
+    _rule: Any = None
+    #: Whether a user was told that it is neither.
+    _warned = False
+    #: The values to start with, if it does not start anew.
+    _kept: Sequence[Any] | None = None
+    #: The attributes that are not the user's.
+    _not_mine: frozenset[str]
+    #: What a get_lr asks that was written for torch.
+    _get_lr_called_within_step = True
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        cls._writes_its_rule = cls.get_lr is not Scheduler.get_lr
+        if cls._writes_its_rule and cls._has_values:
+            remedy = f"{cls.__name__} overrides get_lr: derive it from Policy or MappingPolicy"
+            raise TypeError(f"{remedy}, not from a policy that has values of its own")
+
+    def __new__(cls, *args: Any, **options: Any) -> Any:
+        made = super().__new__(cls)
+        if cls._writes_its_rule:
+            # thunder's Policy needs no call of its constructor.
+            Scheduler.__init__(made, None, [])
+            made._not_mine = frozenset({*vars(made), *_BOUND})
+        return made
+
+    def _mine(self) -> dict[str, Any]:
+        """The attributes that a user has given it."""
+        return {name: value for name, value in vars(self).items() if name not in self._not_mine}
+
+    def _first_rates(self, group_values: GroupValues) -> list[float]:
+        """The rates that the groups have before the first step."""
+        return [float(value) for value in group_values.values()]
+
+    def _base_rates(self, group_values: GroupValues) -> list[float]:
+        """The rates that they had before anybody scheduled them."""
+        return [float(group.get("initial_lr", group["lr"])) for group in group_values.groups()]
+
+    # Binding.
+
+    def _schedules_for(self, group_values: GroupValues) -> tuple[Schedule, ...]:
+        if not self._writes_its_rule:
+            return super()._schedules_for(group_values)
+        self._rule = self._found(group_values, self._mine())
+        return self._pure()
+
+    def _pure(self) -> tuple[Schedule, ...]:
+        """The schedules of the groups; none if there are recurrences, or neither."""
+        found = self._rule or ()
+        return tuple(found) if all(isinstance(each, Schedule) for each in found) else ()
+
+    def _found(self, group_values: GroupValues, attributes: Mapping[str, Any]) -> Any:
+        """Find out what ``get_lr`` is; None, and a warning, if it is neither."""
+        base = self._base_rates(group_values)
+        groups = rates(group_values.groups(), base)
+        seen = self._view(group_values, _copied(attributes), groups, base)
+        try:
+            found = found_rule(seen, len(groups), self._on_host(group_values))
+            if not _unchanged({name: vars(seen).get(name) for name in attributes}, attributes):
+                raise NoFormula("it changes an attribute")
+        except NoFormula as reason:
+            self._warn(reason, group_values)
+            return None
+        return found
+
+    def _warn(self, reason: Exception, group_values: GroupValues) -> None:
+        """Say once that ``get_lr`` is called on the host; refuse where no Python runs."""
+        says = (
+            f"get_lr of {type(self).__name__} is neither a function of the step nor of the step "
+            f"and the group's own rate ({reason})"
+        )
+        runs = not runtime_of(group_values.device).traces_once
+        require(runs, "get_lr", self.get_lr, f"{says}, and the system runs no Python")
+        if not self._warned:
+            message = f"{says}: it is called on the host at each step"
+            warnings.warn(message, UserWarning, stacklevel=level_of_the_caller())
+        self._warned = True
+
+    def _view(
+        self, group_values: GroupValues, attributes: Mapping[str, Any], groups: Any, initial: Any
+    ) -> Any:
+        """An object of the user's class that sees these attributes and param groups."""
+        known = {
+            "optimizer": types.SimpleNamespace(param_groups=groups),
+            "_group_values": group_values,
+            "base_lrs": list(initial),
+        }
+        return view(type(self), {**attributes, **known})
+
+    def _on_host(self, group_values: GroupValues) -> bool:
+        runtime = runtime_of(group_values.device)
+        return is_for_host(self.lowering, runtime, group_values.hold_tensors)
+
+    def _driver_for(
+        self, group_values: GroupValues, schedules: Sequence[Schedule], step: int
+    ) -> Any:
+        if not self._writes_its_rule or schedules:
+            return super()._driver_for(group_values, schedules, step)
+        kept = self._kept
+        values = self._started(group_values, step) if kept is None else list(kept)
+        values += [float(value) for value in group_values.values()[len(values) :]]
+        # On the host, as it is: with the same roundings as thunder.
+        if self._rule is None or self._on_host(group_values):
+            return CalledDriver(group_values, step, values, self.get_lr)
+        values = [float(value) for value in values]
+        return recurrent_driver_for(group_values, self._rule, step, values, self.lowering)
+
+    def _started(self, group_values: GroupValues, step: int) -> list[Any]:
+        """What ``get_lr`` says of the first step; what it changes of the scheduler is kept."""
+        first, base = self._first_rates(group_values), self._base_rates(group_values)
+        for group, rate in zip(group_values.groups(), base, strict=True):
+            group["initial_lr"] = rate
+        pairs = zip(group_values.groups(), first, strict=True)
+        groups = [{**group, "lr": rate} for group, rate in pairs]
+        before = self._mine()
+        seen = self._view(group_values, before, groups, base)
+        vars(seen)["last_epoch"] = step
+        names = set(vars(seen)) - set(before)
+        values = list(seen.get_lr())
+        count = len(groups)
+        right = len(values) == count
+        require(right, "get_lr", values, f"give one for each of {count} param groups")
+        vars(self).update({n: v for n, v in vars(seen).items() if n not in names})
+        return values
+
+    def _drive(self, optimizer: Any, group_values: GroupValues, step: int) -> None:
+        before = self._rule
+        try:
+            super()._drive(optimizer, group_values, step)
+        except Exception:
+            self._rule = before
+            raise
+        if self._rule is not None:  # or get_lr may change attributes itself, at each step
+            self._form_names = frozenset(self._mine())
+
+    def _drive_on(self, group_values: GroupValues) -> None:
+        """Go on with the values that the groups have."""
+        if self._writes_its_rule:
+            self._kept = group_values.values()[: len(self.indices)]
+        try:
+            super()._drive_on(group_values)
+        finally:
+            self._kept = None
+
+    def _set_of_form(self, name: str, value: Any) -> None:
+        """Set an attribute that ``get_lr`` may read; an error leaves it as it was."""
+        found = self._found(self._group_values, {**self._mine(), name: value})
+        self._follow(found)
+        vars(self)[name] = value
+
+    def _follow(self, found: Any) -> None:
+        """Go on by another rule from the next step on."""
+        before, self._rule = self._rule, found
+        schedules = self._pure()
+        if isinstance(self._driver, CalledDriver) and not schedules:
+            return
+        if found is None or bool(schedules) != bool(self._schedules):
+            self._rule = before
+            raise ArgumentError("get_lr", self, "it is of another kind now: bind it again")
+        self._driver.follow(self._driver.lower(found))
+        self._schedules = self._given = schedules
+
+    def _move(self, step: int) -> None:
+        if not self._writes_its_rule or self._schedules:
+            super()._move(step)
+        elif isinstance(self._driver, CalledDriver):
+            self._driver.move(step)
+        else:
+            driver: Any = self._driver
+            driver.set_state(step, [float(value) for value in driver.values()])
+
+    # State.
+
+    def prepare_state_dict(self, *keys: str) -> dict[str, Any]:
+        """Return the state without some of its entries, for a ``state_dict`` of one's own.
+
+        Args:
+            keys: the names of what is left out, as those of attributes are.
+        """
+        ours = next(c for c in type(self).__mro__ if c.__module__.startswith("accelsched."))
+        saved: dict[str, Any] = ours.state_dict(self)  # type: ignore[attr-defined]
+        return {key: value for key, value in saved.items() if key not in keys}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the step and the schedules' numbers, as plain values. Waits for the device.
+
+        Of a class with a ``get_lr`` of its own, return the step, the values of the groups, and the
+        attributes that are numbers, text or lists of them.
+        """
+        if not self._writes_its_rule:
+            return super().state_dict()
+        values = [float(value) for value in self._group_values.values()]
+        mine = {name: value for name, value in self._mine().items() if is_plain(value)}
+        return {**mine, **state.header(self), "values": values}
+
+    def _loader(self, state_dict: dict[str, Any], step_only: bool = False) -> Callable[[], None]:
+        if not self._writes_its_rule:
+            return super()._loader(state_dict, step_only)
+        self._require_driving()
+        if step_only or state.is_foreign(state_dict):
+            step = state.foreign_step(state_dict)
+            values = None if step_only else state_dict.get("_last_lr")
+        else:
+            step = state.fitting_header(state_dict, {"values"}, self)
+            values = state_dict["values"]
+            require(values is not None, "state_dict['values']", values, "give a list")
+        count = len(self.indices)
+        fits = values is None or (isinstance(values, (list, tuple)) and len(values) == count)
+        require(fits, "state_dict['values']", values, f"give {count} numbers")
+        saved = {} if step_only else state_dict
+        mine = self._mine()
+        changed = {name: saved[name] for name in mine if name in saved}
+        found = self._found(self._group_values, {**mine, **changed}) if changed else self._rule
+
+        def load() -> None:
+            if changed:
+                self._follow(found)
+                vars(self).update(changed)
+            if values is None or self._schedules:
+                self._set_step(step)
+            else:
+                driver: Any = self._driver
+                driver.set_state(step, [float(value) for value in values])
+
+        return load
+
+    # Copies find out anew what `get_lr` is, as schedules hold what they were found with.
+
+    def _attributes(self) -> dict[str, Any]:
+        attributes = super()._attributes()
+        if self._writes_its_rule:
+            attributes = {n: v for n, v in attributes.items() if n not in ("_rule", "_schedules")}
+            attributes["_given"] = ()
+        return attributes
+
+    def __getstate__(self) -> dict[str, Any]:
+        saved = super().__getstate__()
+        if self._writes_its_rule and self._drives:
+            saved["values"] = [float(value) for value in self._group_values.values()]
+        return saved
+
+    def __setstate__(self, saved: dict[str, Any]) -> None:
+        self._kept = saved.get("values")
+        super().__setstate__(saved)
+        self._kept = None
+
+    def _restore(self, attributes: dict[str, Any]) -> None:
+        super()._restore(attributes)
+        if self._writes_its_rule:
+            self._schedules = self._schedules_for(self._group_values) if self._bound else ()
+
+
+def _copied(value: Any) -> Any:
+    """Copy lists and dicts, and keep what is in them."""
+    if isinstance(value, dict):
+        return {key: _copied(item) for key, item in value.items()}
+    return [_copied(item) for item in value] if type(value) is list else value
+
+
+def _unchanged(now: Any, before: Any) -> bool:
+    """Whether copied attributes are what they were."""
+    if isinstance(before, dict) and isinstance(now, dict):
+        return now.keys() == before.keys() and all(_unchanged(now[k], before[k]) for k in before)
+    if type(before) is list and type(now) is list:
+        return len(now) == len(before) and all(map(_unchanged, now, before))
+    return now is before or (isinstance(now, (int, float, str)) and now == before)
