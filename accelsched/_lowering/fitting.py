@@ -145,6 +145,7 @@ def fit(curve: Curve, end: int, proof: Steps, knots: Iterable[int] = ()) -> Segm
         segment = np.searchsorted(segments.first, proof, side="right") - 1
         wrong = np.zeros(len(segments), dtype=bool)
         wrong[segment[segments.off(proof, segment, exact) > MOST_ULPS]] = True
+        wrong &= segments.first < segments.last
         if not wrong.any():
             return segments
         cut = _cut(curve, *_halves(segments.first[wrong], segments.last[wrong]))
@@ -208,7 +209,8 @@ def _fitted(curve: Curve, first: Steps, last: Steps) -> tuple[Segments, NDArray[
                 other = replace(other, first=first[which], last=last[which])
                 error[which] = _worst(other, looks[which], exact[which])
                 best = _replaced(best, which, other)
-    return best, error <= _TOLERANCE
+    # A user's function in float32 may give one step another value beside other steps.
+    return best, (error <= _TOLERANCE) | (first == last)
 
 
 def _worst(segments: Segments, looks: Steps, exact: Reals) -> Reals:
