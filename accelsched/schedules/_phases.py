@@ -17,20 +17,10 @@ from accelsched.schedules import terms
 from accelsched.schedules._fields import Table
 from accelsched.schedules._pytree import PerPhase, all_equal, flatten, tree_map
 from accelsched.schedules.base import Schedule
+from accelsched.schedules.shifted import Shifted
 
 #: From how many on phases of a kind are merged; fewer are fewer operations by themselves.
 MERGED_FROM = 3
-
-
-@dataclass(frozen=True)
-class Later(Schedule):
-    """A schedule that counts its steps from ``start``, and holds its first value until then."""
-
-    schedule: Schedule
-    start: int
-
-    def formula(self, step: Tensor) -> Tensor:
-        return self.schedule.formula((step - self.start).clamp(min=0))
 
 
 @dataclass(frozen=True)
@@ -75,7 +65,7 @@ def merge_phases(
     for positions in alike.values():
         if len(positions) < MERGED_FROM:
             for i in positions:
-                yield (Later(schedules[i], starts[i]) if starts[i] else schedules[i]), [i]
+                yield (Shifted(schedules[i], -starts[i]) if i else schedules[i]), [i]
         else:
             phases = [schedules[i] for i in positions]
             depths = [leaf.depth for leaf in flatten(phases[0])[0] if isinstance(leaf, PerPhase)]

@@ -1,4 +1,4 @@
-"""The terms of a sum or a product as few schedules: those that differ in numbers only are merged.
+"""The terms of a sum, or the like, as few schedules: those that differ in numbers only are merged.
 
 They are evaluated as one vector, so a hundred terms of a kind cost a graph no more operations than
 eight.
@@ -23,17 +23,17 @@ MERGED_FROM = 8
 
 @dataclass(frozen=True)
 class MergedTerms(Schedule):
-    """The sum, or the product, of schedules of one structure.
+    """The sum of schedules of one structure, or another reduction of their values.
 
     Args:
         pattern: what they are, with a :class:`PerPhase` in the place of a leaf that differs.
         depth: that of these leaves, which tells them from those that the terms have themselves.
-        multiplies: whether it is the product.
+        reduction: the method of a tensor that combines the values along a dimension.
     """
 
     pattern: Schedule
     depth: int
-    multiplies: bool
+    reduction: str
 
     def formula(self, step: Tensor) -> Tensor:
         # The terms are along a dimension in front of those of the step or of the param groups.
@@ -46,12 +46,12 @@ class MergedTerms(Schedule):
             return terms.in_front(leaf.values, step, rank) if mine else leaf
 
         values = tree_map(leaf_of_terms, [self.pattern]).formula(steps)
-        value = values.prod(0) if self.multiplies else values.sum(0)
+        value: Tensor = getattr(values, self.reduction)(0)
         return value.squeeze(0) if step.dim() == 0 and value.shape == (1,) else value
 
 
-def merge_terms(schedules: Sequence[Schedule], *, multiplies: bool) -> tuple[Schedule, ...]:
-    """Schedules whose sum, or product, is that of these; as few as may be."""
+def merge_terms(schedules: Sequence[Schedule], reduction: str) -> tuple[Schedule, ...]:
+    """Schedules that are combined to the same as these; as few as may be."""
     alike: dict[Hashable, list[Schedule]] = {}
     for schedule in schedules:
         leaves, structure = flatten(schedule)
@@ -61,11 +61,11 @@ def merge_terms(schedules: Sequence[Schedule], *, multiplies: bool) -> tuple[Sch
         if len(same) < MERGED_FROM or not any(map(_is_number, flatten(same[0])[0])):
             parts += same
         else:
-            parts.append(_merged(same, multiplies))
+            parts.append(_merged(same, reduction))
     return tuple(parts)
 
 
-def _merged(schedules: Sequence[Schedule], multiplies: bool) -> Schedule:
+def _merged(schedules: Sequence[Schedule], reduction: str) -> Schedule:
     leaves = flatten(schedules[0])[0]
     depth = 1 + max((leaf.depth for leaf in leaves if isinstance(leaf, PerPhase)), default=0)
     # One leaf at least is of all terms, though all be the same: it tells how many they are.
@@ -77,7 +77,7 @@ def _merged(schedules: Sequence[Schedule], multiplies: bool) -> Schedule:
             return column[0]
         return PerPhase(tuple(column), depth)
 
-    return MergedTerms(tree_map(leaf_of_all, schedules), depth, multiplies)
+    return MergedTerms(tree_map(leaf_of_all, schedules), depth, reduction)
 
 
 def _is_number(leaf: Any) -> bool:

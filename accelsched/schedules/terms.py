@@ -41,6 +41,19 @@ def power(base: float | Tensor, exponent: Tensor) -> Tensor:
     return torch.pow(base, exponent)
 
 
+def raised(fraction: Tensor, other: Tensor, exponent: float | Tensor) -> tuple[Tensor, Tensor]:
+    """Return a power of a fraction, and 1 minus that; the fractions given add up to 1."""
+    # Without the cancellation of 1 - power: the logarithm is of the smaller fraction.
+    logarithm = torch.where(other < fraction, torch.log1p(-other), torch.log(fraction))
+    return fraction**exponent, -torch.expm1(logarithm * exponent)
+
+
+def adding_up(elapsed: Tensor, rest: Tensor) -> tuple[Tensor, Tensor]:
+    """Replace the larger of two fractions by 1 minus the smaller, so that both ends are exact."""
+    early = elapsed < rest
+    return torch.where(early, elapsed, 1.0 - rest), torch.where(early, 1.0 - elapsed, rest)
+
+
 def blend(start: float | Tensor, end: float | Tensor, elapsed: Tensor, rest: Tensor) -> Tensor:
     """Interpolate linearly from start to end; the fractions ``elapsed`` and ``rest`` add up to 1.
 

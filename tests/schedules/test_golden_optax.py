@@ -79,7 +79,9 @@ def exponential_decay(
 ):
     if transition_steps <= 0:
         return Constant(init_value)
-    curve = Exponential(init_value, transition_steps, decay_rate, staircase)
+    curve = Exponential(
+        init_value, total_iters=transition_steps, rate=decay_rate, staircase=staircase
+    )
     if end_value is not None:
         # From the step on at which it would pass the end.
         steps = transition_steps * math.log(end_value / init_value) / math.log(decay_rate)

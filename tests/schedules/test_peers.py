@@ -36,9 +36,12 @@ TORCH = {
     "StepLR": (lambda o: theirs.StepLR(o, 30, 0.5), Step(0.1, 30, 0.5)),
     "MultiStepLR": (
         lambda o: theirs.MultiStepLR(o, [5, 5, 80], 0.3),
-        MultiStep(0.1, 0.3, (5, 5, 80)),
+        MultiStep(0.1, gamma=0.3, milestones=(5, 5, 80)),
     ),
-    "ExponentialLR": (lambda o: theirs.ExponentialLR(o, 0.97), Exponential(0.1, 1, 0.97)),
+    "ExponentialLR": (
+        lambda o: theirs.ExponentialLR(o, 0.97),
+        Exponential(0.1, total_iters=1, rate=0.97),
+    ),
     "MultiplicativeLR": (
         lambda o: theirs.MultiplicativeLR(o, lambda _: 0.97),
         Multiplicative(0.1, 0.97),
@@ -90,7 +93,7 @@ TORCH = {
         lambda o: theirs.ChainedScheduler(
             [theirs.LinearLR(o, 0.1, 1.0, 20), theirs.ExponentialLR(o, 0.98)]
         ),
-        Chained((Linear(0.01, 0.1, 20), Exponential(1.0, 1, 0.98))),
+        Chained((Linear(0.01, 0.1, 20), Exponential(1.0, total_iters=1, rate=0.98))),
     ),
 }
 
@@ -124,11 +127,11 @@ def optax_cases():
         "cosine": (optax.cosine_decay_schedule(0.1, 150, 0.1), CosineDecay(0.1, 0.01, 150)),
         "exponential": (
             optax.exponential_decay(0.1, 30, 0.5, staircase=False),
-            Exponential(0.1, 30, 0.5),
+            Exponential(0.1, total_iters=30, rate=0.5),
         ),
         "staircase": (
             optax.exponential_decay(0.1, 30, 0.5, staircase=True),
-            Exponential(0.1, 30, 0.5, staircase=True),
+            Exponential(0.1, total_iters=30, rate=0.5, staircase=True),
         ),
         # optax' scale is in force at the boundary, as ours is.
         "piecewise constant": (
@@ -202,7 +205,7 @@ def test_the_inverse_root_of_the_transformer():
     """Vaswani et al., arXiv:1706.03762, section 5.3: d ** -0.5 * min(t ** -0.5, t * w ** -1.5)."""
     width, warm_up = 512, 40
     ours = Linear(0.0, (width * warm_up) ** -0.5, warm_up)
-    decay = InverseSquareRootDecay(1.0, width**-0.5, warm_up)
+    decay = InverseSquareRootDecay(1.0, scale=width**-0.5, warmup_steps=warm_up)
     for step in range(1, 400):
         want = width**-0.5 * min(step**-0.5, step * warm_up**-1.5)
         got = ours(step) if step < warm_up else decay(step)
@@ -218,5 +221,5 @@ def test_what_torch_computes_in_float32_ours_computes_in_float64():
         scheduler.step()
     want = math.exp(2000 * math.log(0.9999))
     assert optimizer.param_groups[0]["lr"].item() != pytest.approx(want, rel=1e-6)
-    ours = torch.tensor(Exponential(1.0, 1, 0.9999)(2000), dtype=torch.float32)
+    ours = torch.tensor(Exponential(1.0, total_iters=1, rate=0.9999)(2000), dtype=torch.float32)
     assert ours.item() == pytest.approx(want, rel=2**-24)

@@ -36,10 +36,10 @@ from accelsched.schedules import (
 @pytest.mark.parametrize(
     "schedule",
     [
-        Exponential(0.1, 3, 1.1, staircase=True),
+        Exponential(0.1, total_iters=3, rate=1.1, staircase=True),
         Multiplicative(0.1, 1.05),
         Step(0.1, 3, 1.5),
-        MultiStep(0.1, 2.0, (0, 3, 6)),
+        MultiStep(0.1, gamma=2.0, milestones=(0, 3, 6)),
         Cyclic(0.01, 0.1, 10, mode="exp_range", gamma=1.01),
     ],
 )
@@ -188,7 +188,7 @@ def phases(count, *kinds):
 
 
 MANY = {
-    "milestones of MultiStep": lambda n: MultiStep(1.0, 0.9999, range(n)),
+    "milestones of MultiStep": lambda n: MultiStep(1.0, gamma=0.9999, milestones=range(n)),
     "milestones of PiecewiseConstant": lambda n: PiecewiseConstant([0.1] * (n + 1), range(n)),
     "phases of one kind": lambda n: phases(n, Linear),
     "phases of two kinds": lambda n: phases(n, Linear, CosineDecay),

@@ -47,9 +47,11 @@ def cosine(i):
 KINDS = {
     "lines": line,
     "cosines": cosine,
-    "by turns": lambda i: [line, cosine, lambda i: Exponential(1.0, i, 0.5)][i % 3](i + 1),
+    "by turns": lambda i: [line, cosine, lambda i: Exponential(1.0, total_iters=i, rate=0.5)][
+        i % 3
+    ](i + 1),
     "the same": lambda i: Linear(1.0, 0.5, 7),
-    "growing": lambda i: Exponential(1.0, 100 + i, 1.01),
+    "growing": lambda i: Exponential(1.0, total_iters=100 + i, rate=1.01),
     "composed": lambda i: line(i).then(cosine(i) * 0.7, at=3 + i),
     "of phases": lambda i: Sequential([line(j) * 0.5 for j in range(5)], [2, 4, 6, 8]) * (1 + i),
     "steps at milestones": lambda i: PiecewiseConstant((1.0, 0.5, 0.25 + i), (2, 9 + i)),
