@@ -65,9 +65,9 @@ class Curve:
         if type(schedule).__name__ == "Chained":
             return Curve(schedule.schedules[0]).initial
         if hasattr(schedule, "schedules"):
-            fold = {"Sum": sum, "Product": prod, "Minimum": min, "Maximum": max}
-            initials = [Curve(s).initial for s in schedule.schedules]
-            return fold[type(schedule).__name__](initials)
+            folds: dict[str, Callable[[list[float]], float]]
+            folds = {"Sum": sum, "Product": prod, "Minimum": min, "Maximum": max}
+            return folds[type(schedule).__name__]([Curve(s).initial for s in schedule.schedules])
         return self(0)
 
 
@@ -171,7 +171,7 @@ def cosine_decay(step: int, initial: float, end: float, total_iters: int) -> flo
     return end if step >= total_iters else _cosine(step, total_iters, initial, end)
 
 
-def _cosine(elapsed: float, total: float, first: float, last: float) -> float:
+def _cosine(elapsed: float | Fraction, total: float | Fraction, first: float, last: float) -> float:
     """Half a cosine from first to last, by the half-angle formula from the nearer end."""
     if 2 * elapsed <= total:
         return first + (last - first) * sin(pi * elapsed / total / 2) ** 2

@@ -288,17 +288,20 @@ def _evaluated(node: ast.expr, text: str) -> Any:
             return _called(name, [_evaluated(item, text) for item in given], keywords, text)
         case ast.Call(func=ast.Attribute(value=before, attr="then" | "shifted" as method)):
             schedule = _evaluated(before, text)
-            given = [_evaluated(item, text) for item in node.args]
-            keywords = {str(k.arg): _evaluated(k.value, text) for k in node.keywords}
             if isinstance(schedule, Schedule):
-                with _refused_as(method, [*given, *keywords.values()]):
-                    made: Schedule = getattr(schedule, method)(*given, **keywords)
-                    return made
+                return _method_called(getattr(schedule, method), node, text)
     raise _not_in_expressions(node, text)
 
 
+def _method_called(method: Callable[..., Schedule], call: ast.Call, text: str) -> Schedule:
+    items = [_evaluated(item, text) for item in call.args]
+    named = {str(keyword.arg): _evaluated(keyword.value, text) for keyword in call.keywords}
+    with _refused_as(method.__name__, [*items, *named.values()]):
+        return method(*items, **named)
+
+
 def _operated(
-    operation: Callable[[Any, Any], Any], operands: Sequence[Any], node: ast.expr, text: str
+    operation: Callable[..., Any], operands: Sequence[Any], node: ast.expr, text: str
 ) -> Any:
     if all(isinstance(operand, _OPERANDS) for operand in operands):
         with contextlib.suppress(TypeError, ArithmeticError):
@@ -328,7 +331,7 @@ def _called(name: str, given: list[Any], keywords: list[ast.keyword], text: str)
 
 _OPERANDS = (int, float, Schedule)
 _COMBINED = {"minimum": schedules.minimum, "maximum": schedules.maximum}
-_OPERATORS: dict[Any, Callable[[Any, Any], Any]] = {
+_OPERATORS: dict[Any, Callable[..., Any]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
     ast.Mult: operator.mul,

@@ -20,14 +20,14 @@ def by_keyword(cls: C) -> C:
 
     Their order is not the usual one: initial, end, total_iters, shape. So it invites mistakes.
     """
-    construct = cls.__init__
+    construct = cls.__init__  # type: ignore[misc]
 
     @functools.wraps(construct)
     def __init__(self: Any, *args: Any, **keywords: Any) -> None:
         warn_of_positions(cls, args, keywords, stacklevel=3)
         construct(self, *args, **keywords)
 
-    cls.__init__ = __init__
+    cls.__init__ = __init__  # type: ignore[misc]
     _BY_KEYWORD.add(cls)
     return cls
 

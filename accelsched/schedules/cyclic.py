@@ -21,7 +21,7 @@ from accelsched.schedules._fields import (
 from accelsched.schedules._power import Power
 from accelsched.schedules.base import Schedule
 
-#: The longest period that int64 counts; a multiple of what float32 rounds it to.
+#: Past all steps, and what int64 counts to; a multiple of what float32 rounds it to.
 _MOST = 2**63 - 2**40
 
 
@@ -149,18 +149,19 @@ def _periods(first: int, factor: float, is_whole: bool) -> dict[str, Any]:
     """
     with localcontext(Context(prec=60)):
         begins, spans = [Decimal(0)], [Decimal(first)]
-        while factor != 1 and begins[-1] + spans[-1] < 2**62:
+        # Their number is a power of 2, so that schedules of unlike first periods are one vector.
+        while factor != 1 and (begins[-1] + spans[-1] < 2**62 or len(begins).bit_count() > 1):
             begins.append(begins[-1] + spans[-1])
             spans.append(spans[-1] * Decimal(repr(factor)))
         ends = [*begins[1:], begins[-1] + spans[-1]]
-        starts, stops = (tuple(math.ceil(at) for at in bounds) for bounds in (begins, ends))
-        # The last period may be longer than int64 counts. What is left of it is then too small,
-        # but more than half: only what has elapsed is taken, which is a fraction of the true span.
-        lengths = (min(b - a, _MOST) for a, b in zip(starts, stops, strict=True))
+        starts, stops = ([min(math.ceil(at), _MOST) for at in row] for row in (begins, ends))
+        # A period may be longer than int64 counts. What is left of it is then too small, but more
+        # than has elapsed: only that is taken, which is a fraction of the true span.
+        lengths = (max(1, stop - start) for start, stop in zip(starts, stops, strict=True))
         leads = (float(at - begin) for at, begin in zip(starts, begins, strict=True))
         trails = (float(end - (stop - 1)) for stop, end in zip(stops, ends, strict=True))
         return {
-            "starts": starts,
+            "starts": tuple(starts),
             "lengths": tuple(lengths),
             "spans": tuple(map(float, spans)),
             "leads": None if is_whole else tuple(leads),

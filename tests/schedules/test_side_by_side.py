@@ -18,10 +18,15 @@ from accelsched._recording import record
 from accelsched._recording.double_float import in_float32
 from accelsched.schedules import (
     Constant,
+    CosineAnnealingWarmRestarts,
     CosineDecay,
     Exponential,
     Lambda,
     Linear,
+    Maximum,
+    Minimum,
+    MultiStep,
+    OneCycle,
     PiecewiseConstant,
     Product,
     Sequential,
@@ -57,6 +62,15 @@ KINDS = {
     "steps at milestones": lambda i: PiecewiseConstant((1.0, 0.5, 0.25 + i), (2, 9 + i)),
     "of one table": lambda i: Sequential((line(i), cosine(i), line(i)), (4, 9)),
     "sums": lambda i: Sum([line(i + j) for j in range(9)]),
+    "milestones": lambda i: PiecewiseConstant((1.0, 0.5), (2 + i,)),
+    "powers at milestones": lambda i: MultiStep(1.0, gamma=0.5, milestones=(2 + i, 500)),
+    "restarts": lambda i: CosineAnnealingWarmRestarts(1.0, 3 + i, 2, 0.5),
+    "restarts by a fraction": lambda i: CosineAnnealingWarmRestarts(1.0, 3 + i, 1.5, 0.5),
+    "cycles": lambda i: OneCycle(0.5, 1.0, 20 + i, three_phase=True),
+    "unlike phases": lambda i: Sequential(
+        [Linear(1, 0.5, 9 + i + j) for j in range(4)], (2 + i, 450, 500)
+    ),
+    "sums of milestones": lambda i: Sum([PiecewiseConstant((1, 2), (i + j,)) for j in range(9)]),
     "functions": lambda i: Lambda(1.0 + i, (half_life,)),
     "tables": lambda i: Tabulated(TABLE, 9) * (1 + i),
 }
@@ -69,7 +83,7 @@ def half_life(step):
 TABLE = Step(1.0, 2, 0.9)
 
 
-@pytest.mark.parametrize("cls", [Sum, Product], ids=lambda cls: cls.__name__)
+@pytest.mark.parametrize("cls", [Sum, Product, Minimum, Maximum], ids=lambda cls: cls.__name__)
 @pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
 def test_many_terms_are_the_reference(cls, kind):
     made = cls([kind(i) for i in range(MERGED_FROM + 5)])
@@ -94,6 +108,32 @@ def test_those_of_several_groups_are_one_vector(cls, kind):
         got = torch.cat([values.reshape(-1) for values in evaluate(torch.tensor(step))]).tolist()
         for schedule, value in zip(groups, got, strict=True):
             assert agrees(value, reference.value(schedule, step), leaves_of(schedule)), step
+
+
+OF_TABLES = ["milestones", "powers at milestones", "restarts", "cycles", "unlike phases"]
+
+
+@pytest.mark.parametrize("name", OF_TABLES)
+def test_four_hundred_tables_are_one(name):
+    """Each as operations of its own, they were too many for the compiler of the CPU."""
+    few, many = (Sum([KINDS[name](i) for i in range(count)]) for count in (20, 400))
+    assert operations(few) == operations(many)
+    assert len(many.parts) == 1
+    for step in (0, 30, 2**40):
+        assert agrees(many(step), reference.value(many, step), leaves_of(many))
+
+
+def operations(schedule):
+    graph = record(lambda step: [schedule.formula(step)]).graph
+    return sum(node.op == "call_function" for node in graph.nodes)
+
+
+@pytest.mark.parametrize("name", OF_TABLES)
+def test_tables_in_double_float_too(name):
+    made = Sum([KINDS[name](i) for i in range(9)])
+    evaluate = in_float32(record(lambda step: [made.formula(step)]))
+    for step in (0, 3, 7, 50):
+        assert float32_ulps(float(evaluate(torch.tensor(step))[0]), made(step)) <= 1
 
 
 @pytest.mark.parametrize("cls", [Sum, Product], ids=lambda cls: cls.__name__)

@@ -34,10 +34,8 @@ from accelsched.schedules import (
     Multiplicative,
     MultiStep,
     OneMinusPower,
-    PiecewiseConstant,
     Polynomial,
     Scaled,
-    Sequential,
     Shifted,
     Step,
     Sum,
@@ -232,14 +230,6 @@ def test_factors_whose_product_has_no_digits_stay_apart(factors):
 
 def by_formula_and_kernel(schedule, step):
     return float(schedule(torch.tensor(step))), schedule(step)
-
-
-TABLES = {
-    "milestones": lambda i: PiecewiseConstant((1.0, 0.5), (2 + i,)),
-    "more and more milestones": lambda i: PiecewiseConstant([1.0] * (i + 1), range(i)),
-    "restarts": lambda i: CosineAnnealingWarmRestarts(1.0, 3 + i, 1.5),
-    "sequences": lambda i: Sequential([Linear(1, 0.5, 9 + j) for j in range(4)], (i, 50, 99)),
-}
 
 
 @pytest.mark.parametrize("combine", [operator.add, operator.mul, minimum], ids=lambda f: f.__name__)
