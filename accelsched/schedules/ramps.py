@@ -172,6 +172,13 @@ class CosineDecay(Ramp):
         >>> [round(schedule(t), 6) for t in (0, 5, 10, 60, 110)]
         [0.0, 0.05, 0.1, 0.0505, 0.001]
 
+        With the exponent 2 of optax:
+
+        >>> wave = CosineDecay(initial=1.0, end=0.0, total_iters=100)
+        >>> schedule = 0.1 * wave * wave
+        >>> [round(schedule(t), 6) for t in (0, 50, 75, 100)]
+        [0.1, 0.025, 0.002145, 0.0]
+
     Raises:
         ArgumentError: ``total_iters`` is negative, or a number is not finite.
 

@@ -9,7 +9,7 @@ import pytest
 from float32 import tolerance
 from parity import agrees, leaves_of
 
-from accelsched import ArgumentError, reference
+from accelsched import reference
 from accelsched.schedules import (
     Constant,
     CosineDecay,
@@ -141,8 +141,9 @@ def sgdr(cosine_kwargs):
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["id"].removeprefix("optax/"))
 def test_recorded_curve(case):
     if case.get("error"):
-        with pytest.raises(ArgumentError, match="total_iters|milestones"):
-            built(case)
+        # It refuses to do so in no steps; here they are skipped.
+        schedule = built(case)
+        assert schedule(0) == schedule(1) == schedule.curve(0, 9).min()
         return
     schedule = built(case)
     peak = max(map(abs, case["values"]))

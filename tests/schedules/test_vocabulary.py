@@ -16,7 +16,15 @@ from hypothesis import strategies as st
 from parity import agrees, leaves_of
 from ulps import float32_ulps
 
-from accelsched import ArgumentError, export, from_spec, lr_scheduler, reference, to_spec
+from accelsched import (
+    ArgumentError,
+    export,
+    from_spec,
+    lr_scheduler,
+    reference,
+    schedules,
+    to_spec,
+)
 from accelsched._recording import record
 from accelsched._recording.double_float import in_float32
 from accelsched.schedules import (
@@ -280,12 +288,12 @@ def test_a_warm_up_of_no_steps_is_skipped(cls):
 
 
 def test_those_of_no_steps_are_one_vector_with_the_others():
-    schedules = [Linear(0.0, 1.0, n).then(CosineDecay(1.0, 0.0, 30 - n), at=n) for n in (0, 5, 30)]
-    (batch,) = group_by_structure(schedules, [torch.float64] * 3)
+    made = [Linear(0.0, 1.0, n).then(CosineDecay(1.0, 0.0, 30 - n), at=n) for n in (0, 5, 30)]
+    (batch,) = group_by_structure(made, [torch.float64] * 3)
     values = BatchedFormulas([batch], torch.device("cpu"))
     for step in (0, 3, 17, 29, 30, 31):
         got = values(torch.tensor(step))[0].tolist()
-        for value, schedule in zip(got, schedules, strict=True):
+        for value, schedule in zip(got, made, strict=True):
             assert agrees(value, reference.value(schedule, step))
 
 
@@ -377,7 +385,7 @@ NEW = [
 @pytest.mark.parametrize("schedule", NEW, ids=lambda schedule: type(schedule).__name__)
 def test_a_new_one_is_a_value_and_data_and_a_program(schedule):
     again = from_spec(to_spec(schedule))
-    assert schedule == again == eval(repr(schedule)) == copy.deepcopy(schedule)
+    assert schedule == again == eval(repr(schedule), vars(schedules)) == copy.deepcopy(schedule)
     assert hash(schedule) == hash(pickle.loads(pickle.dumps(schedule)))
     program = export.program(schedule).module()
     for step in (0, 5, 60):
@@ -419,6 +427,17 @@ def test_periods_by_a_fraction_are_exact(first, factor, step):
     want = float(IN_DIGITS.value(schedule, Whole(step)))
     for got in by_formula_and_kernel(schedule, step):
         assert agrees(got, want)
+
+
+@pytest.mark.parametrize("factor", [1, 1.5, 2, 3])
+def test_unlike_periods_are_one_vector(factor):
+    made = [CosineAnnealingWarmRestarts(1.0, first, factor, 0.1) for first in (1, 7, 402)]
+    (batch,) = group_by_structure(made, [torch.float64] * 3)
+    values = BatchedFormulas([batch], torch.device("cpu"))
+    for step in (0, 6, 7, 1000, 2**40):
+        got = values(torch.tensor(step))[0].tolist()
+        for value, schedule in zip(got, made, strict=True):
+            assert agrees(value, reference.value(schedule, step))
 
 
 @pytest.mark.parametrize("factor", [0, 0.5, 1.005, -2, 2**21, 5000000])
