@@ -5,13 +5,20 @@ What they make is flat: a loop that adds a term, or multiplies by a number, nest
 
 from __future__ import annotations
 
-import math
 import sys
 
 from accelsched.errors import ArgumentError, require
 from accelsched.schedules._fields import integer, real
 from accelsched.schedules.base import Schedule
-from accelsched.schedules.compose import Maximum, Minimum, Product, Scaled, Sequential, Sum
+from accelsched.schedules.compose import (
+    Maximum,
+    Minimum,
+    Product,
+    Scaled,
+    Sequential,
+    Sum,
+    keeps_digits,
+)
 from accelsched.schedules.decay import Constant
 from accelsched.schedules.shifted import Shifted
 
@@ -26,7 +33,7 @@ def multiply(one: Schedule, other: Schedule | float) -> Schedule:
     if isinstance(other, Schedule):
         return Product(_terms(Product, one, other))
     factor = real("factor", other)
-    if type(one) is Scaled and _keeps_digits(one.factor, factor):
+    if type(one) is Scaled and keeps_digits(one.factor, factor):
         return Scaled(one.schedule, one.factor * factor)
     return Scaled(one, factor)
 
@@ -87,12 +94,6 @@ def _terms(
         else:
             terms.append(item if isinstance(item, Schedule) else Constant(item))
     return tuple(terms)
-
-
-def _keeps_digits(one: float, other: float) -> bool:
-    """Whether the product of two numbers is one of float64 with all its digits."""
-    size = abs(one * other)
-    return sys.float_info.min <= size < math.inf or 0 in (one, other)
 
 
 def join(first: Schedule, following: Schedule, at: int, restart: bool) -> Schedule:

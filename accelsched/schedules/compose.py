@@ -203,19 +203,36 @@ class Scaled(Schedule):
     ``lambda t: factor * schedule(t)``.
     """
 
-    schedule: Schedule
-    factor: float
+    schedule: Source[Schedule]
+    factor: Source[float]
+    # Of factors in a row: what they scale, and their product.
+    inner: Schedule = field(init=False, repr=False, compare=False)
+    product: float = field(init=False, repr=False, compare=False)
+
+    def check(self) -> None:
+        inner, product = self.schedule, self.factor
+        if isinstance(inner, Scaled) and keeps_digits(inner.product, product):
+            product *= inner.product
+            inner = inner.inner
+        object.__setattr__(self, "inner", inner)
+        object.__setattr__(self, "product", product)
 
     @property
     def base(self) -> float:
-        return self.schedule.base * self.factor
+        return self.inner.base * self.product
 
     @property
     def settles(self) -> int | None:
-        return self.schedule.settles
+        return self.inner.settles
 
     def formula(self, step: Tensor) -> Tensor:
-        return self.schedule.formula(step) * self.factor
+        return self.inner.formula(step) * self.product
+
+
+def keeps_digits(one: float, other: float) -> bool:
+    """Whether the product of two numbers is one of float64 with all its digits."""
+    size = abs(one * other)
+    return sys.float_info.min <= size <= sys.float_info.max or 0 in (one, other)
 
 
 @dataclass(frozen=True)

@@ -227,6 +227,15 @@ def test_factors_in_a_loop_are_one():
     assert schedule(5) == schedule.factor * 0.5
 
 
+def test_factors_that_are_nested_by_hand_are_one_operation():
+    schedule = RISE
+    for _ in range(600):
+        schedule = Scaled(schedule, 0.999)
+    assert operations(schedule) == operations(RISE * 0.5)
+    assert schedule(5) == pytest.approx(0.999**600 / 2, rel=1e-12)
+    assert schedule.base == 0.0 and schedule.settles == 10
+
+
 @pytest.mark.parametrize("factors", [(1e-200, 1e-200, 1e300), (1e200, 1e200, 1e-300)])
 def test_factors_whose_product_has_no_digits_stay_apart(factors):
     small = Constant(1e100 if factors[0] < 1 else 1e-100)
