@@ -20,6 +20,7 @@ from accelsched import (
     lr_scheduler,
     policy,
     reference,
+    schedules,
     to_spec,
 )
 from accelsched._cli.command import main
@@ -143,7 +144,7 @@ EXPRESSIONS = [
 
 @pytest.mark.parametrize("text", EXPRESSIONS)
 def test_an_expression_is_what_python_makes_of_it(text):
-    assert from_spec(text) == eval(text, dict(globals()))
+    assert from_spec(text) == eval(text, dict(vars(schedules)))
 
 
 def test_an_expression_of_a_scheduler():
