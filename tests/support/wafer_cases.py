@@ -9,7 +9,7 @@ import torch
 from binding import EVERY
 from wafer import Lowered, lower
 
-from accelsched import Scheduler
+from accelsched import Scheduler, from_spec
 from accelsched.lr_scheduler import CosineDecayLR, LinearLR, PolynomialLR, SequentialLR
 from accelsched.schedules import Constant, Lambda, Linear, Multiplicative
 
@@ -33,6 +33,12 @@ def bound(name: str, lowering: str | None, start: int, optimizer: Any) -> Any:
 def of_class(name: str, lowering: str | None) -> Lowered:
     """A step of a class, at step 1 and at step 1000."""
     return lower(functools.partial(bound, name, lowering, 1), between=(TO_1000,))
+
+
+def of_schedule(expression: str) -> Lowered:
+    """A step of the schedule that an expression says, as a formula in double-float arithmetic."""
+    schedule = from_spec(expression)
+    return lower(lambda o: Scheduler(o, schedule, lowering="graph"), between=(TO_1000,))
 
 
 def traced_often(name: str, steps: int) -> Lowered:
