@@ -311,7 +311,7 @@ def _operated(
 
 def _not_in_expressions(node: ast.expr, text: str) -> ArgumentError:
     part = ast.get_source_segment(text, node)
-    return ArgumentError("spec", part, "an expression has schedules, numbers, + - * /, then()")
+    return ArgumentError("spec", part, "an expression has schedules, numbers, + - * / and .then()")
 
 
 def _called(name: str, given: list[Any], keywords: list[ast.keyword], text: str) -> Item:

@@ -266,9 +266,9 @@ class Logarithmic(Ramp):
 
     Source: DeepSpeed, ``deepspeed.runtime.lr_schedules.WarmupLR``.
 
-    Elsewhere: DeepSpeed's ``WarmupLR(warmup_min_lr, warmup_max_lr, warmup_num_steps=n)`` with its
-    default ``warmup_type="log"``; it is at the top a step early: ``Logarithmic(low, top, n - 1)``.
-    torch, optax and Keras have none.
+    Elsewhere: DeepSpeed's ``WarmupLR(low, top, n)`` with its default ``warmup_type="log"``. It
+    begins a step later and is at the top a step earlier:
+    ``Logarithmic(low, top, n - 1).shifted(-1)``. torch, optax and Keras have none.
     """
 
     log_length: float = field(init=False, repr=False, compare=False)

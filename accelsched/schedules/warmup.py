@@ -17,7 +17,7 @@ from accelsched.schedules.ramps import CosineDecay, Linear, Logarithmic, OneMinu
 
 
 @dataclass(frozen=True)
-class Phases(Schedule):
+class Composed(Schedule):
     """A schedule that is made of others, by its arguments; a phase of 0 steps is skipped."""
 
     made: Schedule = field(init=False, repr=False, compare=False)
@@ -38,7 +38,7 @@ class Phases(Schedule):
 
 
 @dataclass(frozen=True)
-class WarmupCosine(Phases):
+class WarmupCosine(Composed):
     """A straight line from 0 to ``peak``, then half a cosine wave to ``end``, then held.
 
     The value at step ``t``::
@@ -94,7 +94,7 @@ _SHAPES: dict[str, type[Ramp]] = {
 
 
 @dataclass(frozen=True)
-class WarmupStableDecay(Phases):
+class WarmupStableDecay(Composed):
     """Up from ``start`` to ``peak``, held there, down to ``end`` in the last steps, then held.
 
     The value at step ``t``::

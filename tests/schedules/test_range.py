@@ -15,6 +15,7 @@ from digits import IN_DIGITS, Whole
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 from parity import agrees, leaves_of
+from roads import operations
 
 from accelsched import ArgumentError, reference
 from accelsched.schedules import (
@@ -25,6 +26,8 @@ from accelsched.schedules import (
     Exponential,
     InverseExponentialTimeDecay,
     InverseSquareRootDecay,
+    Maximum,
+    Minimum,
     Multiplicative,
     MultiStep,
     OneCycle,
@@ -145,7 +148,9 @@ def test_a_class(cls):
     holds()
 
 
-@pytest.mark.parametrize("cls", [Sum, Product, Chained], ids=lambda cls: cls.__name__)
+@pytest.mark.parametrize(
+    "cls", [Sum, Product, Chained, Minimum, Maximum], ids=lambda cls: cls.__name__
+)
 def test_two_together(cls):
     """Each value, and of a chain each relative factor, has its digits in float64."""
     leaves = st.sampled_from(FREE).flatmap(wide).filter(is_well_conditioned)
@@ -243,12 +248,6 @@ def test_restarts_past_2_to_the_50(first, factor, step):
     ],
 )
 def test_what_decays_takes_no_more_operations_for_it(make, count):
-    from accelsched._recording import record
-
-    def operations(schedule):
-        nodes = record(lambda step: [schedule.formula(step)]).graph.nodes
-        return sum(node.op == "call_function" for node in nodes)
-
     assert operations(make(0.5)) == count
     assert operations(make(2.0)) == count + 5
 

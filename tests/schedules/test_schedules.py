@@ -9,9 +9,9 @@ from drawing import compositions
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from parity import agrees, leaves_of
+from roads import operations
 
 from accelsched import reference
-from accelsched._recording import record
 from accelsched.schedules import (
     Chained,
     Constant,
@@ -173,12 +173,6 @@ def test_operators_read_as_they_compute():
 def test_a_chain_is_sound_when_an_initial_value_is_zero():
     chain = Chained((Constant(0.1), Linear(0.0, 1.0, 4)))
     assert [chain(t) for t in range(6)] == pytest.approx([0, 0.025, 0.05, 0.075, 0.1, 0.1])
-
-
-def operations(schedule):
-    """How many operations on the device one step of a schedule is."""
-    graph = record(lambda step: [schedule.formula(step)]).graph
-    return sum(node.op == "call_function" for node in graph.nodes)
 
 
 def phases(count, *kinds):

@@ -11,11 +11,10 @@ from drawing import CLASSES, _is_composed, one
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from parity import agrees, leaves_of
+from roads import in_pairs, operations
 from ulps import float32_ulps
 
 from accelsched import reference
-from accelsched._recording import record
-from accelsched._recording.double_float import in_float32
 from accelsched.schedules import (
     Constant,
     CosineAnnealingWarmRestarts,
@@ -123,26 +122,19 @@ def test_four_hundred_tables_are_one(name):
         assert agrees(many(step), reference.value(many, step), leaves_of(many))
 
 
-def operations(schedule):
-    graph = record(lambda step: [schedule.formula(step)]).graph
-    return sum(node.op == "call_function" for node in graph.nodes)
-
-
 @pytest.mark.parametrize("name", OF_TABLES)
 def test_tables_in_double_float_too(name):
     made = Sum([KINDS[name](i) for i in range(9)])
-    evaluate = in_float32(record(lambda step: [made.formula(step)]))
     for step in (0, 3, 7, 50):
-        assert float32_ulps(float(evaluate(torch.tensor(step))[0]), made(step)) <= 1
+        assert float32_ulps(in_pairs(made, step), made(step)) <= 1
 
 
 @pytest.mark.parametrize("cls", [Sum, Product], ids=lambda cls: cls.__name__)
 @pytest.mark.parametrize("count", [8, 13])
 def test_in_double_float_too(cls, count):
     made = cls([cosine(i) + line(i) for i in range(count)])
-    evaluate = in_float32(record(lambda step: [made.formula(step)]))
     for step in (0, 3, 7, 50):
-        assert float32_ulps(float(evaluate(torch.tensor(step))[0]), made(step)) <= 1
+        assert float32_ulps(in_pairs(made, step), made(step)) <= 1
 
 
 @settings(max_examples=40, **QUIET)

@@ -1,4 +1,4 @@
-"""The words that schedules are put together with: then, shifted, minimum, minus, no steps."""
+"""The words that schedules are put together with: then, shifted, minimum, minus."""
 
 import copy
 import functools
@@ -6,7 +6,6 @@ import itertools
 import math
 import operator
 import pickle
-import warnings
 
 import pytest
 import torch
@@ -14,35 +13,29 @@ from digits import IN_DIGITS, Whole
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from parity import agrees, leaves_of
+from roads import by_every_road, by_formula_and_kernel, in_pairs, operations
 from ulps import float32_ulps
 
 from accelsched import (
     ArgumentError,
     export,
     from_spec,
-    lr_scheduler,
     reference,
     schedules,
     to_spec,
 )
-from accelsched._recording import record
-from accelsched._recording.double_float import in_float32
 from accelsched.schedules import (
     Chained,
     Constant,
     CosineAnnealingWarmRestarts,
     CosineDecay,
-    Exponential,
-    InverseExponentialTimeDecay,
     InverseSquareRootDecay,
     Linear,
     Logarithmic,
     Maximum,
     Minimum,
     Multiplicative,
-    MultiStep,
     OneMinusPower,
-    Polynomial,
     Scaled,
     Shifted,
     Step,
@@ -52,29 +45,10 @@ from accelsched.schedules import (
     maximum,
     minimum,
 )
-from accelsched.schedules._vectorize import BatchedFormulas, group_by_structure
 
 QUIET = {"deadline": None, "suppress_health_check": list(HealthCheck)}
-RAMPS = [Linear, Polynomial, CosineDecay, OneMinusPower, Logarithmic]
 RISE = Linear(0.0, 1.0, 10)
 FALL = CosineDecay(1.0, 0.25, 40)
-
-
-def by_every_road(schedule, step):
-    """The value by the formula, by machine code, and by a graph in float32 numbers alone."""
-    yield float(schedule(torch.tensor(step)))
-    yield schedule(step)
-    assert (
-        float32_ulps(float(in_float32(graph(schedule))(torch.tensor(step))[0]), schedule(step)) <= 1
-    )
-
-
-def graph(schedule):
-    return record(lambda step: [schedule.formula(step)])
-
-
-def operations(schedule):
-    return sum(node.op == "call_function" for node in graph(schedule).graph.nodes)
 
 
 # then, and shifted.
@@ -245,10 +219,6 @@ def test_factors_whose_product_has_no_digits_stay_apart(factors):
         assert agrees(got, float(want), 4)
 
 
-def by_formula_and_kernel(schedule, step):
-    return float(schedule(torch.tensor(step))), schedule(step)
-
-
 @pytest.mark.parametrize("combine", [operator.add, operator.mul, minimum], ids=lambda f: f.__name__)
 def test_four_hundred_terms_are_few_operations(combine):
     kinds = [lambda i: Linear(1.0, 1 / (i + 1), 7), lambda i: CosineDecay(1.0, 0.9, 9 + i)]
@@ -270,110 +240,10 @@ def test_four_hundred_terms_are_few_operations(combine):
 )
 def test_merged_terms_are_the_reference(terms, cls):
     made = cls(terms)
-    in_pairs = in_float32(graph(made))
     for step in (0, 1, 17, 2**40):
         want = reference.value(made, step)
         assert agrees(float(made(torch.tensor(step))), want, 2)
-        assert float32_ulps(float(in_pairs(torch.tensor(step))[0]), want) <= 1
-
-
-# Phases of 0 steps.
-
-
-@pytest.mark.parametrize("cls", RAMPS, ids=lambda cls: cls.__name__)
-def test_a_ramp_of_no_steps_is_at_its_end(cls):
-    schedule = cls(initial=0.3, end=0.1, total_iters=0)
-    for step in (0, 1, 2, 2**40):
-        assert reference.value(schedule, step) == 0.1
-        assert list(by_every_road(schedule, step)) == [0.1, 0.1]
-    assert schedule.settles == 0
-    assert to_spec(schedule)[cls.__name__]["initial"] == 0.3
-
-
-@pytest.mark.parametrize("cls", RAMPS, ids=lambda cls: cls.__name__)
-def test_a_warm_up_of_no_steps_is_skipped(cls):
-    for step in range(5):
-        assert cls(0.0, 0.1, 0).then(FALL, at=0)(step) == FALL(step)
-
-
-def test_those_of_no_steps_are_one_vector_with_the_others():
-    made = [Linear(0.0, 1.0, n).then(CosineDecay(1.0, 0.0, 30 - n), at=n) for n in (0, 5, 30)]
-    (batch,) = group_by_structure(made, [torch.float64] * 3)
-    values = BatchedFormulas([batch], torch.device("cpu"))
-    for step in (0, 3, 17, 29, 30, 31):
-        got = values(torch.tensor(step))[0].tolist()
-        for value, schedule in zip(got, made, strict=True):
-            assert agrees(value, reference.value(schedule, step))
-
-
-@pytest.mark.parametrize("cls", RAMPS, ids=lambda cls: cls.__name__)
-def test_a_ramp_of_negative_steps_is_refused(cls):
-    with pytest.raises(ArgumentError, match=r"^total_iters=-1: give 0"):
-        cls(0.1, 0.0, -1)
-
-
-@given(initial=st.floats(1e-6, 1.0), end=st.floats(1e-6, 1.0), total=st.integers(1, 10**6))
-@settings(**QUIET)
-def test_new_ramps_begin_and_end_exactly(initial, end, total):
-    for schedule in (OneMinusPower(initial, end, total), Logarithmic(initial, end, total)):
-        assert schedule(0) == initial
-        assert schedule(total) == schedule(total + 1) == schedule(2**40) == end
-
-
-@given(total=st.integers(2, 10**9))
-@settings(**QUIET)
-def test_new_ramps_keep_their_digits_to_the_last_step(total):
-    for schedule in (OneMinusPower(1.0, 0.0, total), Logarithmic(1.0, 0.0, total)):
-        want = float(IN_DIGITS.value(schedule, Whole(total - 1)))
-        for got in (
-            *by_formula_and_kernel(schedule, total - 1),
-            reference.value(schedule, total - 1),
-        ):
-            assert got == pytest.approx(want, rel=2**-45)
-
-
-# Warm-up-stable-decay, and warm-up and cosine.
-
-
-def test_each_is_the_composition_that_everyone_writes():
-    cosine = Linear(0.0, 0.1, 10).then(CosineDecay(0.1, 0.01, 90), at=10)
-    trapezoid = Linear(0.0, 0.1, 10).then(Constant(0.1), at=10).then(Linear(0.1, 0.0, 20), at=80)
-    for step in range(120):
-        assert WarmupCosine(0.1, 100, 10, 0.01)(step) == cosine(step)
-        assert WarmupStableDecay(0.1, 100, 10, 20)(step) == trapezoid(step)
-    assert WarmupCosine(0.1, 100, 10).settles == WarmupStableDecay(0.1, 100, 10, 20).settles == 100
-
-
-@pytest.mark.parametrize(
-    ("warmup", "decay"), [(0, 0), (0, 100), (100, 0), (30, 70), (0, 1), (99, 1)]
-)
-def test_a_phase_may_have_no_steps(warmup, decay):
-    schedule = WarmupStableDecay(0.1, 100, warmup, decay, 0.03, 0.02)
-    assert schedule(0) == (0.03 if warmup else 0.1)
-    assert schedule(warmup) == 0.1 or decay == 0
-    assert schedule(100) == 0.02
-    cosine = WarmupCosine(0.1, 100, warmup, 0.02)
-    assert cosine(0) == (0.0 if warmup else 0.1)
-    assert cosine(100) == 0.02
-
-
-@pytest.mark.parametrize(
-    ("make", "name"),
-    [
-        (lambda: WarmupCosine(0.1, 9, 10), "total_iters"),
-        (lambda: WarmupCosine(0.1, 9, -1), "warmup_iters"),
-        (lambda: WarmupCosine(math.inf, 9, 1), "peak"),
-        (lambda: WarmupStableDecay(0.1, 100, 50, 51), "total_iters"),
-        (lambda: WarmupStableDecay(0.1, 100, 10, -1), "decay_iters"),
-        (lambda: WarmupStableDecay(0.1, 100, 10, 9, warmup_shape="1-sqrt"), "warmup_shape"),
-        (lambda: WarmupStableDecay(0.1, 100, 10, 9, decay_shape="exponential"), "decay_shape"),
-        (lambda: OneMinusPower(0.1, 0.0, 10, 0.0), "power"),
-        (lambda: OneMinusPower(0.1, 0.0, 10, 5e-324), "power"),
-    ],
-)
-def test_what_cannot_be_is_refused(make, name):
-    with pytest.raises(ArgumentError, match=f"^{name}="):
-        make()
+        assert float32_ulps(in_pairs(made, step), want) <= 1
 
 
 # Each is a value, plain data, and a program.
@@ -402,95 +272,3 @@ def test_a_new_one_is_a_value_and_data_and_a_program(schedule):
     program = export.program(schedule).module()
     for step in (0, 5, 60):
         assert agrees(float(program(torch.tensor(step))[1]), schedule(step), leaves_of(schedule))
-
-
-# Restarts by a fraction.
-
-
-def test_periods_by_a_fraction_begin_where_they_do():
-    # 4, 6, 9, 13.5, 20.25 steps: the periods begin at 0, 4, 10, 19, 32.5, 52.75.
-    schedule = CosineAnnealingWarmRestarts(1.0, 4, 1.5)
-    assert [t for t in range(60) if schedule(t) > schedule(t - 1 if t else 0)] == [
-        4,
-        10,
-        19,
-        33,
-        53,
-    ]
-    assert [schedule(t) for t in (0, 4, 10, 19)] == [1.0] * 4
-    assert schedule(33) == pytest.approx((1 + math.cos(math.pi * 0.5 / 20.25)) / 2, rel=1e-15)
-    assert schedule(52) == pytest.approx((1 + math.cos(math.pi * 19.5 / 20.25)) / 2, rel=1e-13)
-
-
-def test_a_factor_is_the_decimal_number_that_it_looks_like():
-    # The float 1.1 is a little more than 1.1, and 110 would be a step before the restart.
-    schedule = CosineAnnealingWarmRestarts(1.0, 100, 1.1)
-    assert [schedule(t) for t in (0, 100, 210, 331)] == [1.0] * 4
-
-
-@settings(max_examples=30, **QUIET)
-@given(
-    first=st.integers(1, 1000),
-    factor=st.sampled_from([1.01, 1.1, 1.5, 2.5]),
-    step=st.integers(0, 10**6),
-)
-def test_periods_by_a_fraction_are_exact(first, factor, step):
-    schedule = CosineAnnealingWarmRestarts(1.0, first, factor)
-    want = float(IN_DIGITS.value(schedule, Whole(step)))
-    for got in by_formula_and_kernel(schedule, step):
-        assert agrees(got, want)
-
-
-@pytest.mark.parametrize("factor", [1, 1.5, 2, 3])
-def test_unlike_periods_are_one_vector(factor):
-    made = [CosineAnnealingWarmRestarts(1.0, first, factor, 0.1) for first in (1, 7, 402)]
-    (batch,) = group_by_structure(made, [torch.float64] * 3)
-    values = BatchedFormulas([batch], torch.device("cpu"))
-    for step in (0, 6, 7, 1000, 2**40):
-        got = values(torch.tensor(step))[0].tolist()
-        for value, schedule in zip(got, made, strict=True):
-            assert agrees(value, reference.value(schedule, step))
-
-
-@pytest.mark.parametrize("factor", [0, 0.5, 1.005, -2, 2**21, 5000000])
-def test_the_refusal_says_that_it_is_a_factor(factor):
-    with pytest.raises(ArgumentError, match=r"^T_mult=.*: a factor .*, not steps: give 1, or"):
-        CosineAnnealingWarmRestarts(0.1, 10, factor)
-
-
-# Positions that invite mistakes.
-
-CALLS = [
-    (Exponential, (1e-7, 10, 100), "Exponential(initial=1e-07, total_iters=10, rate=100)"),
-    (MultiStep, (0.1, 0.5, [3, 5]), "MultiStep(initial=0.1, gamma=0.5, milestones=[3, 5])"),
-    (InverseSquareRootDecay, (1.0, 4000), "InverseSquareRootDecay(initial=1.0, scale=4000)"),
-    (
-        InverseExponentialTimeDecay,
-        (0.1, 1.0, 100, 0.5),
-        "InverseExponentialTimeDecay(initial=0.1, step_exponent=1.0, total_iters=100, rate=0.5)",
-    ),
-]
-
-
-@pytest.mark.parametrize(("cls", "given", "call"), CALLS, ids=[call[0].__name__ for call in CALLS])
-def test_positions_past_the_first_argument_warn(cls, given, call):
-    with pytest.warns(FutureWarning) as caught:
-        made = cls(*given)
-    assert str(caught[0].message).endswith(f"write {call}")
-    assert caught[0].filename == __file__
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        assert made == eval(call) == copy.copy(made) == from_spec(to_spec(made))
-    text = f"{cls.__name__}({', '.join(map(repr, given))})"
-    with pytest.warns(FutureWarning, match="write"):
-        assert from_spec(text) == made
-
-
-def test_the_classes_of_cerebras_keep_their_order_and_do_not_warn():
-    optimizer = torch.optim.SGD([torch.zeros(1)], lr=1.0)
-    made = lr_scheduler.ExponentialLR(optimizer, 0.1, 10, 0.5)
-    made.decay_rate = 0.25
-    assert made.schedules == (Exponential(0.1, total_iters=10, rate=0.25),)
-    lr_scheduler.MultiStepLR(None, 0.1, 0.5, [3])(optimizer)
-    lr_scheduler.InverseSquareRootDecayLR(None, 0.1, 1.0, 10)(optimizer)
-    lr_scheduler.InverseExponentialTimeDecayLR(None, 0.1, 1.0, 10, 0.5)(optimizer)
