@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from torch import Tensor
 
 from accelsched.errors import require
+from accelsched.schedules._fields import Source
 from accelsched.schedules.base import Schedule
 
 #: A step ahead of one below 2**62 is still one that int64 counts.
@@ -47,10 +48,13 @@ class Shifted(Schedule):
     """
 
     schedule: Schedule
-    by: int
+    by: Source[int]
+    # The number that a sequence has already, as the milestone at which a phase begins.
+    start: int = field(init=False, repr=False, compare=False)
 
     def check(self) -> None:
         require(self.by <= _MOST_AHEAD, "by", self.by, "give at most 2**53 steps")
+        object.__setattr__(self, "start", -self.by)
 
     @property
     def base(self) -> float:
@@ -62,4 +66,4 @@ class Shifted(Schedule):
         return None if settled is None else max(settled - self.by, 0)
 
     def formula(self, step: Tensor) -> Tensor:
-        return self.schedule.formula((step + self.by).clamp(min=0))
+        return self.schedule.formula((step - self.start).clamp(min=0))
