@@ -477,7 +477,7 @@ class CosineAnnealingWarmRestarts(LRScheduler, scheduler.CosineAnnealingWarmRest
         optimizer: Optimizer | None,
         initial_learning_rate: float,
         T_0: int,
-        T_mult: int = 1,
+        T_mult: float = 1,
         eta_min: float = 0.0,
         param_group_tags: Tags = None,
         *,

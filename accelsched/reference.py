@@ -60,13 +60,14 @@ class Curve:
         if hasattr(schedule, "milestones"):
             first = (schedule.values if hasattr(schedule, "values") else schedule.schedules)[0]
             return Curve(first).initial if dataclasses.is_dataclass(first) else float(first)
-        if hasattr(schedule, "factor"):
-            return Curve(schedule.schedule).initial * float(schedule.factor)
+        if hasattr(schedule, "schedule"):
+            return Curve(schedule.schedule).initial * float(getattr(schedule, "factor", 1))
         if type(schedule).__name__ == "Chained":
             return Curve(schedule.schedules[0]).initial
         if hasattr(schedule, "schedules"):
-            initials = [Curve(s).initial for s in schedule.schedules]
-            return sum(initials) if type(schedule).__name__ == "Sum" else prod(initials)
+            folds: dict[str, Callable[[list[float]], float]]
+            folds = {"Sum": sum, "Product": prod, "Minimum": min, "Maximum": max}
+            return folds[type(schedule).__name__]([Curve(s).initial for s in schedule.schedules])
         return self(0)
 
 
@@ -86,17 +87,36 @@ def polynomial(
     step: int, initial: float, end: float, total_iters: int, power: float, cycle: bool = False
 ) -> float:
     span = _span(step, total_iters, cycle)
-    if step >= span:
+    return end if step >= span else _by_power(span - step, span, power, end, initial)
+
+
+def one_minus_power(step: int, initial: float, end: float, total_iters: int, power: float) -> float:
+    if step >= total_iters:
         return end
-    left = (span - step) / span
-    rest: float = left**power
-    # 1 - rest is taken as -expm1(power log(left)): the plain form has no digits left early on.
-    logarithm = log1p(-step / span) if 2 * step < span else log(left)
-    return initial * rest - end * expm1(power * logarithm)
+    return _by_power(step, total_iters, power, initial, end) if step else initial
+
+
+def _by_power(part: int, whole: int, power: float, first: float, last: float) -> float:
+    """From first to last by a power of the fraction of the whole."""
+    fraction = part / whole
+    raised: float = fraction**power
+    # 1 - raised is taken as -expm1(power log(fraction)): the plain form has no digits left near 1.
+    logarithm = log(fraction) if 2 * part <= whole else log1p(-((whole - part) / whole))
+    return last * raised - first * expm1(power * logarithm)
+
+
+def logarithmic(step: int, initial: float, end: float, total_iters: int) -> float:
+    if step >= total_iters:
+        return end
+    # log(total + 1) - log(step + 1) is the logarithm of the quotient, which is near 1 at the end.
+    elapsed, rest = log(step + 1), log1p(Fraction(total_iters - step, step + 1))
+    return (initial * rest + end * elapsed) / log(total_iters + 1)
 
 
 def _span(step: int, total_iters: int, cycle: bool) -> int:
-    return total_iters * max(1, ceil(Fraction(step, total_iters))) if cycle else total_iters
+    if total_iters == 0 or not cycle:
+        return total_iters
+    return total_iters * max(1, ceil(Fraction(step, total_iters)))
 
 
 def _power(base: float, exponent: float) -> float:
@@ -148,10 +168,10 @@ def inverse_square_root_decay(step: int, initial: float, scale: float, warmup_st
 
 
 def cosine_decay(step: int, initial: float, end: float, total_iters: int) -> float:
-    return _cosine(min(step, total_iters), total_iters, initial, end)
+    return end if step >= total_iters else _cosine(step, total_iters, initial, end)
 
 
-def _cosine(elapsed: float, total: float, first: float, last: float) -> float:
+def _cosine(elapsed: float | Fraction, total: float | Fraction, first: float, last: float) -> float:
     """Half a cosine from first to last, by the half-angle formula from the nearer end."""
     if 2 * elapsed <= total:
         return first + (last - first) * sin(pi * elapsed / total / 2) ** 2
@@ -183,15 +203,14 @@ def cosine_annealing(step: int, initial: float, T_max: int, eta_min: float) -> f
 
 
 def cosine_annealing_warm_restarts(
-    step: int, initial: float, T_0: int, T_mult: int, eta_min: float
+    step: int, initial: float, T_0: int, T_mult: float, eta_min: float
 ) -> float:
-    length = T_0
-    if T_mult == 1:
-        step %= T_0
-    while step >= length:
-        step -= length
-        length *= T_mult
-    return _cosine(step, length, initial, eta_min)
+    start, length, factor = Fraction(0), Fraction(T_0), Fraction(str(T_mult))
+    if factor == 1:
+        start = Fraction(step // T_0 * T_0)
+    while step >= start + length:
+        start, length = start + length, length * factor
+    return _cosine(step - start, length, initial, eta_min)
 
 
 def cyclic(
@@ -280,9 +299,54 @@ def scaled(step: int, schedule: Curve, factor: float) -> float:
     return schedule(step) * factor
 
 
+def shifted(step: int, schedule: Curve, by: int) -> float:
+    return schedule(max(step + by, 0))
+
+
 def sum_(step: int, schedules: Sequence[Curve]) -> float:
     return sum(schedule(step) for schedule in schedules)
 
 
 def product(step: int, schedules: Sequence[Curve]) -> float:
     return prod(schedule(step) for schedule in schedules)
+
+
+def minimum(step: int, schedules: Sequence[Curve]) -> float:
+    return min(schedule(step) for schedule in schedules)
+
+
+def maximum(step: int, schedules: Sequence[Curve]) -> float:
+    return max(schedule(step) for schedule in schedules)
+
+
+# What everyone writes.
+
+
+def warmup_cosine(step: int, peak: float, total_iters: int, warmup_iters: int, end: float) -> float:
+    if step < warmup_iters:
+        return linear(step, 0.0, peak, warmup_iters)
+    return cosine_decay(step - warmup_iters, peak, end, total_iters - warmup_iters)
+
+
+def warmup_stable_decay(
+    step: int,
+    peak: float,
+    total_iters: int,
+    warmup_iters: int,
+    decay_iters: int,
+    start: float,
+    end: float,
+    warmup_shape: str,
+    decay_shape: str,
+) -> float:
+    if step < warmup_iters:
+        return _shaped(warmup_shape, step, start, peak, warmup_iters)
+    since = step - (total_iters - decay_iters)
+    return peak if since < 0 else _shaped(decay_shape, since, peak, end, decay_iters)
+
+
+def _shaped(shape: str, step: int, first: float, last: float, length: int) -> float:
+    if shape == "1-sqrt":
+        return one_minus_power(step, first, last, length, 0.5)
+    ramps = {"linear": linear, "cosine": cosine_decay, "logarithmic": logarithmic}
+    return ramps[shape](step, first, last, length)

@@ -139,7 +139,7 @@ class PolynomialScheduler(WithArguments):
         optimizer: the optimizer to drive. None to bind it later: ``scheduler(optimizer)``.
         initial_val: the value at step 0.
         end_val: the value at step ``total_iters`` and past it.
-        total_iters: the length of the decay in steps, at least 1.
+        total_iters: the length of the decay in steps; one of 0 steps is skipped, and is at the end.
         power: the exponent, above 0, without a unit. Default 1: a straight line.
         cycle: past the end, jump back up and fall again, over a span stretched to the next multiple
             of ``total_iters``. Default False.
@@ -170,7 +170,8 @@ class PolynomialScheduler(WithArguments):
         [0.02]
 
     Raises:
-        ArgumentError: ``total_iters`` or ``power`` is not above 0, or a number is not finite.
+        ArgumentError: ``total_iters`` is negative, ``power`` is not above 0, or a number is not
+            finite.
 
     Source: see :class:`accelsched.schedules.Polynomial`, the schedule that this class drives, also
     for the nearest names in optax, Keras and transformers.
@@ -222,7 +223,7 @@ class LinearScheduler(WithArguments):
         optimizer: the optimizer to drive. None to bind it later: ``scheduler(optimizer)``.
         initial_val: the value at step 0.
         end_val: the value at step ``total_iters`` and past it.
-        total_iters: the length of the line in steps, at least 1.
+        total_iters: the length of the line in steps; one of 0 steps is skipped, and is at the end.
         cycle: past the end, jump back up and fall again, over a span stretched to the next multiple
             of ``total_iters``. Default False.
         param_group_tags: which param groups to drive, by their ``"tags"``. Default: all of them.
@@ -248,7 +249,7 @@ class LinearScheduler(WithArguments):
         [0.1]
 
     Raises:
-        ArgumentError: ``total_iters`` is below 1, or a number is not finite.
+        ArgumentError: ``total_iters`` is negative, or a number is not finite.
 
     Source: see :class:`accelsched.schedules.Linear`, the schedule that this class drives, also for
     the nearest names in optax, Keras and transformers.
@@ -531,7 +532,7 @@ class CosineDecayScheduler(WithArguments):
         initial_val: the value at step 0.
         end_val: the value at step ``total_iters`` and past it: a value, not a
             fraction.
-        total_iters: the length of the decay in steps, at least 1.
+        total_iters: the length of the decay in steps; one of 0 steps is skipped, and is at the end.
         param_group_tags: which param groups to drive, by their ``"tags"``. Default: all of them.
         last_epoch: start one step after this one. Default -1: start at step 0.
 
@@ -555,7 +556,7 @@ class CosineDecayScheduler(WithArguments):
         [0.001]
 
     Raises:
-        ArgumentError: ``total_iters`` is below 1, or a number is not finite.
+        ArgumentError: ``total_iters`` is negative, or a number is not finite.
 
     Source: see :class:`accelsched.schedules.CosineDecay`, the schedule that this class drives, also
     for the nearest names in optax, Keras and transformers.
@@ -878,8 +879,8 @@ class CosineAnnealingWarmRestartsScheduler(WithArguments):
         optimizer: the optimizer to drive. None to bind it later: ``scheduler(optimizer)``.
         initial_val: the value at step 0 and at every restart.
         T_0: the length of the first period in steps, at least 1.
-        T_mult: each period is this many times as long as the one before, from 1 to 2**20. Default
-            1.
+        T_mult: a factor, not steps: each period is this many times as long as the one before. 1, or
+            from 1.01 to 2**20. Default 1.
         eta_min: the value that a period falls towards; the restart comes in its place.
             Default 0.
         param_group_tags: which param groups to drive, by their ``"tags"``. Default: all of them.
@@ -924,7 +925,7 @@ class CosineAnnealingWarmRestartsScheduler(WithArguments):
         optimizer: Optimizer | None,
         initial_val: float,
         T_0: int,
-        T_mult: int = 1,
+        T_mult: float = 1,
         eta_min: float = 0.0,
         param_group_tags: Tags = None,
         *,

@@ -83,7 +83,9 @@ def cases(horizon: int) -> dict[str, Case]:
             optax.exponential_decay(PEAK, warm_up, 0.9, staircase=True),
             lambda o: theirs.StepLR(o, warm_up, 0.9),
         ),
-        "InverseSquareRootDecay": Case(InverseSquareRootDecay(PEAK, 1.0, warm_up)),
+        "InverseSquareRootDecay": Case(
+            InverseSquareRootDecay(PEAK, scale=1.0, warmup_steps=warm_up)
+        ),
         "warm-up, cosine": Case(
             Linear(LOW, PEAK, warm_up).then(CosineDecay(PEAK, 0.0, rest), at=warm_up),
             optax.warmup_cosine_decay_schedule(LOW, PEAK, warm_up, horizon),

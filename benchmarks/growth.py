@@ -65,7 +65,7 @@ def many_milestones(cls):
     def made(count):
         milestones = [10 * (i + 1) for i in range(count)]
         if cls is MultiStep:
-            return MultiStep(0.1, 0.9999, milestones)
+            return MultiStep(0.1, gamma=0.9999, milestones=milestones)
         return PiecewiseConstant([0.1 / (i + 1) for i in range(count + 1)], milestones)
 
     return made

@@ -254,7 +254,7 @@ def _polynomial(s: Any, _: int, base: float) -> Schedule:
 
 
 def _multi_step(s: Any, _: int, base: float) -> Schedule:
-    return MultiStep(base, s.gamma, tuple(sorted(s.milestones.elements())))
+    return MultiStep(base, gamma=s.gamma, milestones=tuple(sorted(s.milestones.elements())))
 
 
 def _warm_restarts(s: Any, _: int, base: float) -> Schedule:

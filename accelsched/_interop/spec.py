@@ -30,6 +30,7 @@ from accelsched._interop.bounds import require_bounded
 from accelsched._interop.text_numbers import number
 from accelsched.errors import ArgumentError, require, shown
 from accelsched.schedules import Schedule
+from accelsched.schedules._keywords import warn_of_positions
 
 Item = Schedule | Scheduler | SchedulerList
 
@@ -109,8 +110,9 @@ def from_spec(spec: Any, optimizer: Optimizer | None = None) -> Item:
 
     Args:
         spec: a dict with one name and its arguments; the text of an expression, such as
-            ``"Linear(0, 0.1, 100).then(Step(0.1, 30, 0.5), at=100)"``; or a list of schedulers or
-            a whole configuration, both as :func:`accelsched.modelzoo.schedulers` reads them.
+            ``"Linear(0, 0.1, 100).then(Step(0.1, 30, 0.5), at=100)"``, which may have ``then``,
+            ``shifted``, ``minimum``, ``maximum`` and arithmetic; or a list of schedulers or a whole
+            configuration, both as :func:`accelsched.modelzoo.schedulers` reads them.
         optimizer: the optimizer to bind schedulers to. Default None: bind them later.
 
     Raises:
@@ -279,25 +281,31 @@ def _evaluated(node: ast.expr, text: str) -> Any:
             pairs = zip(keys, values, strict=True)
             return {k.value: _evaluated(v, text) for k, v in pairs}  # type: ignore[union-attr]
         case ast.UnaryOp(op=ast.USub(), operand=operand):
-            return _operated(operator.mul, [_evaluated(operand, text), -1], node, text)
+            return _operated(operator.neg, [_evaluated(operand, text)], node, text)
         case ast.BinOp(left=left, op=op, right=right) if type(op) in _OPERATORS:
             operands = [_evaluated(left, text), _evaluated(right, text)]
             return _operated(_OPERATORS[type(op)], operands, node, text)
+        case ast.Call(func=ast.Name(id=name), args=given, keywords=[]) if name in _COMBINED:
+            operands = [_evaluated(item, text) for item in given]
+            return _operated(_COMBINED[name], operands, node, text)
         case ast.Call(func=ast.Name(id=name), args=given, keywords=keywords):
             return _called(name, [_evaluated(item, text) for item in given], keywords, text)
-        case ast.Call(
-            func=ast.Attribute(value=before, attr="then"),
-            args=[after],
-            keywords=[ast.keyword(arg="at", value=at)],
-        ):
-            first, second = _evaluated(before, text), _evaluated(after, text)
-            if isinstance(first, Schedule) and isinstance(second, Schedule):
-                return first.then(second, at=_evaluated(at, text))
+        case ast.Call(func=ast.Attribute(value=before, attr="then" | "shifted" as method)):
+            schedule = _evaluated(before, text)
+            if isinstance(schedule, Schedule):
+                return _method_called(getattr(schedule, method), node, text)
     raise _not_in_expressions(node, text)
 
 
+def _method_called(method: Callable[..., Schedule], call: ast.Call, text: str) -> Schedule:
+    items = [_evaluated(item, text) for item in call.args]
+    named = {str(keyword.arg): _evaluated(keyword.value, text) for keyword in call.keywords}
+    with _refused_as(method.__name__, [*items, *named.values()]):
+        return method(*items, **named)
+
+
 def _operated(
-    operation: Callable[[Any, Any], Any], operands: Sequence[Any], node: ast.expr, text: str
+    operation: Callable[..., Any], operands: Sequence[Any], node: ast.expr, text: str
 ) -> Any:
     if all(isinstance(operand, _OPERANDS) for operand in operands):
         with contextlib.suppress(TypeError, ArithmeticError):
@@ -307,7 +315,7 @@ def _operated(
 
 def _not_in_expressions(node: ast.expr, text: str) -> ArgumentError:
     part = ast.get_source_segment(text, node)
-    return ArgumentError("spec", part, "an expression has schedules, numbers, +, *, / and .then()")
+    return ArgumentError("spec", part, "an expression has schedules, numbers, + - * / and .then()")
 
 
 def _called(name: str, given: list[Any], keywords: list[ast.keyword], text: str) -> Item:
@@ -320,12 +328,16 @@ def _called(name: str, given: list[Any], keywords: list[ast.keyword], text: str)
         once = keyword.arg is not None and keyword.arg not in arguments
         require(once, name, keyword.arg, "give each argument once, by its name")
         arguments[str(keyword.arg)] = _evaluated(keyword.value, text)
-    return _built(name, arguments)
+    made = _built(name, arguments)
+    warn_of_positions(type(made), given, arguments, stacklevel=2)
+    return made
 
 
 _OPERANDS = (int, float, Schedule)
-_OPERATORS: dict[Any, Callable[[Any, Any], Any]] = {
+_COMBINED = {"minimum": schedules.minimum, "maximum": schedules.maximum}
+_OPERATORS: dict[Any, Callable[..., Any]] = {
     ast.Add: operator.add,
+    ast.Sub: operator.sub,
     ast.Mult: operator.mul,
     ast.Div: operator.truediv,
 }

@@ -20,8 +20,8 @@ from accelsched.schedules import (
     CosineAnnealingWarmRestarts,
     CosineDecay,
     InverseSquareRootDecay,
-    Lambda,
     Linear,
+    OneMinusPower,
     Polynomial,
     Product,
     Schedule,
@@ -83,8 +83,8 @@ def _constant(num_warmup_steps: int) -> Schedule:
 
 
 def _linear(num_warmup_steps: int, num_training_steps: int) -> Schedule:
-    steps = num_training_steps - num_warmup_steps
-    return _warmed_up(num_warmup_steps, Linear(1.0, 0.0, steps) if steps > 0 else Constant(0.0))
+    steps = max(0, num_training_steps - num_warmup_steps)
+    return _warmed_up(num_warmup_steps, Linear(1.0, 0.0, steps))
 
 
 def _cosine(
@@ -122,20 +122,10 @@ def _polynomial(
 
 
 def _inverse_square_root(num_warmup_steps: int, timescale: int) -> Schedule:
+    root = InverseSquareRootDecay(1.0, scale=math.sqrt(timescale), warmup_steps=timescale)
     if timescale == num_warmup_steps:
-        decay = InverseSquareRootDecay(1.0, math.sqrt(timescale), timescale)
-        return Product((Linear(0.0, 1.0, num_warmup_steps), decay))
-    return _warmed_up(num_warmup_steps, Lambda(1.0, (_Root(timescale),)))
-
-
-class _Root:
-    """``sqrt(timescale / (step + timescale))``."""
-
-    def __init__(self, timescale: int) -> None:
-        self.timescale = timescale
-
-    def __call__(self, step: Any) -> Any:
-        return (self.timescale / (step + self.timescale)) ** 0.5
+        return Product((Linear(0.0, 1.0, num_warmup_steps), root))
+    return _warmed_up(num_warmup_steps, root.shifted(timescale))
 
 
 def _stable_decay(
@@ -148,15 +138,10 @@ def _stable_decay(
     num_cycles: float,
 ) -> Schedule:
     low = float(min_lr_ratio)
-    made: Schedule = Constant(1.0).then(Constant(low), at=num_stable_steps + num_decay_steps)
-    if num_decay_steps > 0:
-        decay = _decay(decay_type, low, num_decay_steps, num_cycles)
-        made = Constant(1.0).then(
-            decay.then(Constant(low), at=num_decay_steps), at=num_stable_steps
-        )
-    if num_warmup_steps <= 0:
-        return made
-    return _rise(warmup_type, low, num_warmup_steps).then(made, at=num_warmup_steps)
+    rise = _rise(warmup_type, low, num_warmup_steps)
+    decay = _decay(decay_type, low, num_decay_steps, num_cycles)
+    held = Constant(1.0).then(decay.then(Constant(low), at=num_decay_steps), at=num_stable_steps)
+    return rise.then(held, at=num_warmup_steps)
 
 
 def _rise(kind: str, low: float, steps: int) -> Schedule:
@@ -169,18 +154,8 @@ def _decay(kind: str, low: float, steps: int, num_cycles: float) -> Schedule:
     if kind == "cosine":
         return _cosine(0, steps, num_cycles, low)
     if kind == "1-sqrt":
-        return Lambda(1.0, (_RootDecay(steps, low),))
+        return OneMinusPower(1.0, low, steps)
     return Linear(1.0, low, steps)
-
-
-class _RootDecay:
-    """``1 - sqrt(step / steps)``, from 1 down to ``low``."""
-
-    def __init__(self, steps: int, low: float) -> None:
-        self.steps, self.low = steps, low
-
-    def __call__(self, step: Any) -> Any:
-        return (1.0 - (step / self.steps) ** 0.5) * (1.0 - self.low) + self.low
 
 
 _KNOWN: dict[str, Callable[..., Schedule]] = {

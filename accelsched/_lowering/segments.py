@@ -6,7 +6,6 @@ takes: which segment the step is in, a row of numbers, a polynomial. See :mod:`.
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from torch import Tensor
 from accelsched._lowering import fitting
 from accelsched._lowering.fitting import Curve, NotFitted, Segments, Steps
 from accelsched.errors import ArgumentError, require
-from accelsched.schedules import Schedule, Sequential
+from accelsched.schedules import Schedule, Sequential, Shifted
 from accelsched.schedules._fields import MAX_STEP, field_types
 from accelsched.schedules._vectorize import Batch
 
@@ -104,15 +103,19 @@ def _knots(schedule: Schedule, start: int = 0) -> Iterator[int]:
         for item in value if isinstance(value, tuple) else (value,):
             if isinstance(item, (int, float)) and 0 < item < MAX_STEP - start:
                 yield start + int(item)
-    first_steps = (0, *schedule.milestones) if isinstance(schedule, Sequential) else None
-    for position, child in enumerate(_children(schedule)):
-        yield from _knots(child, start + (first_steps[position] if first_steps else 0))
+    for child, first in _children(schedule):
+        yield from _knots(child, start + first)
 
 
-def _children(schedule: Schedule) -> list[Schedule]:
-    fields = [getattr(schedule, field.name) for field in dataclasses.fields(schedule) if field.init]
-    items = [item for value in fields for item in (value if isinstance(value, tuple) else (value,))]
-    return [item for item in items if isinstance(item, Schedule)]
+def _children(schedule: Schedule) -> list[tuple[Schedule, int]]:
+    """The schedules in the fields of one, each with the step at which it begins."""
+    if isinstance(schedule, Sequential):
+        return list(zip(schedule.schedules, (0, *schedule.milestones), strict=True))
+    if isinstance(schedule, Shifted):
+        return [(schedule.schedule, -schedule.by)]
+    values = [getattr(schedule, name) for name in field_types(type(schedule))]
+    items = [item for value in values for item in (value if isinstance(value, tuple) else (value,))]
+    return [(item, 0) for item in items if isinstance(item, Schedule)]
 
 
 def _proof(knots: Sequence[int], last: int) -> Steps:

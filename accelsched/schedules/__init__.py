@@ -4,8 +4,17 @@ To add a schedule, add a class here and a function of the same name in :mod:`acc
 """
 
 from accelsched.schedules._fields import Table
+from accelsched.schedules._operators import maximum, minimum
 from accelsched.schedules.base import Schedule
-from accelsched.schedules.compose import Chained, Product, Scaled, Sequential, Sum
+from accelsched.schedules.compose import (
+    Chained,
+    Maximum,
+    Minimum,
+    Product,
+    Scaled,
+    Sequential,
+    Sum,
+)
 from accelsched.schedules.custom import Lambda, Tabulated
 from accelsched.schedules.cyclic import (
     CosineAnnealing,
@@ -15,15 +24,15 @@ from accelsched.schedules.cyclic import (
 )
 from accelsched.schedules.decay import (
     Constant,
-    CosineDecay,
     Exponential,
     InverseExponentialTimeDecay,
     InverseSquareRootDecay,
-    Linear,
     Multiplicative,
-    Polynomial,
 )
 from accelsched.schedules.milestones import MultiStep, PiecewiseConstant, Step
+from accelsched.schedules.ramps import CosineDecay, Linear, Logarithmic, OneMinusPower, Polynomial
+from accelsched.schedules.shifted import Shifted
+from accelsched.schedules.warmup import WarmupCosine, WarmupStableDecay
 
 #: The name that release 0.1 gave to :data:`Table`.
 Lookup = Table  # type: ignore[type-arg]
@@ -40,17 +49,26 @@ __all__ = [
     "InverseSquareRootDecay",
     "Lambda",
     "Linear",
+    "Logarithmic",
+    "Maximum",
+    "Minimum",
     "MultiStep",
     "Multiplicative",
     "OneCycle",
+    "OneMinusPower",
     "PiecewiseConstant",
     "Polynomial",
     "Product",
     "Scaled",
     "Schedule",
     "Sequential",
+    "Shifted",
     "Step",
     "Sum",
     "Table",
     "Tabulated",
+    "WarmupCosine",
+    "WarmupStableDecay",
+    "maximum",
+    "minimum",
 ]

@@ -15,22 +15,19 @@ from torch import Tensor
 
 from accelsched.schedules import terms
 from accelsched.schedules._fields import Table
-from accelsched.schedules._pytree import PerPhase, all_equal, flatten, tree_map
+from accelsched.schedules._pytree import (
+    PerPhase,
+    TablePerTerm,
+    all_equal,
+    depth_above,
+    flatten,
+    tree_map,
+)
 from accelsched.schedules.base import Schedule
+from accelsched.schedules.shifted import Shifted
 
 #: From how many on phases of a kind are merged; fewer are fewer operations by themselves.
 MERGED_FROM = 3
-
-
-@dataclass(frozen=True)
-class Later(Schedule):
-    """A schedule that counts its steps from ``start``, and holds its first value until then."""
-
-    schedule: Schedule
-    start: int
-
-    def formula(self, step: Tensor) -> Tensor:
-        return self.schedule.formula((step - self.start).clamp(min=0))
 
 
 @dataclass(frozen=True)
@@ -71,15 +68,14 @@ def merge_phases(
     alike: dict[Hashable, list[int]] = {}
     for position, schedule in enumerate(schedules):
         leaves, structure = flatten(schedule)
-        alike.setdefault((structure, tables_of(leaves)), []).append(position)
+        alike.setdefault((structure, _tables_of(leaves)), []).append(position)
     for positions in alike.values():
         if len(positions) < MERGED_FROM:
             for i in positions:
-                yield (Later(schedules[i], starts[i]) if starts[i] else schedules[i]), [i]
+                yield (Shifted(schedules[i], -starts[i]) if i else schedules[i]), [i]
         else:
             phases = [schedules[i] for i in positions]
-            depths = [leaf.depth for leaf in flatten(phases[0])[0] if isinstance(leaf, PerPhase)]
-            depth = 1 + max(depths, default=0)
+            depth = depth_above(flatten(phases[0])[0])
             pattern = tree_map(partial(_merged_leaf, depth), phases)
             yield MergedPhases(pattern, tuple(starts[i] for i in positions), depth), positions
 
@@ -88,7 +84,12 @@ def _merged_leaf(depth: int, column: list[Any]) -> Any:
     return column[0] if all_equal(column) else PerPhase(tuple(column), depth)
 
 
-def tables_of(leaves: Sequence[Any]) -> Hashable:
+def _tables_of(leaves: Sequence[Any]) -> Hashable:
     """What a schedule reads by index, which phases that are to be merged must share."""
-    tables = (leaf for leaf in leaves if isinstance(leaf, (tuple, PerPhase, Tensor)))
-    return tuple(id(table) if isinstance(table, Tensor) else table for table in tables)
+    kinds = (tuple, PerPhase, TablePerTerm, Tensor)
+    return tuple(identity(leaf) for leaf in leaves if isinstance(leaf, kinds))
+
+
+def identity(leaf: Any) -> Hashable:
+    """What two leaves have in common that are the same; a tensor is only the same as itself."""
+    return id(leaf) if isinstance(leaf, Tensor) else leaf

@@ -30,11 +30,34 @@ class PerPhase:
     depth: int
 
 
+@dataclass(frozen=True)
+class TablePerTerm:
+    """A leaf that stands for one table of each of several terms (see :mod:`._side_by_side`).
+
+    Attributes:
+        values: one table for each term, all of the same length.
+        depth: more than those of the terms' own leaves of this kind.
+        phases: the depth of the :class:`PerPhase` that each table is the values of; None for a
+            table of the schedule itself.
+    """
+
+    values: tuple[tuple[Any, ...], ...] | Tensor
+    depth: int
+    phases: int | None = None
+
+
+def depth_above(leaves: Iterable[Any]) -> int:
+    """Return a depth that none of these leaves has."""
+    kinds = (PerPhase, TablePerTerm)
+    return 1 + max((leaf.depth for leaf in leaves if isinstance(leaf, kinds)), default=0)
+
+
 def flatten(schedule: Schedule) -> tuple[list[Any], Hashable]:
     """Return the leaves of a schedule, in the order of its fields, and its structure.
 
-    A leaf is a number, a table (a tuple of numbers, or a tensor), or a :class:`PerPhase`. Two
-    schedules of equal structure have as many leaves, of the same kinds, in the same order.
+    A leaf is a number, a table (a tuple of numbers, or a tensor), a :class:`PerPhase` or a
+    :class:`TablePerTerm`. Two schedules of equal structure have as many leaves, of the same kinds,
+    in the same order.
     """
     leaves: list[Any] = []
     return leaves, _structure(schedule, leaves)
@@ -91,6 +114,8 @@ def _is_leaf(value: Any, field_type: FieldType) -> bool:
 def _structure_of_leaf(leaf: Any, field_type: FieldType) -> Hashable:
     if isinstance(leaf, PerPhase):
         return PerPhase, len(leaf.values), leaf.depth
+    if isinstance(leaf, TablePerTerm):
+        return TablePerTerm, len(leaf.values), len(leaf.values[0]), leaf.depth, leaf.phases
     return ("table", len(leaf)) if field_type.is_table else "number"
 
 

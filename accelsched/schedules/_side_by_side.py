@@ -1,4 +1,4 @@
-"""The terms of a sum or a product as few schedules: those that differ in numbers only are merged.
+"""The terms of a sum, or the like, as few schedules: those of one structure are merged.
 
 They are evaluated as one vector, so a hundred terms of a kind cost a graph no more operations than
 eight.
@@ -13,8 +13,15 @@ from typing import Any
 from torch import Tensor
 
 from accelsched.schedules import terms
-from accelsched.schedules._phases import tables_of
-from accelsched.schedules._pytree import PerPhase, all_equal, flatten, tree_map
+from accelsched.schedules._phases import identity
+from accelsched.schedules._pytree import (
+    PerPhase,
+    TablePerTerm,
+    all_equal,
+    depth_above,
+    flatten,
+    tree_map,
+)
 from accelsched.schedules.base import Schedule
 
 #: From how many on terms of a kind are merged; fewer are added in the order given, as Python would.
@@ -23,17 +30,18 @@ MERGED_FROM = 8
 
 @dataclass(frozen=True)
 class MergedTerms(Schedule):
-    """The sum, or the product, of schedules of one structure.
+    """The sum of schedules of one structure, or another reduction of their values.
 
     Args:
-        pattern: what they are, with a :class:`PerPhase` in the place of a leaf that differs.
+        pattern: what they are, with a :class:`PerPhase` or a :class:`TablePerTerm` in the place of
+            a leaf that differs.
         depth: that of these leaves, which tells them from those that the terms have themselves.
-        multiplies: whether it is the product.
+        reduction: the method of a tensor that combines the values along a dimension.
     """
 
     pattern: Schedule
     depth: int
-    multiplies: bool
+    reduction: str
 
     def formula(self, step: Tensor) -> Tensor:
         # The terms are along a dimension in front of those of the step or of the param groups.
@@ -42,43 +50,63 @@ class MergedTerms(Schedule):
 
         def leaf_of_terms(column: list[Any]) -> Any:
             leaf = column[0]
-            mine = isinstance(leaf, PerPhase) and leaf.depth == self.depth
-            return terms.in_front(leaf.values, step, rank) if mine else leaf
+            if not isinstance(leaf, (PerPhase, TablePerTerm)) or leaf.depth != self.depth:
+                return leaf
+            if isinstance(leaf, PerPhase):
+                return terms.in_front(leaf.values, step, rank)
+            tables = terms.tables_in_front(leaf.values, step, rank)
+            return tables if leaf.phases is None else PerPhase(tables, leaf.phases)
 
         values = tree_map(leaf_of_terms, [self.pattern]).formula(steps)
-        value = values.prod(0) if self.multiplies else values.sum(0)
+        value: Tensor = getattr(values, self.reduction)(0)
         return value.squeeze(0) if step.dim() == 0 and value.shape == (1,) else value
 
 
-def merge_terms(schedules: Sequence[Schedule], *, multiplies: bool) -> tuple[Schedule, ...]:
-    """Schedules whose sum, or product, is that of these; as few as may be."""
+def merge_terms(schedules: Sequence[Schedule], reduction: str) -> tuple[Schedule, ...]:
+    """Schedules that are combined to the same as these; as few as may be."""
     alike: dict[Hashable, list[Schedule]] = {}
     for schedule in schedules:
         leaves, structure = flatten(schedule)
-        alike.setdefault((structure, tables_of(leaves)), []).append(schedule)
+        shared = tuple(identity(leaf) for leaf in leaves if not _may_differ(leaf))
+        alike.setdefault((structure, shared), []).append(schedule)
     parts: list[Schedule] = []
     for same in alike.values():
-        if len(same) < MERGED_FROM or not any(map(_is_number, flatten(same[0])[0])):
+        if len(same) < MERGED_FROM or not any(map(_counts, flatten(same[0])[0])):
             parts += same
         else:
-            parts.append(_merged(same, multiplies))
+            parts.append(_merged(same, reduction))
     return tuple(parts)
 
 
-def _merged(schedules: Sequence[Schedule], multiplies: bool) -> Schedule:
+def _merged(schedules: Sequence[Schedule], reduction: str) -> Schedule:
     leaves = flatten(schedules[0])[0]
-    depth = 1 + max((leaf.depth for leaf in leaves if isinstance(leaf, PerPhase)), default=0)
+    depth = depth_above(leaves)
     # One leaf at least is of all terms, though all be the same: it tells how many they are.
-    first = next(i for i, leaf in enumerate(leaves) if _is_number(leaf))
+    first = next(i for i, leaf in enumerate(leaves) if _counts(leaf))
     places = iter(range(len(leaves)))
 
     def leaf_of_all(column: list[Any]) -> Any:
         if next(places) != first and all_equal(column):
             return column[0]
-        return PerPhase(tuple(column), depth)
+        if isinstance(column[0], PerPhase):
+            phases = tuple(leaf.values for leaf in column)
+            return TablePerTerm(phases, depth, column[0].depth)
+        kind = TablePerTerm if isinstance(column[0], tuple) else PerPhase
+        return kind(tuple(column), depth)
 
-    return MergedTerms(tree_map(leaf_of_all, schedules), depth, multiplies)
+    return MergedTerms(tree_map(leaf_of_all, schedules), depth, reduction)
 
 
-def _is_number(leaf: Any) -> bool:
-    return isinstance(leaf, (int, float))
+def _counts(leaf: Any) -> bool:
+    """Whether a leaf of each term tells how many terms there are."""
+    return isinstance(leaf, (int, float, tuple))
+
+
+def _may_differ(leaf: Any) -> bool:
+    """Whether terms may be merged that differ in this leaf: a number, or numbers in a row."""
+    row = leaf.values if isinstance(leaf, PerPhase) else leaf
+    return _counts(row) and (not isinstance(row, tuple) or all(map(_is_number, row)))
+
+
+def _is_number(item: Any) -> bool:
+    return isinstance(item, (int, float))

@@ -5,6 +5,7 @@ A vector of G numbers in the place of a number costs a graph no more operations 
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +15,7 @@ from torch import Tensor
 
 from accelsched._runtimes import runtime_of
 from accelsched.schedules import terms
-from accelsched.schedules._pytree import PerPhase, all_equal, flatten, tree_map
+from accelsched.schedules._pytree import PerPhase, TablePerTerm, all_equal, flatten, tree_map
 from accelsched.schedules.base import Schedule
 
 
@@ -92,8 +93,8 @@ def stack(schedules: Sequence[Schedule], device: torch.device) -> Schedule:
 
     def stacked(column: list[Any]) -> Any:
         first, same = column[0], all_equal(column)
-        if isinstance(first, PerPhase):
-            return PerPhase(stacked([leaf.values for leaf in column]), first.depth)
+        if isinstance(first, (PerPhase, TablePerTerm)):
+            return dataclasses.replace(first, values=stacked([leaf.values for leaf in column]))
         if isinstance(first, (tuple, Tensor)):
             rows = [terms.row(leaf) for leaf in (column[:1] if same else column)]
             return as_state(rows[0] if same else torch.stack(rows), device)

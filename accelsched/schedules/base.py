@@ -181,20 +181,76 @@ class Schedule(ABC):
     __radd__ = __add__
     __rmul__ = __mul__
 
-    def then(self, following: Schedule, *, at: int) -> Schedule:
+    def __neg__(self) -> Schedule:
+        return self * -1.0
+
+    def __sub__(self, other: Schedule | float) -> Schedule:
+        return self + -other
+
+    def __rsub__(self, other: float) -> Schedule:
+        return -self + other
+
+    def __truediv__(self, divisor: float) -> Schedule:
+        if isinstance(divisor, Schedule):
+            return NotImplemented
+        made: Schedule = _operators().divide(self, divisor)
+        return made
+
+    def then(self, following: Schedule, *, at: int, restart: bool = True) -> Schedule:
         """Follow this schedule before step ``at``, and ``following`` from there on.
 
         Args:
-            following: the schedule that takes over. It counts its own steps from 0.
+            following: the schedule that takes over.
             at: the step at which it takes over.
+            restart: whether it counts its own steps from 0 there. If not, it is at step ``at``, as
+                a decay that has run beside the warm-up. Default True.
 
         Example:
-            >>> from accelsched.schedules import Constant, Linear
-            >>> schedule = Linear(initial=0.0, end=0.1, total_iters=10).then(Constant(0.1), at=10)
-            >>> [schedule(t) for t in (0, 5, 10, 20)]
+            >>> from accelsched.schedules import Constant, InverseSquareRootDecay, Linear
+            >>> warmup = Linear(initial=0.0, end=0.1, total_iters=16)
+            >>> schedule = warmup.then(Constant(0.1), at=16)
+            >>> [schedule(t) for t in (0, 8, 16, 64)]
             [0.0, 0.05, 0.1, 0.1]
+
+            One over the root of the step since the start, not of that since the warm-up:
+
+            >>> schedule = warmup.then(InverseSquareRootDecay(0.4), at=16, restart=False)
+            >>> [schedule(t) for t in (0, 8, 16, 64)]
+            [0.0, 0.05, 0.1, 0.05]
         """
-        made: Schedule = _operators().join(self, following, at)
+        made: Schedule = _operators().join(self, following, at, restart)
+        return made
+
+    def shifted(self, by: int) -> Schedule:
+        """Return this schedule ``by`` steps on, or later if ``by`` is negative.
+
+        Libraries differ in the learning rate of the first step of a warm-up of n steps. Here, the
+        first training step has ``schedule(0)``.
+
+        ================================== ================== ==============================
+        a warm-up of n steps to lr         first rates        is here
+        ================================== ================== ==============================
+        accelsched, optax, Keras,          0, lr/n, 2 lr/n    ``Linear(0, lr, n)``
+        transformers, Megatron, timm,
+        fairseq, MaxText, Levanter
+        torchtitan, fairseq's ``fixed``    lr/n, 2 lr/n       ``Linear(0, lr, n).shifted(1)``
+        NeMo, torchtitan until 2025        lr/(n + 1), ...    ``Linear(0, lr, n + 1).shifted(1)``
+        DeepSpeed                          0, 0, lr/n         ``Linear(0, lr, n).shifted(-1)``
+        ================================== ================== ==============================
+
+        Args:
+            by: how many steps it is ahead. If negative, it begins so many steps later, and holds
+                its first value until then.
+
+        Example:
+            >>> from accelsched.schedules import Linear
+            >>> warmup = Linear(initial=0.0, end=0.4, total_iters=4)
+            >>> [round(warmup.shifted(1)(t), 6) for t in range(5)]
+            [0.1, 0.2, 0.3, 0.4, 0.4]
+            >>> [round(warmup.shifted(-2)(t), 6) for t in range(5)]
+            [0.0, 0.0, 0.0, 0.1, 0.2]
+        """
+        made: Schedule = _operators().shift(self, by)
         return made
 
 

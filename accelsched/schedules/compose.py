@@ -7,7 +7,7 @@ import math
 import sys
 from abc import abstractmethod
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -223,23 +223,40 @@ class Scaled(Schedule):
     ``lambda t: factor * schedule(t)``.
     """
 
-    schedule: Schedule
-    factor: float
+    schedule: Source[Schedule]
+    factor: Source[float]
+    # Of factors in a row: what they scale, and their product.
+    inner: Schedule = field(init=False, repr=False, compare=False)
+    product: float = field(init=False, repr=False, compare=False)
+
+    def check(self) -> None:
+        inner, product = self.schedule, self.factor
+        if isinstance(inner, Scaled) and keeps_digits(inner.product, product):
+            product *= inner.product
+            inner = inner.inner
+        object.__setattr__(self, "inner", inner)
+        object.__setattr__(self, "product", product)
 
     @property
     def base(self) -> float:
-        return self.schedule.base * self.factor
+        return self.inner.base * self.product
 
     @property
     def settles(self) -> int | None:
-        return self.schedule.settles
+        return self.inner.settles
 
     @property
     def repeats(self) -> tuple[int, int] | None:
         return self.schedule.repeats
 
     def formula(self, step: Tensor) -> Tensor:
-        return self.schedule.formula(step) * self.factor
+        return self.inner.formula(step) * self.product
+
+
+def keeps_digits(one: float, other: float) -> bool:
+    """Whether the product of two numbers is one of float64 with all its digits."""
+    size = abs(one * other)
+    return sys.float_info.min <= size <= sys.float_info.max or 0 in (one, other)
 
 
 @dataclass(frozen=True)
@@ -256,9 +273,12 @@ class _Fold(Schedule):
         default=computed_once(lambda fold: fold.merged()),  # type: ignore[arg-type]
     )  # fmt: skip
 
-    @abstractmethod
+    #: The method of a tensor that combines values along a dimension.
+    reduction: ClassVar[str]
+
     def merged(self) -> tuple[Schedule, ...]:
         """As few terms as may be."""
+        return merge_terms(self.schedules, self.reduction)
 
     @staticmethod
     @abstractmethod
@@ -310,8 +330,7 @@ class Sum(_Fold):
     Elsewhere: none; in optax ``lambda t: one(t) + other(t)``.
     """
 
-    def merged(self) -> tuple[Schedule, ...]:
-        return merge_terms(self.schedules, multiplies=False)
+    reduction = "sum"
 
     @staticmethod
     def together(one: Any, other: Any) -> Any:
@@ -344,9 +363,71 @@ class Product(_Fold):
     by its initial value first, as torch's ``ChainedScheduler`` does.
     """
 
-    def merged(self) -> tuple[Schedule, ...]:
-        return merge_terms(self.schedules, multiplies=True)
+    reduction = "prod"
 
     @staticmethod
     def together(one: Any, other: Any) -> Any:
         return one * other
+
+
+@dataclass(frozen=True)
+class Minimum(_Fold):
+    """The smallest of the values of schedules: what ``minimum(one, other)`` makes.
+
+    The value at step ``t``::
+
+        value = min(s(t) for s in schedules)
+
+    Args:
+        schedules: at least one, all in the same unit; they may be composed themselves.
+
+    Example:
+        >>> from accelsched.schedules import Constant, Linear
+        >>> rise = Linear(initial=0.0, end=1.0, total_iters=100)
+        >>> schedule = Minimum(schedules=[rise, Constant(0.4)])
+        >>> [schedule(t) for t in (0, 30, 50, 100, 200)]
+        [0.0, 0.3, 0.4, 0.4, 0.4]
+
+    Raises:
+        ArgumentError: there is no schedule.
+
+    Elsewhere: none; in optax ``lambda t: jnp.minimum(one(t), other(t))``.
+    """
+
+    reduction = "amin"
+
+    @staticmethod
+    def together(one: Any, other: Any) -> Any:
+        return torch.minimum(one, other) if isinstance(one, Tensor) else min(one, other)
+
+
+@dataclass(frozen=True)
+class Maximum(_Fold):
+    """The largest of the values of schedules: what ``maximum(one, other)`` makes.
+
+    The value at step ``t``::
+
+        value = max(s(t) for s in schedules)
+
+    Args:
+        schedules: at least one, all in the same unit; they may be composed themselves.
+
+    Example:
+        >>> from accelsched.schedules import Constant, CosineDecay
+        >>> decay = CosineDecay(initial=0.1, end=0.0, total_iters=100)
+        >>> schedule = Maximum(schedules=[decay, Constant(0.01)])
+        >>> [round(schedule(t), 6) for t in (0, 50, 90, 100, 200)]
+        [0.1, 0.05, 0.01, 0.01, 0.01]
+
+    Raises:
+        ArgumentError: there is no schedule.
+
+    Elsewhere: the ``min_lr`` of Megatron and of others, a floor under a decay. In optax
+    ``lambda t: jnp.maximum(one(t), other(t))``.
+    """
+
+    reduction = "amax"
+
+    @staticmethod
+    def together(one: Any, other: Any) -> Any:
+        return torch.maximum(one, other) if isinstance(one, Tensor) else max(one, other)

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from decimal import Context, Decimal, localcontext
 from itertools import pairwise
-from typing import Literal
+from typing import Any, Literal
 
 from torch import Tensor
 
 from accelsched.errors import require
 from accelsched.schedules import terms
-from accelsched.schedules._fields import Table, require_not_negative, require_positive
+from accelsched.schedules._fields import (
+    Source,
+    Table,
+    require_not_negative,
+    require_positive,
+)
 from accelsched.schedules._power import Power
 from accelsched.schedules.base import Schedule
 
-#: The longest period that int64 counts; a multiple of what float32 rounds it to.
+#: Past all steps, and what int64 counts to; a multiple of what float32 rounds it to.
 _MOST = 2**63 - 2**40
 
 
@@ -82,8 +88,9 @@ class CosineAnnealingWarmRestarts(Schedule):
     Args:
         initial: the value at step 0 and at every restart.
         T_0: the length of the first period in steps, at least 1.
-        T_mult: each period is this many times as long as the one before, from 1 to 2**20. Default
-            1.
+        T_mult: a factor, not steps: each period is this many times as long as the one before. 1, or
+            from 1.01 to 2**20. With a fraction, such as 1.5, periods end between two steps. It is
+            taken for the decimal number that Python prints: 1.1 is eleven tenths. Default 1.
         eta_min: the value that a period falls towards. The restart comes in its place, so it is
             never reached. Default 0.
 
@@ -93,41 +100,34 @@ class CosineAnnealingWarmRestarts(Schedule):
         [0.1, 0.06, 0.02002, 0.1, 0.06, 0.020005, 0.1]
 
     Raises:
-        ArgumentError: ``T_0`` or ``T_mult`` is below 1, ``T_mult`` is above 2**20, or a number is
-            not finite.
+        ArgumentError: ``T_0`` is below 1, ``T_mult`` is no such factor, or a number is not finite.
 
     Source: Loshchilov and Hutter, SGDR, arXiv:1608.03983, equation 5.
 
-    Elsewhere: torch's ``CosineAnnealingWarmRestarts(T_0, T_mult, eta_min)``; Keras'
-    ``CosineDecayRestarts(initial, first_decay_steps=T_0, t_mul=T_mult)``, whose ``alpha`` is a
-    fraction and whose ``m_mul`` lowers each restart; ``optax.sgdr_schedule``, which takes a list of
-    periods.
+    Elsewhere: torch's ``CosineAnnealingWarmRestarts(T_0, T_mult, eta_min)``, whose ``T_mult`` is a
+    whole number; Keras' ``CosineDecayRestarts(initial, first_decay_steps=T_0, t_mul=T_mult)``,
+    whose ``alpha`` is a fraction and whose ``m_mul`` lowers each restart; ``optax.sgdr_schedule``,
+    which takes a list of periods. In timm the factor is ``cycle_mul``, in fairseq ``t_mult``.
     """
 
     initial: float
-    T_0: int
-    T_mult: int = 1
+    T_0: Source[int]
+    T_mult: Source[float] = 1
     eta_min: float = 0.0
     starts: Table[int] = field(init=False, repr=False, compare=False)
     lengths: Table[int] = field(init=False, repr=False, compare=False)
     spans: Table[float] = field(init=False, repr=False, compare=False)
+    leads: Table[float] | None = field(init=False, repr=False, compare=False)
+    trails: Table[float] | None = field(init=False, repr=False, compare=False)
 
     def check(self) -> None:
-        require_positive(self, "T_0", "T_mult")
-        require(self.T_mult <= 2**20, "T_mult", self.T_mult, "give at most 2**20")
-        # The periods are tabulated: a logarithm of the step would miss a restart by rounding.
-        starts, lengths = [0], [self.T_0]
-        while self.T_mult > 1 and starts[-1] + lengths[-1] < 2**62:
-            starts.append(starts[-1] + lengths[-1])
-            lengths.append(lengths[-1] * self.T_mult)
-        # The last period may be longer than int64 counts. What is left of it is then too small,
-        # but more than half: only what has elapsed is taken, which is a fraction of the true span.
-        derived = {
-            "starts": tuple(starts),
-            "lengths": tuple(min(length, _MOST) for length in lengths),
-            "spans": tuple(map(float, lengths)),
-        }
-        for name, value in derived.items():
+        require_positive(self, "T_0")
+        factor = self.T_mult
+        remedy = "a factor from one period to the next, not steps: give 1, or 1.01 to 2**20"
+        require(factor == 1 or 1.01 <= factor <= 2**20, "T_mult", factor, remedy)
+        is_whole = factor == int(factor)
+        object.__setattr__(self, "T_mult", int(factor) if is_whole else factor)
+        for name, value in _periods(self.T_0, self.T_mult, is_whole).items():
             object.__setattr__(self, name, value)
 
     @property
@@ -139,9 +139,42 @@ class CosineAnnealingWarmRestarts(Schedule):
         length = terms.take(self.lengths, period)
         since_restart = (step - terms.take(self.starts, period)) % length
         span = terms.take(self.spans, period)
-        elapsed = terms.real(since_restart) / span
-        rest = terms.real(length - since_restart) / span
-        return terms.cosine_blend(self.initial, self.eta_min, elapsed, rest)
+        elapsed = terms.real(since_restart)
+        if self.leads is None or self.trails is None:
+            rest = terms.real(length - since_restart)
+        else:
+            elapsed = elapsed + terms.take(self.leads, period)
+            rest = terms.real(length - 1 - since_restart) + terms.take(self.trails, period)
+        return terms.cosine_blend(self.initial, self.eta_min, elapsed / span, rest / span)
+
+
+def _periods(first: int, factor: float, is_whole: bool) -> dict[str, Any]:
+    """Tabulate the periods: a logarithm of the step would miss a restart by rounding.
+
+    Returns:
+        The first step of each period, how many steps are in it, and its length. If a period may
+        begin between two steps: from its beginning to its first step, and from its last to its end.
+    """
+    with localcontext(Context(prec=60)):
+        begins, spans = [Decimal(0)], [Decimal(first)]
+        # Their number is a power of 2, so that schedules of unlike first periods are one vector.
+        while factor != 1 and (begins[-1] + spans[-1] < 2**62 or len(begins).bit_count() > 1):
+            begins.append(begins[-1] + spans[-1])
+            spans.append(spans[-1] * Decimal(repr(factor)))
+        ends = [*begins[1:], begins[-1] + spans[-1]]
+        starts, stops = ([min(math.ceil(at), _MOST) for at in row] for row in (begins, ends))
+        # A period may be longer than int64 counts. What is left of it is then too small, but more
+        # than has elapsed: only that is taken, which is a fraction of the true span.
+        lengths = (max(1, stop - start) for start, stop in zip(starts, stops, strict=True))
+        leads = (float(at - begin) for at, begin in zip(starts, begins, strict=True))
+        trails = (float(end - (stop - 1)) for stop, end in zip(stops, ends, strict=True))
+        return {
+            "starts": tuple(starts),
+            "lengths": tuple(lengths),
+            "spans": tuple(map(float, spans)),
+            "leads": None if is_whole else tuple(leads),
+            "trails": None if is_whole else tuple(trails),
+        }
 
 
 @dataclass(frozen=True)

@@ -1,17 +1,16 @@
-"""Schedules that move smoothly from an initial value and never turn back."""
+"""Schedules that move smoothly from an initial value, without end."""
 
 from __future__ import annotations
 
 import math
-import sys
 from dataclasses import dataclass, field
 
-import torch
 from torch import Tensor
 
 from accelsched.errors import require
 from accelsched.schedules import terms
 from accelsched.schedules._fields import require_not_negative, require_positive
+from accelsched.schedules._keywords import by_keyword
 from accelsched.schedules._power import Power
 from accelsched.schedules.base import Schedule
 
@@ -54,118 +53,7 @@ class Constant(Schedule):
         return terms.filled(step, self.value)
 
 
-@dataclass(frozen=True)
-class Linear(Schedule):
-    """A straight line from ``initial`` to ``end`` in ``total_iters`` steps, then held.
-
-    The value at step ``t``::
-
-        n = total_iters * max(1, ceil(t / total_iters)) if cycle else total_iters
-        x = min(t / n, 1)
-        value = initial + (end - initial) * x
-
-    Args:
-        initial: the value at step 0.
-        end: the value at step ``total_iters`` and past it.
-        total_iters: the length of the line in steps, at least 1.
-        cycle: past the end, jump back up and fall to ``end`` again, over a span stretched to the
-            next multiple of ``total_iters``. Default False.
-
-    Example:
-        >>> schedule = Linear(initial=0.0, end=0.1, total_iters=100)
-        >>> [schedule(t) for t in (0, 50, 100, 200)]
-        [0.0, 0.05, 0.1, 0.1]
-
-    Raises:
-        ArgumentError: ``total_iters`` is below 1, or a number is not finite.
-
-    Elsewhere: ``optax.linear_schedule(initial, end, total_iters)``; Keras' ``PolynomialDecay`` with
-    ``power=1``, whose ``cycle`` this one has. torch's ``LinearLR`` takes ``start_factor`` and
-    ``end_factor``, which multiply the group's rate. The warm-up of transformers is
-    ``Linear(0.0, lr, num_warmup_steps)``.
-    """
-
-    initial: float
-    end: float
-    total_iters: int
-    cycle: bool = False
-
-    def check(self) -> None:
-        require_positive(self, "total_iters")
-
-    @property
-    def settles(self) -> int | None:
-        return None if self.cycle else self.total_iters
-
-    def formula(self, step: Tensor) -> Tensor:
-        step, total = _span(step, self.total_iters, self.cycle)
-        elapsed, rest = terms.real(step) / total, terms.real(total - step) / total
-        return terms.blend(self.initial, self.end, elapsed, rest)
-
-
-@dataclass(frozen=True)
-class Polynomial(Schedule):
-    """A power of the fraction that is left, from ``initial`` to ``end``, then held.
-
-    The value at step ``t``::
-
-        n = total_iters * max(1, ceil(t / total_iters)) if cycle else total_iters
-        x = min(t / n, 1)
-        value = end + (initial - end) * (1 - x) ** power
-
-    Args:
-        initial: the value at step 0.
-        end: the value at step ``total_iters`` and past it.
-        total_iters: the length of the decay in steps, at least 1.
-        power: the exponent, above 0, without a unit. Default 1: a straight line.
-        cycle: past the end, jump back up and fall to ``end`` again, over a span stretched to the
-            next multiple of ``total_iters``. Default False.
-
-    Example:
-        >>> schedule = Polynomial(initial=0.1, end=0.02, total_iters=100, power=2.0)
-        >>> [round(schedule(t), 6) for t in (0, 50, 100, 200)]
-        [0.1, 0.04, 0.02, 0.02]
-
-    Raises:
-        ArgumentError: ``total_iters`` or ``power`` is not above 0, or a number is not finite.
-
-    Source: Keras, ``keras.optimizers.schedules.PolynomialDecay``.
-
-    Elsewhere: ``optax.polynomial_schedule(initial, end, power, total_iters)`` without ``cycle``.
-    torch's ``PolynomialLR(total_iters, power)`` falls from the group's rate to 0. transformers'
-    ``get_polynomial_decay_schedule_with_warmup`` falls to ``lr_end`` after a warm-up.
-    """
-
-    initial: float
-    end: float
-    total_iters: int
-    power: float = 1.0
-    cycle: bool = False
-
-    def check(self) -> None:
-        require_positive(self, "total_iters", "power")
-        require(self.power >= sys.float_info.min, "power", self.power, "give 2**-1022 or more")
-
-    @property
-    def settles(self) -> int | None:
-        return None if self.cycle else self.total_iters
-
-    def formula(self, step: Tensor) -> Tensor:
-        step, total = _span(step, self.total_iters, self.cycle)
-        elapsed, rest = terms.real(step) / total, terms.real(total - step) / total
-        # 1 - rest**power, without its cancellation: the logarithm is of the smaller fraction.
-        logarithm = torch.where(elapsed < rest, torch.log1p(-elapsed), torch.log(rest))
-        rest, elapsed = rest**self.power, -torch.expm1(logarithm * self.power)
-        return terms.blend(self.initial, self.end, elapsed, rest)
-
-
-def _span(step: Tensor, total: int, cycle: bool) -> tuple[Tensor, int | Tensor]:
-    """Return the step, held at the end of its span, and the length of that span."""
-    if not cycle:
-        return step.clamp(max=total), total
-    return step, (step + (-step) % total).clamp(min=total)
-
-
+@by_keyword
 @dataclass(frozen=True)
 class Exponential(Schedule):
     """A decay by the factor ``rate`` in every ``total_iters`` steps, without end.
@@ -252,6 +140,7 @@ class Multiplicative(Schedule):
         return self.powers.at(terms.real(step))
 
 
+@by_keyword
 @dataclass(frozen=True)
 class InverseExponentialTimeDecay(Schedule):
     """A decay by one over a power of the step, without end.
@@ -311,6 +200,7 @@ class InverseExponentialTimeDecay(Schedule):
         return self.initial / (alpha * self.rate + 1.0)
 
 
+@by_keyword
 @dataclass(frozen=True)
 class InverseSquareRootDecay(Schedule):
     """One over the square root of the step, held until ``warmup_steps``, without end.
@@ -334,7 +224,7 @@ class InverseSquareRootDecay(Schedule):
 
     Source: Raffel et al., T5, arXiv:1910.10683, section 3.1.2. The Transformer's own schedule
     (arXiv:1706.03762, section 5.3) rises in a line to the peak at step ``w`` instead:
-    ``Linear(0.0, 1.0, w) * InverseSquareRootDecay(peak, w**0.5, w)``.
+    ``Linear(0.0, 1.0, w) * InverseSquareRootDecay(peak, scale=w**0.5, warmup_steps=w)``.
 
     Elsewhere: transformers' ``get_inverse_sqrt_schedule``, with a warm-up in a line. torch and
     Keras have none.
@@ -352,62 +242,3 @@ class InverseSquareRootDecay(Schedule):
     def formula(self, step: Tensor) -> Tensor:
         held = step.clamp(min=1).clamp(min=self.warmup_steps)
         return self.initial * self.scale / terms.real(held).sqrt()
-
-
-@dataclass(frozen=True)
-class CosineDecay(Schedule):
-    """Half a cosine wave from ``initial`` to ``end`` in ``total_iters`` steps, then held.
-
-    The value at step ``t``::
-
-        x = min(t / total_iters, 1)
-        y = (1 + cos(pi * x)) / 2
-        value = end + (initial - end) * y
-
-    Halfway the value is the mean of both, and the slope is steepest; at both ends the slope is 0.
-
-    Args:
-        initial: the value at step 0.
-        end: the value at step ``total_iters`` and past it: a value, not a fraction of ``initial``.
-            It may be above ``initial``.
-        total_iters: the length of the decay in steps, at least 1.
-
-    Example:
-        >>> schedule = CosineDecay(initial=0.1, end=0.001, total_iters=100)
-        >>> [round(schedule(t), 6) for t in (0, 50, 100, 200)]
-        [0.1, 0.0505, 0.001, 0.001]
-
-        After a warm-up of 10 steps:
-
-        >>> schedule = Linear(initial=0.0, end=0.1, total_iters=10).then(schedule, at=10)
-        >>> [round(schedule(t), 6) for t in (0, 5, 10, 60, 110)]
-        [0.0, 0.05, 0.1, 0.0505, 0.001]
-
-    Raises:
-        ArgumentError: ``total_iters`` is below 1, or a number is not finite.
-
-    Source: Loshchilov and Hutter, SGDR, arXiv:1608.03983, equation 5, without restarts.
-
-    Elsewhere: ``optax.cosine_decay_schedule(initial, total_iters, alpha)`` and Keras'
-    ``CosineDecay``, whose ``alpha`` is the fraction ``end / initial``. torch's
-    ``CosineAnnealingLR(T_max, eta_min)`` has the same values up to ``T_max`` and rises again from
-    there: see :class:`CosineAnnealing`. transformers' ``get_cosine_schedule_with_warmup`` puts a
-    warm-up in front and ends at 0.
-    """
-
-    initial: float
-    end: float
-    total_iters: int
-
-    def check(self) -> None:
-        require_positive(self, "total_iters")
-
-    @property
-    def settles(self) -> int | None:
-        return self.total_iters
-
-    def formula(self, step: Tensor) -> Tensor:
-        step = step.clamp(max=self.total_iters)
-        elapsed = terms.real(step) / self.total_iters
-        rest = terms.real(self.total_iters - step) / self.total_iters
-        return terms.cosine_blend(self.initial, self.end, elapsed, rest)

@@ -14,6 +14,7 @@ from accelsched.schedules._fields import (
     require_not_negative,
     require_positive,
 )
+from accelsched.schedules._keywords import by_keyword
 from accelsched.schedules._power import Power
 from accelsched.schedules.base import Schedule
 
@@ -109,6 +110,7 @@ class Step(Schedule):
         return self.powers.at(terms.quotient(step, self.step_size))
 
 
+@by_keyword
 @dataclass(frozen=True)
 class MultiStep(Schedule):
     """A decay by the factor ``gamma`` at each milestone.

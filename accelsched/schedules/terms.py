@@ -6,8 +6,9 @@ evaluated together.
 
 from __future__ import annotations
 
+import itertools
 import math
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -15,6 +16,8 @@ from torch import Tensor
 from accelsched.schedules._fields import Table
 
 T = TypeVar("T", int, float)
+#: A row of numbers, or several of the same length.
+Rows = tuple[Any, ...]
 
 
 def real(steps: Tensor) -> Tensor:
@@ -39,6 +42,19 @@ def filled(step: Tensor, value: float | Tensor) -> Tensor:
 def power(base: float | Tensor, exponent: Tensor) -> Tensor:
     """Return ``base ** exponent`` for a base that is not negative."""
     return torch.pow(base, exponent)
+
+
+def raised(fraction: Tensor, other: Tensor, exponent: float | Tensor) -> tuple[Tensor, Tensor]:
+    """Return a power of a fraction, and 1 minus that; the fractions given add up to 1."""
+    # Without the cancellation of 1 - power: the logarithm is of the smaller fraction.
+    logarithm = torch.where(other < fraction, torch.log1p(-other), torch.log(fraction))
+    return fraction**exponent, -torch.expm1(logarithm * exponent)
+
+
+def adding_up(elapsed: Tensor, rest: Tensor) -> tuple[Tensor, Tensor]:
+    """Replace the larger of two fractions by 1 minus the smaller, so that both ends are exact."""
+    early = elapsed < rest
+    return torch.where(early, elapsed, 1.0 - rest), torch.where(early, 1.0 - elapsed, rest)
 
 
 def blend(start: float | Tensor, end: float | Tensor, elapsed: Tensor, rest: Tensor) -> Tensor:
@@ -92,12 +108,27 @@ def in_front(values: Table[int] | Table[float] | Tensor, like: Tensor, rank: int
     """Numbers, for each of G param groups or for all, along a dimension in front of others.
 
     Args:
-        values: n of them, or of shape [G, n].
+        values: n of them, or of shape [..., n] where there are dimensions behind already.
         like: a tensor of the device to put them on.
         rank: how many dimensions are to follow.
     """
     row = _row(values, like)
-    return row.t() if row.dim() == 2 else row.reshape(-1, *[1] * rank)
+    return row.movedim(-1, 0) if row.dim() > 1 else row.reshape(-1, *[1] * rank)
+
+
+def tables_in_front(values: Rows | Tensor, like: Tensor, rank: int) -> Tensor:
+    """Tables along a dimension in front of others, as :func:`in_front` has numbers.
+
+    Args:
+        values: n tables of k numbers, or of shape [n, k] or [G, n, k].
+        like: a tensor of the device to put them on.
+        rank: how many dimensions are to follow in front of that of the table.
+    """
+    tables = _row(values, like)
+    if tables.dim() == 3:
+        return tables.transpose(0, 1)
+    count, length = tables.shape
+    return tables.reshape(count, *[1] * rank, length)
 
 
 def held(step: Tensor, table: Tensor) -> Tensor:
@@ -105,16 +136,17 @@ def held(step: Tensor, table: Tensor) -> Tensor:
     return step.clamp(max=table.shape[-1] - 1)
 
 
-def _row(values: Table[int] | Table[float] | Tensor, like: Tensor) -> Tensor:
+def _row(values: Rows | Tensor, like: Tensor) -> Tensor:
     # A schedule bound to an optimizer has its rows on the device already (see _vectorize.py).
     if isinstance(values, Tensor) and values.device == like.device:
         return values
     return row(values).to(like.device)
 
 
-def row(values: tuple[int, ...] | tuple[float, ...] | Tensor) -> Tensor:
-    """Make a row of numbers on the CPU: int64 for integers, else float64."""
+def row(values: Rows | Tensor) -> Tensor:
+    """Make a row of numbers, or several, on the CPU: int64 for integers, else float64."""
     if isinstance(values, Tensor):
         return values.to("cpu")
-    whole = all(isinstance(v, int) for v in values)
+    numbers = itertools.chain.from_iterable(v if isinstance(v, tuple) else (v,) for v in values)
+    whole = all(isinstance(number, int) for number in numbers)
     return torch.tensor(values, dtype=torch.int64 if whole else torch.float64, device="cpu")

@@ -211,9 +211,9 @@ def test_groups_that_differ_in_numbers_are_evaluated_at_once(count):
 def test_stacked_tables_and_milestones():
     opt = optimizer({}, {}, {}, kind="graph")
     curves = [
-        MultiStep(0.1, 0.5, (2, 4)),
-        MultiStep(0.2, 0.5, (2, 5)),
-        Scaled(MultiStep(0.2, 0.5, (2, 5)), 3.0),
+        MultiStep(0.1, gamma=0.5, milestones=(2, 4)),
+        MultiStep(0.2, gamma=0.5, milestones=(2, 5)),
+        Scaled(MultiStep(0.2, gamma=0.5, milestones=(2, 5)), 3.0),
     ]
     scheduler = Scheduler(opt, curves)
     for step in range(8):

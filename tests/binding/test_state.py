@@ -170,7 +170,7 @@ LINEAR = STATE["schedules"][0]
         ({"schedules": None}, "schedules"),
         ({"schedules": [{**LINEAR, "schedule": "Step"}]}, "'Step': this scheduler has 'Linear'"),
         ({"schedules": [{**LINEAR, "power": 2}]}, "fields of schedule="),
-        ({"schedules": [{**LINEAR, "total_iters": 0}]}, "total_iters=0"),
+        ({"schedules": [{**LINEAR, "total_iters": -1}]}, "total_iters=-1"),
         ({"schedules": [{**LINEAR, "end": "1"}]}, "end='1'"),
         ({"schedules": ["Linear"]}, "schedule='Linear'"),
     ],

@@ -23,7 +23,7 @@ from float32 import tolerance
 from own_schedulers import EXPECTED
 from ulps import float32_ulps
 
-from accelsched import ArgumentError, reference
+from accelsched import ArgumentError, from_spec, reference
 from accelsched.schedules import Linear, Multiplicative
 
 COUNTER = "state.schedulers.0.accelsched.0.0"
@@ -115,6 +115,24 @@ def test_classes_that_a_user_wrote(front_end, name):
         assert rate(outputs) == pytest.approx(EXPECTED[name](t), abs=allowed)
         assert outputs[COUNTER] == t + 1
     assert COUNTER in step.carried & step.depends(WEIGHTS.format(0))
+    assert lowered.compiles == 1
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "Linear(0, 0.1, 0).then(OneMinusPower(0.1, 0.01, 700), at=0)",
+        "Logarithmic(0, 0.1, 700)",
+        "Linear(0, 0.1, 10).then(InverseSquareRootDecay(0.3), at=10, restart=False)",
+        "maximum(minimum(Linear(0, 0.1, 100), Step(0.1, 30, 0.9), 0.08) - 0.01, 0.003)",
+        "CosineAnnealingWarmRestarts(0.1, 10, 1.5, 0.01).shifted(3)",
+        "WarmupStableDecay(0.1, 700, 10, 300, decay_shape='1-sqrt')",
+        "WarmupCosine(0.1, 700, 10)",
+    ],
+)
+def test_a_schedule_of_no_class_of_cerebras(front_end, expression):
+    lowered = front_end(cases.of_schedule, expression)
+    compare(lowered, from_spec(expression))
     assert lowered.compiles == 1
 
 

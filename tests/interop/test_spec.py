@@ -20,6 +20,7 @@ from accelsched import (
     lr_scheduler,
     policy,
     reference,
+    schedules,
     to_spec,
 )
 from accelsched._cli.command import main
@@ -132,12 +133,18 @@ EXPRESSIONS = [
     "Linear(0, 1, 10) * CosineDecay(1, 0, 20)",
     "Tabulated(Linear(0, 1, 10), 5, past_end='cycle')",
     "CosineAnnealingWarmRestarts(0.1, 5)",
+    "CosineAnnealingWarmRestarts(0.1, 5, 1.5)",
+    "-Linear(0, 1, 10) - 0.5 + (1 - Linear(0, 1, 10)) / 3",
+    "Linear(0, 1, 10).then(Linear(1, 0, 90), at=10, restart=False).shifted(-1)",
+    "maximum(minimum(Linear(0, 1, 10), 0.5, Step(1.0, 3, 0.5)), 0.25)",
+    "WarmupStableDecay(0.1, 100, 10, 20, decay_shape='1-sqrt') * WarmupCosine(1, 100, 0)",
+    "OneMinusPower(0.1, 0, 100) + Logarithmic(0, 0.1, 99)",
 ]
 
 
 @pytest.mark.parametrize("text", EXPRESSIONS)
 def test_an_expression_is_what_python_makes_of_it(text):
-    assert from_spec(text) == eval(text, dict(globals()))
+    assert from_spec(text) == eval(text, dict(vars(schedules)))
 
 
 def test_an_expression_of_a_scheduler():
@@ -154,7 +161,7 @@ REFUSED = [
     (NESTED, "spec='Linaer': .* nearest is 'Linear'"),
     ({"Linear": {"initial": 0, "ending": 1}}, "Linear='ending': .* nearest is 'end'"),
     ({"Linear": {"initial": 0}}, "Linear=.*it needs end, total_iters"),
-    ({"Linear": {"initial": 0, "end": 1, "total_iters": 0}}, "total_iters=0"),
+    ({"Linear": {"initial": 0, "end": 1, "total_iters": -1}}, "total_iters=-1"),
     ({"LinearLR": {"optimizer": 1}}, "LinearLR='optimizer'"),
     ({"Linear": [0, 1, 2]}, "Linear=.*give a dict of its arguments"),
     ({"Linear": {}, "Step": {}}, "give a dict with one name"),
@@ -170,7 +177,15 @@ REFUSED = [
     ("__import__('os')", "spec='__import__'"),
     ("(lambda: 1)()", "an expression has"),
     ("[Linear(0, 1, 2)] * 9", "an expression has"),
-    ("Linear(0, 1, 2) / 0", "an expression has"),
+    ("Linear(0, 1, 2) / 0", "divisor=0"),
+    ("Linear(0, 1, 2) / Linear(0, 1, 2)", "an expression has"),
+    ("Linear(0, 1, 2).shifted()", "shifted=.*missing 1 required"),
+    ("Linear(0, 1, 2).shifted(0.5)", "by=0.5: give a whole number"),
+    ("Linear(0, 1, 2).shifted(**{'by': 1})", "shifted="),
+    ("Linear(0, 1, 2).then(3, at=5)", "following=3"),
+    ("minimum()", "schedules="),
+    ("minimum([Linear(0, 1, 2)])", "an expression has"),
+    ("maximum(Linear(0, 1, 2), at=5)", "spec='maximum'"),
     ("1 + 1", "give a schedule"),
     ("Linear(*[0, 1, 2])", "an expression has"),
     ("Linear(**{'a': 1})", "give each argument once"),

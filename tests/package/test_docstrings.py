@@ -47,7 +47,14 @@ GENERIC, LR, WD, POLICIES = (
 WITH_FORMULA = [*CLASSES, *GENERIC, *LR, *WD, *POLICIES]
 PUBLIC = [*WITH_FORMULA, Policy, MappingPolicy, accelsched.Scheduler, accelsched.SchedulerList]
 PUBLIC += [accelsched.update, accelsched.check, accelsched.from_torch, accelsched.from_spec]
-PUBLIC += [accelsched.to_spec, export.program, export.stablehlo, modelzoo.schedulers]
+PUBLIC += [
+    schedules.minimum,
+    schedules.maximum,
+    accelsched.to_spec,
+    export.program,
+    export.stablehlo,
+    modelzoo.schedulers,
+]
 
 
 def each(items):
@@ -106,7 +113,9 @@ def formula(item):
 
 
 def evaluated(item, **names):
-    known = {name: getattr(math, name) for name in ("ceil", "cos", "floor", "pi", "prod", "sqrt")}
+    known = {
+        name: getattr(math, name) for name in ("ceil", "cos", "floor", "log", "pi", "prod", "sqrt")
+    }
     names = {**known, "around": around, **names}
     exec(formula(item), names)
     return names["value"]
@@ -138,11 +147,20 @@ def made(cls):
 
 # In which each part of each formula counts.
 VARIANTS = """
+OneMinusPower(0.1, 0.02, 100, 2.0)
+Shifted(Linear(0.1, 0.02, 100), 30)
+WarmupStableDecay(0.1, 100, 30, 50, 0.01, 0.02, "cosine", "1-sqrt")
+WarmupStableDecay(0.1, 100, 30, 70, 0.01, 0.02, "logarithmic", "cosine")
+WarmupStableDecay(0.1, 100, 0, 30, 0.01, 0.02)
+WarmupCosine(0.1, 100, 0)
+CosineAnnealingWarmRestarts(0.1, 30, 1.5)
+Minimum((CosineDecay(0.5, 0.1, 30), Step(0.2, 7, 0.5)))
+Maximum((CosineDecay(0.5, 0.1, 30), Step(0.2, 7, 0.5)))
 Linear(0.1, 0.02, 100, cycle=True)
 Polynomial(0.1, 0.02, 100, 3.0, cycle=True)
-Exponential(0.1, 100, 0.5, staircase=True)
-InverseExponentialTimeDecay(0.1, 2.0, 100, 0.5)
-InverseExponentialTimeDecay(0.1, 1.0, 100, 0.5, staircase=True)
+Exponential(0.1, total_iters=100, rate=0.5, staircase=True)
+InverseExponentialTimeDecay(0.1, step_exponent=2.0, total_iters=100, rate=0.5)
+InverseExponentialTimeDecay(0.1, step_exponent=1.0, total_iters=100, rate=0.5, staircase=True)
 CosineAnnealingWarmRestarts(0.1, 30)
 Cyclic(0.1, 0.5, 30, 70)
 Cyclic(0.1, 0.5, 30, 70, "exp_range", 0.99)

@@ -70,7 +70,12 @@ SMOOTH = {
     aten.addcdiv: ((signed, signed, signed), lambda x, y, z: abs(x) + abs(y / z)),
 }
 ROUNDING = {aten.floor: 1, aten.ceil: 1, aten.trunc: 1, aten.floor_divide: 2, aten.remainder: 2}
-REDUCTIONS = {aten.sum: lambda x: x.abs().sum(), aten.prod: lambda x: x.abs().prod()}
+REDUCTIONS = {
+    aten.sum: lambda x: x.abs().sum(),
+    aten.prod: lambda x: x.abs().prod(),
+    aten.amin: lambda x: x.min().abs(),
+    aten.amax: lambda x: x.max().abs(),
+}
 COMPARISONS = (aten.ge, aten.gt, aten.le, aten.lt, aten.eq, aten.ne)
 
 

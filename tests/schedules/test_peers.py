@@ -1,4 +1,4 @@
-"""The same curves as torch, optax and transformers give, run side by side."""
+"""The same curves as torch gives, run side by side. Others: test_other_libraries.py."""
 
 import math
 
@@ -11,7 +11,6 @@ from accelsched.schedules import (
     Constant,
     CosineAnnealing,
     CosineAnnealingWarmRestarts,
-    CosineDecay,
     Cyclic,
     Exponential,
     InverseSquareRootDecay,
@@ -20,9 +19,7 @@ from accelsched.schedules import (
     Multiplicative,
     MultiStep,
     OneCycle,
-    PiecewiseConstant,
     Polynomial,
-    Sequential,
     Step,
 )
 
@@ -36,9 +33,12 @@ TORCH = {
     "StepLR": (lambda o: theirs.StepLR(o, 30, 0.5), Step(0.1, 30, 0.5)),
     "MultiStepLR": (
         lambda o: theirs.MultiStepLR(o, [5, 5, 80], 0.3),
-        MultiStep(0.1, 0.3, (5, 5, 80)),
+        MultiStep(0.1, gamma=0.3, milestones=(5, 5, 80)),
     ),
-    "ExponentialLR": (lambda o: theirs.ExponentialLR(o, 0.97), Exponential(0.1, 1, 0.97)),
+    "ExponentialLR": (
+        lambda o: theirs.ExponentialLR(o, 0.97),
+        Exponential(0.1, total_iters=1, rate=0.97),
+    ),
     "MultiplicativeLR": (
         lambda o: theirs.MultiplicativeLR(o, lambda _: 0.97),
         Multiplicative(0.1, 0.97),
@@ -90,7 +90,7 @@ TORCH = {
         lambda o: theirs.ChainedScheduler(
             [theirs.LinearLR(o, 0.1, 1.0, 20), theirs.ExponentialLR(o, 0.98)]
         ),
-        Chained((Linear(0.01, 0.1, 20), Exponential(1.0, 1, 0.98))),
+        Chained((Linear(0.01, 0.1, 20), Exponential(1.0, total_iters=1, rate=0.98))),
     ),
 }
 
@@ -109,100 +109,11 @@ def test_torch(make, schedule):
             scheduler.step()
 
 
-def optax_cases():
-    optax = pytest.importorskip("optax", reason="optax is installed by `make test` only")
-    import jax
-
-    jax.config.update("jax_enable_x64", True)
-    return {
-        "constant": (optax.constant_schedule(0.1), Constant(0.1)),
-        "linear": (optax.linear_schedule(0.0, 0.1, 50), Linear(0.0, 0.1, 50)),
-        "polynomial": (
-            optax.polynomial_schedule(0.1, 0.01, 2.5, 120),
-            Polynomial(0.1, 0.01, 120, 2.5),
-        ),
-        "cosine": (optax.cosine_decay_schedule(0.1, 150, 0.1), CosineDecay(0.1, 0.01, 150)),
-        "exponential": (
-            optax.exponential_decay(0.1, 30, 0.5, staircase=False),
-            Exponential(0.1, 30, 0.5),
-        ),
-        "staircase": (
-            optax.exponential_decay(0.1, 30, 0.5, staircase=True),
-            Exponential(0.1, 30, 0.5, staircase=True),
-        ),
-        # optax' scale is in force at the boundary, as ours is.
-        "piecewise constant": (
-            optax.piecewise_constant_schedule(0.1, {10: 0.5, 90: 0.1}),
-            PiecewiseConstant((0.1, 0.05, 0.005), (10, 90)),
-        ),
-        "warm-up and cosine": (
-            optax.warmup_cosine_decay_schedule(0.0, 0.1, 20, 150, 0.001),
-            Linear(0.0, 0.1, 20).then(CosineDecay(0.1, 0.001, 130), at=20),
-        ),
-        "joined": (
-            optax.join_schedules(
-                [optax.linear_schedule(0.1, 0.2, 10), optax.constant_schedule(0.5)], [15]
-            ),
-            Sequential((Linear(0.1, 0.2, 10), Constant(0.5)), (15,)),
-        ),
-    }
-
-
-def test_optax():
-    for name, (schedule, ours) in optax_cases().items():
-        for step in range(STEPS):
-            want = float(schedule(step))
-            assert ours(step) == pytest.approx(want, rel=CLOSED, abs=CLOSED * 0.5), (name, step)
-
-
-def transformers_cases():
-    reason = "transformers is installed by `make test` only"
-    transformers = pytest.importorskip("transformers", reason=reason)
-    warm_up = Linear(0.0, 0.1, 20)
-    return {
-        "constant": ({}, Constant(0.1)),
-        "constant_with_warmup": (
-            {"num_warmup_steps": 20},
-            warm_up.then(Constant(0.1), at=20),
-        ),
-        "linear": (
-            {"num_warmup_steps": 20, "num_training_steps": 150},
-            warm_up.then(Linear(0.1, 0.0, 130), at=20),
-        ),
-        "cosine": (
-            {"num_warmup_steps": 20, "num_training_steps": 150},
-            # Half a wave to the end; past it transformers' rises again, like CosineAnnealing.
-            warm_up.then(CosineAnnealing(0.1, 130), at=20),
-        ),
-        "inverse_sqrt": (
-            {"num_warmup_steps": 20},
-            # Theirs goes on counting: at the end of the warm-up the root is of the warm-up.
-            warm_up.then(_shifted_root(20), at=20),
-        ),
-    }, transformers
-
-
-def _shifted_root(start):
-    return Lambda(0.1, (lambda t: (start / (t + start)) ** 0.5,))
-
-
-def test_transformers():
-    cases, transformers = transformers_cases()
-    for name, (arguments, ours) in cases.items():
-        optimizer = torch.optim.SGD([torch.zeros(1)], lr=0.1)
-        scheduler = transformers.get_scheduler(name, optimizer, **arguments)
-        for step in range(STEPS):
-            want = optimizer.param_groups[0]["lr"]
-            assert ours(step) == pytest.approx(want, rel=CLOSED, abs=CLOSED), (name, step)
-            optimizer.step()
-            scheduler.step()
-
-
 def test_the_inverse_root_of_the_transformer():
     """Vaswani et al., arXiv:1706.03762, section 5.3: d ** -0.5 * min(t ** -0.5, t * w ** -1.5)."""
     width, warm_up = 512, 40
     ours = Linear(0.0, (width * warm_up) ** -0.5, warm_up)
-    decay = InverseSquareRootDecay(1.0, width**-0.5, warm_up)
+    decay = InverseSquareRootDecay(1.0, scale=width**-0.5, warmup_steps=warm_up)
     for step in range(1, 400):
         want = width**-0.5 * min(step**-0.5, step * warm_up**-1.5)
         got = ours(step) if step < warm_up else decay(step)
@@ -218,5 +129,5 @@ def test_what_torch_computes_in_float32_ours_computes_in_float64():
         scheduler.step()
     want = math.exp(2000 * math.log(0.9999))
     assert optimizer.param_groups[0]["lr"].item() != pytest.approx(want, rel=1e-6)
-    ours = torch.tensor(Exponential(1.0, 1, 0.9999)(2000), dtype=torch.float32)
+    ours = torch.tensor(Exponential(1.0, total_iters=1, rate=0.9999)(2000), dtype=torch.float32)
     assert ours.item() == pytest.approx(want, rel=2**-24)

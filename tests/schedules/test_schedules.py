@@ -9,9 +9,9 @@ from drawing import compositions
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from parity import agrees, leaves_of
+from roads import operations
 
 from accelsched import reference
-from accelsched._recording import record
 from accelsched.schedules import (
     Chained,
     Constant,
@@ -36,10 +36,10 @@ from accelsched.schedules import (
 @pytest.mark.parametrize(
     "schedule",
     [
-        Exponential(0.1, 3, 1.1, staircase=True),
+        Exponential(0.1, total_iters=3, rate=1.1, staircase=True),
         Multiplicative(0.1, 1.05),
         Step(0.1, 3, 1.5),
-        MultiStep(0.1, 2.0, (0, 3, 6)),
+        MultiStep(0.1, gamma=2.0, milestones=(0, 3, 6)),
         Cyclic(0.01, 0.1, 10, mode="exp_range", gamma=1.01),
     ],
 )
@@ -175,12 +175,6 @@ def test_a_chain_is_sound_when_an_initial_value_is_zero():
     assert [chain(t) for t in range(6)] == pytest.approx([0, 0.025, 0.05, 0.075, 0.1, 0.1])
 
 
-def operations(schedule):
-    """How many operations on the device one step of a schedule is."""
-    graph = record(lambda step: [schedule.formula(step)]).graph
-    return sum(node.op == "call_function" for node in graph.nodes)
-
-
 def phases(count, *kinds):
     """So many phases of ten steps, the kinds in turns; no two with a number in common."""
     made = [kinds[i % len(kinds)](1 / (i + 1), 1 / (i + 3), 7 + i) for i in range(count)]
@@ -188,7 +182,7 @@ def phases(count, *kinds):
 
 
 MANY = {
-    "milestones of MultiStep": lambda n: MultiStep(1.0, 0.9999, range(n)),
+    "milestones of MultiStep": lambda n: MultiStep(1.0, gamma=0.9999, milestones=range(n)),
     "milestones of PiecewiseConstant": lambda n: PiecewiseConstant([0.1] * (n + 1), range(n)),
     "phases of one kind": lambda n: phases(n, Linear),
     "phases of two kinds": lambda n: phases(n, Linear, CosineDecay),

@@ -11,17 +11,21 @@ from drawing import CLASSES, _is_composed, one
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from parity import agrees, leaves_of
+from roads import in_pairs, operations
 from ulps import float32_ulps
 
 from accelsched import reference
-from accelsched._recording import record
-from accelsched._recording.double_float import in_float32
 from accelsched.schedules import (
     Constant,
+    CosineAnnealingWarmRestarts,
     CosineDecay,
     Exponential,
     Lambda,
     Linear,
+    Maximum,
+    Minimum,
+    MultiStep,
+    OneCycle,
     PiecewiseConstant,
     Product,
     Sequential,
@@ -47,14 +51,25 @@ def cosine(i):
 KINDS = {
     "lines": line,
     "cosines": cosine,
-    "by turns": lambda i: [line, cosine, lambda i: Exponential(1.0, i, 0.5)][i % 3](i + 1),
+    "by turns": lambda i: [line, cosine, lambda i: Exponential(1.0, total_iters=i, rate=0.5)][
+        i % 3
+    ](i + 1),
     "the same": lambda i: Linear(1.0, 0.5, 7),
-    "growing": lambda i: Exponential(1.0, 100 + i, 1.01),
+    "growing": lambda i: Exponential(1.0, total_iters=100 + i, rate=1.01),
     "composed": lambda i: line(i).then(cosine(i) * 0.7, at=3 + i),
     "of phases": lambda i: Sequential([line(j) * 0.5 for j in range(5)], [2, 4, 6, 8]) * (1 + i),
     "steps at milestones": lambda i: PiecewiseConstant((1.0, 0.5, 0.25 + i), (2, 9 + i)),
     "of one table": lambda i: Sequential((line(i), cosine(i), line(i)), (4, 9)),
     "sums": lambda i: Sum([line(i + j) for j in range(9)]),
+    "milestones": lambda i: PiecewiseConstant((1.0, 0.5), (2 + i,)),
+    "powers at milestones": lambda i: MultiStep(1.0, gamma=0.5, milestones=(2 + i, 500)),
+    "restarts": lambda i: CosineAnnealingWarmRestarts(1.0, 3 + i, 2, 0.5),
+    "restarts by a fraction": lambda i: CosineAnnealingWarmRestarts(1.0, 3 + i, 1.5, 0.5),
+    "cycles": lambda i: OneCycle(0.5, 1.0, 20 + i, three_phase=True),
+    "unlike phases": lambda i: Sequential(
+        [Linear(1, 0.5, 9 + i + j) for j in range(4)], (2 + i, 450, 500)
+    ),
+    "sums of milestones": lambda i: Sum([PiecewiseConstant((1, 2), (i + j,)) for j in range(9)]),
     "functions": lambda i: Lambda(1.0 + i, (half_life,)),
     "tables": lambda i: Tabulated(TABLE, 9) * (1 + i),
 }
@@ -67,7 +82,7 @@ def half_life(step):
 TABLE = Step(1.0, 2, 0.9)
 
 
-@pytest.mark.parametrize("cls", [Sum, Product], ids=lambda cls: cls.__name__)
+@pytest.mark.parametrize("cls", [Sum, Product, Minimum, Maximum], ids=lambda cls: cls.__name__)
 @pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
 def test_many_terms_are_the_reference(cls, kind):
     made = cls([kind(i) for i in range(MERGED_FROM + 5)])
@@ -94,13 +109,32 @@ def test_those_of_several_groups_are_one_vector(cls, kind):
             assert agrees(value, reference.value(schedule, step), leaves_of(schedule)), step
 
 
+OF_TABLES = ["milestones", "powers at milestones", "restarts", "cycles", "unlike phases"]
+
+
+@pytest.mark.parametrize("name", OF_TABLES)
+def test_four_hundred_tables_are_one(name):
+    """Each as operations of its own, they were too many for the compiler of the CPU."""
+    few, many = (Sum([KINDS[name](i) for i in range(count)]) for count in (20, 400))
+    assert operations(few) == operations(many)
+    assert len(many.parts) == 1
+    for step in (0, 30, 2**40):
+        assert agrees(many(step), reference.value(many, step), leaves_of(many))
+
+
+@pytest.mark.parametrize("name", OF_TABLES)
+def test_tables_in_double_float_too(name):
+    made = Sum([KINDS[name](i) for i in range(9)])
+    for step in (0, 3, 7, 50):
+        assert float32_ulps(in_pairs(made, step), made(step)) <= 1
+
+
 @pytest.mark.parametrize("cls", [Sum, Product], ids=lambda cls: cls.__name__)
 @pytest.mark.parametrize("count", [8, 13])
 def test_in_double_float_too(cls, count):
     made = cls([cosine(i) + line(i) for i in range(count)])
-    evaluate = in_float32(record(lambda step: [made.formula(step)]))
     for step in (0, 3, 7, 50):
-        assert float32_ulps(float(evaluate(torch.tensor(step))[0]), made(step)) <= 1
+        assert float32_ulps(in_pairs(made, step), made(step)) <= 1
 
 
 @settings(max_examples=40, **QUIET)

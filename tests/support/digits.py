@@ -41,6 +41,8 @@ def in_digits():
         return Whole(field) if whole else plain(field)
 
     module._plain, module.float = given, exact
+    # A factor stands for the decimal number that Python prints of the float.
+    module.str = lambda number: str(float(number))
     for name in ("expm1", "log", "log1p", "pi", "sin", "sqrt"):
         setattr(module, name, getattr(DIGITS, name))
     return module

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from accelsched import ArgumentError, schedules
 from accelsched.schedules import Schedule
+from accelsched.schedules.ramps import Ramp
 
 CLASSES = [
     cls
@@ -55,6 +56,8 @@ def one(
         return _FITTED[cls.__name__](inner)
     hints = typing.get_type_hints(cls)
     fields = {f.name: _field(hints[f.name], inner) for f in dataclasses.fields(cls) if f.init}
+    if issubclass(cls, Ramp):
+        fields["total_iters"] = st.one_of(st.just(0), whole)
     return st.fixed_dictionaries(fields).map(lambda given: _built(cls, given))
 
 
@@ -80,7 +83,7 @@ def _field(hint: Any, inner: st.SearchStrategy[Schedule]) -> st.SearchStrategy[A
 
 
 def _is_composed(cls: type[Schedule]) -> bool:
-    return any("Schedule" in str(f.type) for f in dataclasses.fields(cls))
+    return any("Schedule" in str(f.type) for f in dataclasses.fields(cls) if f.init)
 
 
 def _piecewise(_: object) -> st.SearchStrategy[Schedule]:
@@ -130,24 +133,68 @@ def _tabulated(_: object) -> st.SearchStrategy[Schedule]:
 def _inverse_time(_: object) -> st.SearchStrategy[Schedule]:
     # Stairs are exact while the power of the step is below 2**53; with exponents 0 and 1 it is.
     cls = schedules.InverseExponentialTimeDecay
+    exponents = {False: numbers, True: st.sampled_from([0, 1])}
+    drawn = {"initial": numbers, "total_iters": whole, "rate": numbers}
     return st.one_of(
-        st.builds(cls, numbers, numbers, whole, numbers, st.just(False)),
-        st.builds(cls, numbers, st.sampled_from([0, 1]), whole, numbers, st.just(True)),
+        st.builds(cls, **drawn, step_exponent=exponents[stairs], staircase=st.just(stairs))
+        for stairs in exponents
     )
 
 
+def _warm_restarts(_: object) -> st.SearchStrategy[Schedule]:
+    cls = schedules.CosineAnnealingWarmRestarts
+    return st.builds(cls, numbers, whole, factors, numbers)
+
+
+#: Of one period to the next: whole numbers, fractions, and decimals that are none.
+factors = st.sampled_from([1, 2, 3, 1.5, 1.25, 1.1, 1.3, 2.7])
+
+
+def _shifted(inner: st.SearchStrategy[Schedule]) -> st.SearchStrategy[Schedule]:
+    by = st.one_of(st.integers(-20, 20), st.integers(-(2**40), 2**40))
+    return st.builds(schedules.Shifted, inner, by)
+
+
+def _warmup_cosine(_: object) -> st.SearchStrategy[Schedule]:
+    return st.tuples(numbers, numbers, lengths(2)).map(
+        lambda drawn: schedules.WarmupCosine(drawn[0], sum(drawn[2]), drawn[2][0], drawn[1])
+    )
+
+
+def _warmup_stable_decay(_: object) -> st.SearchStrategy[Schedule]:
+    shapes = st.tuples(
+        st.sampled_from(["linear", "cosine", "logarithmic"]),
+        st.sampled_from(["linear", "cosine", "1-sqrt"]),
+    )
+
+    def built(values: Any, steps: Any, shapes: Any) -> Schedule:
+        peak, *ends = values
+        return schedules.WarmupStableDecay(peak, sum(steps), steps[0], steps[2], *ends, *shapes)
+
+    return st.builds(built, st.tuples(numbers, numbers, numbers), lengths(3), shapes)
+
+
+def lengths(count: int) -> st.SearchStrategy[list[int]]:
+    """Those of some phases, of which some may have no steps."""
+    return st.lists(st.one_of(st.just(0), whole), min_size=count, max_size=count)
+
+
 _FITTED: dict[str, Callable[[Any], st.SearchStrategy[Schedule]]] = {
+    "CosineAnnealingWarmRestarts": _warm_restarts,
     "InverseExponentialTimeDecay": _inverse_time,
     "Lambda": _lambda,
     "PiecewiseConstant": _piecewise,
     "Sequential": _sequential,
+    "Shifted": _shifted,
     "Tabulated": _tabulated,
+    "WarmupCosine": _warmup_cosine,
+    "WarmupStableDecay": _warmup_stable_decay,
 }
 
 
 def steps_of(schedule: Schedule) -> list[int]:
     """Steps that matter to a schedule: every number it holds, its neighbours, and far ones."""
-    numbers = {n for n in _whole_numbers(schedule) if 0 <= n <= 2**40}
+    numbers = {abs(n) for n in _whole_numbers(schedule) if abs(n) <= 2**40}
     sums = {a + b for a in numbers for b in numbers}
     near = {n + d for n in numbers | sums for d in (-1, 0, 1)}
     far = {0, 1, 2, 3, 10, 99, 12345, 2**24 + 1, 2**31 + 7, 2**40}

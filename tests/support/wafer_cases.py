@@ -10,7 +10,7 @@ from binding import EVERY
 from own_schedulers import written_for
 from wafer import Lowered, lower
 
-from accelsched import Scheduler
+from accelsched import Scheduler, from_spec
 from accelsched.lr_scheduler import CosineDecayLR, LinearLR, PolynomialLR, SequentialLR
 from accelsched.schedules import Constant, Lambda, Linear, Multiplicative
 
@@ -46,6 +46,12 @@ def written(name: str) -> Lowered:
         return scheduler
 
     return lower(make, between=(TO_1000,), groups=({"tags": ["a"]},))
+
+
+def of_schedule(expression: str) -> Lowered:
+    """A step of the schedule that an expression says, as a formula in double-float arithmetic."""
+    schedule = from_spec(expression)
+    return lower(lambda o: Scheduler(o, schedule, lowering="graph"), between=(TO_1000,))
 
 
 def traced_often(name: str, steps: int) -> Lowered:

@@ -333,6 +333,8 @@ TABLE: dict[Any, Rule] = {
     aten.where: _select,
     aten.sum: _reduce(add),
     aten.prod: _reduce(multiply),
+    aten.amin: _reduce(_minimum),
+    aten.amax: _reduce(_maximum),
     aten.stack: functools.partial(_join, aten.stack.default),
     aten.cat: functools.partial(_join, aten.cat.default),
 }
