@@ -25,8 +25,6 @@ Floats = NDArray[np.float32]
 Curve = Callable[[Steps], Reals]
 
 DEGREE = 4
-#: A segment that is further off at a step that was looked at is cut; what is left is for the rest.
-_TOLERANCE = 0.75
 #: How far off any step may be, in ulps of the exact value.
 MOST_ULPS = 0.95
 #: With two int64 and seven float32 for each, these are 44 KiB.
@@ -126,7 +124,9 @@ def ulps(values: Floats, exact: Reals) -> Reals:
     return off
 
 
-def fit(curve: Curve, end: int, proof: Steps, knots: Iterable[int] = ()) -> Segments:
+def fit(
+    curve: Curve, end: int, proof: Steps, knots: Iterable[int] = (), most: float = MOST_ULPS
+) -> Segments:
     """Fit a curve at all steps before an end.
 
     Args:
@@ -134,22 +134,42 @@ def fit(curve: Curve, end: int, proof: Steps, knots: Iterable[int] = ()) -> Segm
         end: at most ``MAX_STEP``.
         proof: increasing steps at which the result is compared with the curve.
         knots: steps at which the curve may have a jump or a bend.
+        most: how far off a step may be, in ulps of the exact value.
 
     Raises:
         NotFitted: it needs more than :data:`MOST_SEGMENTS` segments, or has a value that float32
             has not.
     """
-    exact = curve(proof)
-    segments = _joined_neighbours(curve, _cut(curve, *_intervals(knots, end)))
+    exact, fitter = curve(proof), _Fitter(curve, most)
+    segments = fitter.joined(fitter.cut(*_intervals(knots, end)))
     while True:
         segment = np.searchsorted(segments.first, proof, side="right") - 1
         wrong = np.zeros(len(segments), dtype=bool)
-        wrong[segment[segments.off(proof, segment, exact) > MOST_ULPS]] = True
+        wrong[segment[segments.off(proof, segment, exact) > most]] = True
         wrong &= segments.first < segments.last
         if not wrong.any():
             return segments
-        cut = _cut(curve, *_halves(segments.first[wrong], segments.last[wrong]))
+        cut = fitter.cut(*_halves(segments.first[wrong], segments.last[wrong]))
         segments = joined([segments.take(~wrong), cut])
+
+
+def multiplied(segments: Segments, factor: float, curve: Curve, most: float) -> Segments:
+    """The segments of a curve that is another one times a number, whose segments are known.
+
+    Args:
+        segments: those of the other curve.
+        factor: the number.
+        curve: the curve itself.
+        most: as for :func:`fit`.
+    """
+    made = replace(segments, coefficients=segments.coefficients * factor)
+    looks = between(made.first, made.last)
+    # About a zero the rounding of the terms counts, which is another one for each number.
+    wrong = (_worst(made, looks, curve(looks)) > most) & (made.first < made.last)
+    if not wrong.any():
+        return made
+    cut = _Fitter(curve, most).cut(*_halves(made.first[wrong], made.last[wrong]))
+    return joined([made.take(~wrong), cut])
 
 
 def _intervals(knots: Iterable[int], end: int) -> tuple[Steps, Steps]:
@@ -164,53 +184,83 @@ def _halves(first: Steps, last: Steps) -> tuple[Steps, Steps]:
     return np.concatenate([first, middle + 1]), np.concatenate([middle, last])
 
 
-def _cut(curve: Curve, first: Steps, last: Steps) -> Segments:
-    """Segments that fit, as large as halving gives them."""
-    done: list[Segments] = []
-    while len(first):
-        segments, fits = _fitted(curve, first, last)
-        done.append(segments.take(fits))
-        first, last = _halves(first[~fits], last[~fits])
-        if sum(map(len, done)) + len(first) > 2 * MOST_SEGMENTS:
+class _Fitter:
+    """Fits intervals of a curve, many at a time, so that each is off by less than ``most``."""
+
+    def __init__(self, curve: Curve, most: float) -> None:
+        self._curve = curve
+        # Half an ulp is that of the last rounding. Of the rest, steps between those that are looked
+        # at may take as much again.
+        self._tolerance = 0.5 + (most - 0.5) * 0.55
+
+    def cut(self, first: Steps, last: Steps) -> Segments:
+        """Segments that fit, as large as halving gives them."""
+        done: list[Segments] = []
+        while len(first):
+            segments, fits = self._fitted(first, last)
+            done.append(segments.take(fits))
+            first, last = _halves(first[~fits], last[~fits])
+            if sum(map(len, done)) + len(first) > 2 * MOST_SEGMENTS:
+                raise NotFitted(f"it has more than {MOST_SEGMENTS} parts that differ")
+        return joined(done)
+
+    def joined(self, segments: Segments) -> Segments:
+        """Join neighbours that fit as one, for as long as there are some."""
+        parity, without = 0, 0
+        while without < 2 and len(segments) > 1:
+            left = np.arange(parity, len(segments) - 1, 2)
+            both, fits = self._fitted(segments.first[left], segments.last[left + 1])
+            rest = np.ones(len(segments), dtype=bool)
+            rest[left[fits]] = rest[left[fits] + 1] = False
+            without = 0 if fits.any() else without + 1
+            segments, parity = joined([segments.take(rest), both.take(fits)]), 1 - parity
+        if len(segments) > MOST_SEGMENTS:
             raise NotFitted(f"it has more than {MOST_SEGMENTS} parts that differ")
-    return joined(done)
+        return segments
 
+    def _fitted(self, first: Steps, last: Steps) -> tuple[Segments, NDArray[np.bool_]]:
+        """Fit one polynomial to each interval, and say which of them fit."""
+        looks = between(first, last)
+        exact = self._curve(looks)
+        if not (np.abs(exact) <= np.finfo(np.float32).max).all():
+            raise NotFitted("it has a value that float32 has not")
+        best = self._interpolated(first, last, first + (last - first) // 2)
+        error = _worst(best, looks, exact)
+        for end, zero in ((first, exact[:, 0] == 0), (last, exact[:, -1] == 0)):
+            for order in (1, 2):
+                which = np.flatnonzero(zero & (error > self._tolerance) & (last - first > order))
+                if len(which):
+                    start = first[which] + (end is first)
+                    stop = last[which] - (end is last)
+                    other = self._interpolated(start, stop, end[which], order)
+                    other = replace(other, first=first[which], last=last[which])
+                    error[which] = _worst(other, looks[which], exact[which])
+                    best = _replaced(best, which, other)
+        # A user's function in float32 may give one step another value beside other steps.
+        return best, (error <= self._tolerance) | (first == last)
 
-def _joined_neighbours(curve: Curve, segments: Segments) -> Segments:
-    """Join neighbours that fit as one, for as long as there are some."""
-    parity, without = 0, 0
-    while without < 2 and len(segments) > 1:
-        left = np.arange(parity, len(segments) - 1, 2)
-        both, fits = _fitted(curve, segments.first[left], segments.last[left + 1])
-        rest = np.ones(len(segments), dtype=bool)
-        rest[left[fits]] = rest[left[fits] + 1] = False
-        without = 0 if fits.any() else without + 1
-        segments, parity = joined([segments.take(rest), both.take(fits)]), 1 - parity
-    if len(segments) > MOST_SEGMENTS:
-        raise NotFitted(f"it has more than {MOST_SEGMENTS} parts that differ")
-    return segments
-
-
-def _fitted(curve: Curve, first: Steps, last: Steps) -> tuple[Segments, NDArray[np.bool_]]:
-    """Fit one polynomial to each interval, and say which of them fit."""
-    looks = _steps(first, last, _LOOKS)
-    exact = curve(looks)
-    if not (np.abs(exact) <= np.finfo(np.float32).max).all():
-        raise NotFitted("it has a value that float32 has not")
-    best = _interpolated(curve, first, last, first + (last - first) // 2)
-    error = _worst(best, looks, exact)
-    for end, zero in ((first, exact[:, 0] == 0), (last, exact[:, -1] == 0)):
-        for order in (1, 2):
-            which = np.flatnonzero(zero & (error > _TOLERANCE) & (last - first > order))
-            if len(which):
-                start = first[which] + (end is first)
-                stop = last[which] - (end is last)
-                other = _interpolated(curve, start, stop, end[which], order)
-                other = replace(other, first=first[which], last=last[which])
-                error[which] = _worst(other, looks[which], exact[which])
-                best = _replaced(best, which, other)
-    # A user's function in float32 may give one step another value beside other steps.
-    return best, (error <= _TOLERANCE) | (first == last)
+    def _interpolated(self, first: Steps, last: Steps, origin: Steps, order: int = 0) -> Segments:
+        """The polynomial through some steps of each interval, without terms below an order."""
+        reach = np.maximum(np.maximum(origin - first, last - origin), 1)
+        scale = np.exp2(-np.ceil(np.log2(reach.astype(np.float64))))
+        coefficients = np.zeros((len(first), DEGREE + 1))
+        # A short interval has no more steps than these.
+        count = np.minimum(last - first + 1, DEGREE + 1 - order)
+        for nodes in np.unique(count):
+            which = np.flatnonzero(count == nodes)
+            steps = _steps(first[which], last[which], _NODES[int(nodes)])
+            values = self._curve(steps)
+            x = (steps - origin[which, None]) * scale[which, None]
+            powers = x[..., None] ** np.arange(order, order + nodes)
+            terms = np.linalg.solve(powers, values[..., None])[..., 0]
+            # What is left of a term that the curve has not.
+            terms[np.abs(terms) < 2.0**-40 * np.abs(values).max(axis=1, keepdims=True)] = 0.0
+            if order == 0:
+                same = (values == values[:, :1]).all(axis=1)
+                terms[same] = 0.0
+                terms[same, 0] = values[same, 0]
+            coefficients[which, order : order + int(nodes)] = terms
+        return Segments(first.copy(), last.copy(), origin.copy(), scale, coefficients)
 
 
 def _worst(segments: Segments, looks: Steps, exact: Reals) -> Reals:
@@ -225,30 +275,9 @@ def _replaced(segments: Segments, which: NDArray[np.intp], by: Segments) -> Segm
     return segments
 
 
-def _interpolated(
-    curve: Curve, first: Steps, last: Steps, origin: Steps, order: int = 0
-) -> Segments:
-    """The polynomial through some steps of each interval, without its terms below an order."""
-    reach = np.maximum(np.maximum(origin - first, last - origin), 1)
-    scale = np.exp2(-np.ceil(np.log2(reach.astype(np.float64))))
-    coefficients = np.zeros((len(first), DEGREE + 1))
-    # A short interval has no more steps than these.
-    count = np.minimum(last - first + 1, DEGREE + 1 - order)
-    for nodes in np.unique(count):
-        which = np.flatnonzero(count == nodes)
-        steps = _steps(first[which], last[which], _NODES[int(nodes)])
-        values = curve(steps)
-        x = (steps - origin[which, None]) * scale[which, None]
-        powers = x[..., None] ** np.arange(order, order + nodes)
-        terms = np.linalg.solve(powers, values[..., None])[..., 0]
-        # What is left of a term that the curve has not.
-        terms[np.abs(terms) < 2.0**-40 * np.abs(values).max(axis=1, keepdims=True)] = 0.0
-        if order == 0:
-            same = (values == values[:, :1]).all(axis=1)
-            terms[same] = 0.0
-            terms[same, 0] = values[same, 0]
-        coefficients[which, order : order + int(nodes)] = terms
-    return Segments(first.copy(), last.copy(), origin.copy(), scale, coefficients)
+def between(first: Steps, last: Steps) -> Steps:
+    """The steps at which intervals are looked at: shape [S, looks]."""
+    return _steps(first, last, _LOOKS)
 
 
 def _steps(first: Steps, last: Steps, places: Reals) -> Steps:

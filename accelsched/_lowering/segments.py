@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,6 +26,9 @@ from accelsched.schedules._vectorize import Batch
 ALL_STEPS = 2**20
 #: A curve that never comes to an end is fitted before this step: 35 years of a thousand a second.
 FAR = 2**40
+# Of an error of half an ulp and as much as is more, a factor doubles what is more at most, where it
+# brings the value to the beginning of a power of 2.
+_MOST_OF_MANY = 0.7
 # Elsewhere it is compared at all of the first steps, near all knots, and at random.
 _FIRST_STEPS, _NEAR_A_KNOT, _AT_RANDOM = 2**14, 3, 2**17
 
@@ -44,8 +48,49 @@ class Fitted:
     end: int = MAX_STEP
 
 
-def fit_schedule(schedule: Schedule) -> Fitted:
+def fit_all(schedules: Sequence[Schedule]) -> list[Fitted]:
+    """Fit schedules; one that is the first times a number has its segments, times that number.
+
+    Raises:
+        NotFitted: one cannot be fitted.
+    """
+    if len(schedules) == 1:
+        return [fit_schedule(schedules[0])]
+    first = fit_schedule(schedules[0], _MOST_OF_MANY)
+    looks = fitting.between(first.segments.first, first.segments.last)
+    known = _curve(schedules[0])(looks)
+
+    def multiple(schedule: Schedule) -> Fitted | None:
+        """The segments of a schedule that is the first times a number."""
+        if (schedule.settles, schedule.repeats) != (schedules[0].settles, schedules[0].repeats):
+            return None
+        curve = _curve(schedule)
+        factor = _factor(known, curve(looks))
+        if factor is None:
+            return None
+        made = fitting.multiplied(first.segments, factor, curve, fitting.MOST_ULPS)
+        return replace(first, segments=made)
+
+    return [first, *(multiple(other) or fit_schedule(other) for other in schedules[1:])]
+
+
+def _factor(values: fitting.Reals, others: fitting.Reals) -> float | None:
+    """The number that makes others of some values; None if there is none."""
+    largest = np.unravel_index(np.abs(values).argmax(), values.shape)
+    if values[largest] == 0:
+        return None
+    factor: float = others[largest] / values[largest]
+    # As many roundings as a formula has, or twice.
+    is_one = (np.abs(others - factor * values) <= 2.0**-48 * np.abs(others)).all()
+    return factor if is_one else None
+
+
+def fit_schedule(schedule: Schedule, most: float = fitting.MOST_ULPS) -> Fitted:
     """Fit a schedule: one period of it if its values repeat, else all steps, or those before FAR.
+
+    Args:
+        schedule: any schedule.
+        most: how far off a step may be, in ulps.
 
     Raises:
         NotFitted: it needs more segments than are small, or is no function of many steps at once.
@@ -53,35 +98,51 @@ def fit_schedule(schedule: Schedule) -> Fitted:
     curve, knots = _curve(schedule), sorted(_knots(schedule))
     if schedule.settles is not None:
         last = schedule.settles
-        return Fitted(_fit(curve, MAX_STEP, last, [*knots, last]))
+        return Fitted(_fit(curve, MAX_STEP, last, [*knots, last], most))
     if schedule.repeats is not None and sum(schedule.repeats) <= FAR:
         end = sum(schedule.repeats)
-        return Fitted(_fit(curve, end, end - 1, knots), schedule.repeats)
+        return Fitted(_fit(curve, end, end - 1, knots, most), schedule.repeats)
     far = curve(FAR * np.array([1, 2, 2**10, 2**21]))
     if (far == far[0]).all():
-        return Fitted(_fit(curve, MAX_STEP, FAR, [*knots, FAR]))
-    return Fitted(_fit(curve, FAR, FAR - 1, knots), end=FAR)
+        return Fitted(_fit(curve, MAX_STEP, FAR, [*knots, FAR], most))
+    return Fitted(_fit(curve, FAR, FAR - 1, knots, most), end=FAR)
 
 
-def _fit(curve: Curve, end: int, last: int, knots: Sequence[int]) -> Segments:
+def _fit(curve: Curve, end: int, last: int, knots: Sequence[int], most: float) -> Segments:
     """Fit a curve before an end, whose value stays that of a last step."""
     if last >= ALL_STEPS:
-        return fitting.fit(curve, end, _proof(knots, last), knots)
+        return fitting.fit(curve, end, _proof(knots, last), knots, most)
     values = curve(np.arange(last + 1))
 
     def known(steps: Steps) -> fitting.Reals:
         held: fitting.Reals = values[np.minimum(steps, last)]
         return held
 
-    return fitting.fit(known, end, np.arange(last + 1), knots)
+    return fitting.fit(known, end, np.arange(last + 1), knots, most)
 
 
 def _curve(schedule: Schedule) -> Curve:
     def curve(steps: Steps) -> fitting.Reals:
         return schedule.formula(torch.from_numpy(np.ascontiguousarray(steps))).numpy()
 
-    _require_vectorized(schedule)
+    if _has_functions(schedule):
+        _require_vectorized(schedule)
     return curve
+
+
+def _has_functions(schedule: Schedule) -> bool:
+    """Whether a user's function is in a schedule."""
+    return any(
+        _has_functions(item) if isinstance(item, Schedule) else callable(item)
+        for item in _items(schedule)
+    )
+
+
+def _items(schedule: Schedule) -> Iterator[Any]:
+    """What is in the fields of a schedule, and in their tuples."""
+    for name in field_types(type(schedule)):
+        value = getattr(schedule, name)
+        yield from value if isinstance(value, tuple) else (value,)
 
 
 def _require_vectorized(schedule: Schedule) -> None:
@@ -98,11 +159,9 @@ def _require_vectorized(schedule: Schedule) -> None:
 
 def _knots(schedule: Schedule, start: int = 0) -> Iterator[int]:
     """Steps at which the curve may have a jump or a bend: all counts of steps in its fields."""
-    for name in field_types(type(schedule)):
-        value = getattr(schedule, name)
-        for item in value if isinstance(value, tuple) else (value,):
-            if isinstance(item, (int, float)) and 0 < item < MAX_STEP - start:
-                yield start + int(item)
+    for item in _items(schedule):
+        if isinstance(item, (int, float)) and 0 < item < MAX_STEP - start:
+            yield start + int(item)
     for child, first in _children(schedule):
         yield from _knots(child, start + first)
 
@@ -113,9 +172,7 @@ def _children(schedule: Schedule) -> list[tuple[Schedule, int]]:
         return list(zip(schedule.schedules, (0, *schedule.milestones), strict=True))
     if isinstance(schedule, Shifted):
         return [(schedule.schedule, -schedule.by)]
-    values = [getattr(schedule, name) for name in field_types(type(schedule))]
-    items = [item for value in values for item in (value if isinstance(value, tuple) else (value,))]
-    return [(item, 0) for item in items if isinstance(item, Schedule)]
+    return [(item, 0) for item in _items(schedule) if isinstance(item, Schedule)]
 
 
 def _proof(knots: Sequence[int], last: int) -> Steps:
@@ -155,7 +212,7 @@ class BatchedSegments:
     """
 
     def __init__(self, batches: Sequence[Batch]) -> None:
-        fits = [[fit_schedule(schedule) for schedule in _distinct(batch)] for batch in batches]
+        fits = [fit_all(_distinct(batch)) for batch in batches]
         self.end = min(fit.end for of_batch in fits for fit in of_batch)
         curves = map(_BatchedCurve, fits)
         self._curves = [
