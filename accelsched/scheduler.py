@@ -21,6 +21,7 @@ from torch.optim import Optimizer
 from accelsched._binding import state
 from accelsched._binding.arguments import Argument, WithArguments, argument_names
 from accelsched._binding.composite import Composite, schedule_of
+from accelsched._binding.given import as_list
 from accelsched._binding.param_groups import GroupValues, Tags
 from accelsched._binding.scheduler import Scheduler
 from accelsched.errors import ArgumentError, require
@@ -1492,8 +1493,7 @@ class ChainedScheduler(_CompositeScheduler):
         *,
         last_epoch: int = -1,
     ) -> None:
-        require(len(schedulers) > 0, "schedulers", schedulers, "give at least one")
-        first = schedulers[0]
+        first = as_list("schedulers", schedulers)[0]
         if not isinstance(first, Scheduler):
             raise ArgumentError("schedulers[0]", first, "give a scheduler of accelsched")
         super().__init__(

@@ -9,6 +9,7 @@ from typing import Any
 from torch.optim import Optimizer
 
 from accelsched._binding.closed_form import refused
+from accelsched._binding.given import as_list
 from accelsched._binding.ownership import ownership_of
 from accelsched._binding.param_groups import GroupValues, Tags, owner_of_groups, tag_set
 from accelsched._binding.scheduler import Scheduler, alive
@@ -45,7 +46,7 @@ class Composite(Scheduler):
         if self._writes_its_form:
             raise refused(type(self))
         key = self._own_key() if key is None else key
-        self._children = list(children)
+        self._children = as_list("schedulers", children)
         for position, child in enumerate(self._children):
             name = self.child_name.format(position)
             _require_child(name, child, key, param_group_tags)

@@ -33,6 +33,13 @@ def _as_schedule(given: Any, name: str) -> Schedule:
     return from_function(given, argument=name)
 
 
+def as_list(name: str, given: Any) -> list[Any]:
+    """The items of an argument that takes a list of schedulers, at least one."""
+    require(isinstance(given, (list, tuple)), name, given, "give a list of schedulers")
+    require(len(given) > 0, name, given, "give at least one")
+    return list(given)
+
+
 def one_each(
     schedules: Sequence[Schedule], count: int, is_shared: bool = False
 ) -> tuple[Schedule, ...]:

@@ -176,11 +176,8 @@ def _selected(optimizer: Optimizer, tags: Tags) -> list[int]:
     groups = optimizer.param_groups
     if tags is None:
         return list(range(len(groups)))
-    given, wanted = _tag_list(tags), tag_set(tags)
-    if not all(tag is None or isinstance(tag, str) for tag in wanted) or not wanted:
-        remedy = "give a string, or a list of strings; None in it stands for groups without tags"
-        raise ArgumentError("param_group_tags", tags, remedy)
-    require(len(wanted) == len(given), "param_group_tags", tags, "give each tag once")
+    wanted = tag_set(tags)
+    require(len(wanted) == len(_tag_list(tags)), "param_group_tags", tags, "give each tag once")
     selected = [i for i, group in enumerate(groups) if wanted & tags_of(group)]
     if not selected:
         there: set[str | None] = set().union(*map(tags_of, groups))
@@ -193,7 +190,11 @@ def _selected(optimizer: Optimizer, tags: Tags) -> list[int]:
 
 def tag_set(tags: Tags) -> set[Any]:
     """The tags of an argument that takes one, or a list of them."""
-    return set(_tag_list(tags))
+    given = _tag_list(tags)
+    if not given or not all(tag is None or isinstance(tag, str) for tag in given):
+        remedy = "give a string, or a list of strings; None in it stands for groups without tags"
+        raise ArgumentError("param_group_tags", tags, remedy)
+    return set(given)
 
 
 def _tag_list(tags: Any) -> Collection[Any]:

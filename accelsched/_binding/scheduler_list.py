@@ -10,7 +10,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler as TorchLRScheduler
 
 from accelsched._binding import state
-from accelsched._binding.given import step_to_move_to
+from accelsched._binding.given import as_list, step_to_move_to
 from accelsched._binding.param_groups import unchanged_on_error
 from accelsched._binding.scheduler import Scheduler
 from accelsched.errors import ArgumentError, require
@@ -43,15 +43,14 @@ class SchedulerList(TorchLRScheduler):
 
     def __init__(self, schedulers: Sequence[Scheduler]) -> None:
         # Not super().__init__: it patches optimizer.step and steps the scheduler.
-        require(len(schedulers) > 0, "schedulers", schedulers, "give at least one")
-        for position, scheduler in enumerate(schedulers):
+        self.schedulers: list[Scheduler] = as_list("schedulers", schedulers)
+        for position, scheduler in enumerate(self.schedulers):
             if not isinstance(scheduler, Scheduler):
                 raise ArgumentError(
                     f"schedulers[{position}]", scheduler, "give a scheduler of accelsched"
                 )
             same = scheduler.optimizer is schedulers[0].optimizer
             require(same, f"schedulers[{position}]", scheduler, "it has another optimizer")
-        self.schedulers = list(schedulers)
 
     @property
     def optimizer(self) -> Optimizer:  # type: ignore[override]

@@ -7,7 +7,7 @@ import pytest
 import torch
 from binding import EVERY, optimizer
 
-from accelsched import ArgumentError, lr_scheduler, reference
+from accelsched import ArgumentError, SchedulerList, lr_scheduler, reference
 from accelsched import lr_scheduler as ours
 from accelsched.lr_scheduler import LambdaLR, MultiplicativeLR, ScalePerParamLR, SequentialLR
 
@@ -284,3 +284,28 @@ def test_every_class_starts_after_the_last_epoch_that_it_is_given(name, kind):
 def test_arguments_that_are_those_of_torch_are_told(make, argument):
     with pytest.warns(UserWarning, match=f"{argument}: .* give it to accelsched.from_torch"):
         make(optimizer())
+
+
+@pytest.mark.parametrize(
+    ("build", "error"),
+    [
+        (
+            lambda o: lr_scheduler.SequentialLR(o, 5, [1]),
+            "^schedulers=5: give a list",
+        ),
+        (lambda o: lr_scheduler.SequentialLR(o, [1, 2], [1]), r"^schedulers\[0\]=1: give a sched"),
+        (lambda o: lr_scheduler.ChainedLR(5), "^schedulers=5: give a list"),
+        (lambda o: lr_scheduler.ChainedLR([]), r"^schedulers=\[\]: give at least one"),
+        (lambda o: SchedulerList(5), "^schedulers=5: give a list"),
+        (lambda o: SchedulerList([5]), r"^schedulers\[0\]=5: give a scheduler"),
+        (
+            lambda o: lr_scheduler.ConstantLR(o, 0.1, param_group_tags=[[1]]),
+            r"^param_group_tags=\[\[1\]\]: give a string, or a list of strings",
+        ),
+    ],
+)
+def test_what_is_no_list_of_schedulers_or_tags(build, error):
+    opt = optimizer()
+    with pytest.raises(ArgumentError, match=error):
+        build(opt)
+    assert opt.param_groups[0]["lr"] == 0.001
