@@ -146,7 +146,9 @@ def _choose(
         tables.require_tables(batches)
     if asked is not None:
         return _of_steps(asked, batches)
-    # Where a formula is compiled once, it needs no memory, and is exact in float64 parameters.
+    # Where a formula is compiled once, it needs no memory, and is exact in float64 parameters. In
+    # eager CUDA it is 35 kernels, where segments are 25 and take as long
+    # (benchmarks/report/cuda-lowerings.json).
     wide = any(batch.dtype == torch.float64 for batch in batches)
     if wide or not (runtime.traces_every_step or not runtime.has_float64):
         return _of_steps("graph", batches)

@@ -1,5 +1,6 @@
 """What is installed, and what importing it costs."""
 
+import dataclasses
 import importlib
 import inspect
 import pkgutil
@@ -103,7 +104,7 @@ def test_every_schedule_has_a_reference_of_its_name():
     for cls in CLASSES:
         assert callable(reference.function_of(cls)), cls
         fields = [name for name in inspect.signature(reference.function_of(cls)).parameters][1:]
-        assert fields == [f for f in cls.__dataclass_fields__ if cls.__dataclass_fields__[f].init]
+        assert fields == [field.name for field in dataclasses.fields(cls) if field.init]
         one(cls)  # and can be drawn
 
 
