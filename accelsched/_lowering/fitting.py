@@ -12,8 +12,11 @@ as one are joined. All segments of a round are fitted at once.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,10 +65,15 @@ class Segments:
     def __len__(self) -> int:
         return len(self.first)
 
+    def columns(self) -> list[NDArray[Any]]:
+        """All arrays, in the order of the fields."""
+        return [getattr(self, field.name) for field in fields(self)]
+
     def take(self, which: NDArray[np.intp] | NDArray[np.bool_]) -> Segments:
         """Some of the segments."""
-        return Segments(*(column[which] for column in vars(self).values()))
+        return Segments(*(column[which] for column in self.columns()))
 
+    @functools.cached_property
     def rows(self) -> Floats:
         """What is evaluated: float32, shape [S, DEGREE + 3].
 
@@ -81,15 +89,15 @@ class Segments:
         columns = [high, constant - high, terms, scale]
         return np.concatenate(columns, axis=1).astype(np.float32)
 
-    def at(self, steps: Steps, segment: NDArray[np.intp], fused: bool = False) -> Floats:
+    def at(self, steps: Steps, segment: int | NDArray[np.intp], fused: bool = False) -> Floats:
         """The values at steps as a device computes them, each by a given segment.
 
         Args:
             steps: int64, of any shape.
-            segment: the position of the segment for each.
+            segment: the position of the segment for each, or for all.
             fused: whether a product and the sum with it are rounded once, as compilers do.
         """
-        columns = np.moveaxis(self.rows()[segment], -1, 0)
+        columns = np.moveaxis(self.rows[segment], -1, 0)
         x = (steps - self.origin[segment]).astype(np.float32) * columns[-1]
         value: Floats = columns[-2]
         wide = np.float64 if fused else np.float32  # it has the product of two float32 exactly
@@ -98,7 +106,7 @@ class Segments:
         value += columns[0]
         return value
 
-    def off(self, steps: Steps, segment: NDArray[np.intp], exact: Reals) -> Reals:
+    def off(self, steps: Steps, segment: int | NDArray[np.intp], exact: Reals) -> Reals:
         """How far the values at steps are from the exact ones, in ulps, on the worse device."""
         each = [ulps(self.at(steps, segment, fused), exact) for fused in (False, True)]
         worst: Reals = np.maximum(*each)
@@ -107,7 +115,7 @@ class Segments:
 
 def joined(parts: Iterable[Segments]) -> Segments:
     """All segments of some parts, in the order of their steps."""
-    columns = zip(*(vars(part).values() for part in parts), strict=True)
+    columns = zip(*(part.columns() for part in parts), strict=True)
     whole = Segments(*(np.concatenate(column) for column in columns))
     return whole.take(np.argsort(whole.first))
 
@@ -143,9 +151,7 @@ def fit(
     exact, fitter = curve(proof), _Fitter(curve, most)
     segments = fitter.joined(fitter.cut(*_intervals(knots, end)))
     while True:
-        segment = np.searchsorted(segments.first, proof, side="right") - 1
-        wrong = np.zeros(len(segments), dtype=bool)
-        wrong[segment[segments.off(proof, segment, exact) > most]] = True
+        wrong = _worst_of_all(segments, proof, exact) > most
         wrong &= segments.first < segments.last
         if not wrong.any():
             return segments
@@ -263,6 +269,14 @@ class _Fitter:
         return Segments(first.copy(), last.copy(), origin.copy(), scale, coefficients)
 
 
+def _worst_of_all(segments: Segments, steps: Steps, exact: Reals) -> Reals:
+    """How far each segment is off at increasing steps."""
+    ends = [*np.searchsorted(steps, segments.first), len(steps)]
+    parts = [slice(*part) for part in pairwise(ends)]
+    off = (segments.off(steps[part], i, exact[part]) for i, part in enumerate(parts))
+    return np.array([each.max(initial=0.0) for each in off])
+
+
 def _worst(segments: Segments, looks: Steps, exact: Reals) -> Reals:
     segment = np.broadcast_to(np.arange(len(segments))[:, None], looks.shape)
     worst: Reals = segments.off(looks, segment, exact).max(axis=1, initial=0.0)
@@ -270,9 +284,10 @@ def _worst(segments: Segments, looks: Steps, exact: Reals) -> Reals:
 
 
 def _replaced(segments: Segments, which: NDArray[np.intp], by: Segments) -> Segments:
-    for column, new in zip(vars(segments).values(), vars(by).values(), strict=True):
+    columns = [column.copy() for column in segments.columns()]
+    for column, new in zip(columns, by.columns(), strict=True):
         column[which] = new
-    return segments
+    return Segments(*columns)
 
 
 def between(first: Steps, last: Steps) -> Steps:
