@@ -32,6 +32,8 @@ DEGREE = 4
 MOST_ULPS = 0.95
 #: With two int64 and seven float32 for each, these are 44 KiB.
 MOST_SEGMENTS = 2**10
+# A number over it is far beyond all others, and no overflow.
+_BESIDE_ZERO = 2.0**-600
 #: A smaller term may have lost digits, on a device that flushes such numbers to 0 all of them.
 _LEAST_TERM = 2.0**-120
 # Chebyshev points with both ends, from 0 to 1.
@@ -107,10 +109,21 @@ class Segments:
         return value
 
     def off(self, steps: Steps, segment: int | NDArray[np.intp], exact: Reals) -> Reals:
-        """How far the values at steps are from the exact ones, in ulps, on the worse device."""
-        each = [ulps(self.at(steps, segment, fused), exact) for fused in (False, True)]
-        worst: Reals = np.maximum(*each)
-        return worst
+        """How far the values at steps are from the exact ones, in ulps, on the worse device.
+
+        Below 2**-120 the ulp is that of 2**-120, as each operation rounds to a multiple of
+        2**-149. Another sign is infinitely far, and so is anything from 0.
+        """
+        least = np.float32(2.0**-120)
+        unit = np.spacing(np.maximum(np.abs(exact).astype(np.float32), least)).astype(np.float64)
+        unit[exact == 0.0] = _BESIDE_ZERO
+        off: Reals = np.zeros(exact.shape)
+        for fused in (False, True):
+            values = self.at(steps, segment, fused)
+            np.maximum(off, np.abs(values - exact), out=off)
+            off[values * exact < 0.0] = np.inf
+        off /= unit
+        return off
 
 
 def joined(parts: Iterable[Segments]) -> Segments:
@@ -118,18 +131,6 @@ def joined(parts: Iterable[Segments]) -> Segments:
     columns = zip(*(part.columns() for part in parts), strict=True)
     whole = Segments(*(np.concatenate(column) for column in columns))
     return whole.take(np.argsort(whole.first))
-
-
-def ulps(values: Floats, exact: Reals) -> Reals:
-    """How far values are from the exact ones, in units of the last place of float32.
-
-    Below 2**-120 the unit is that of 2**-120, as each operation rounds to a multiple of 2**-149.
-    Another sign is infinitely far, and so is anything from 0.
-    """
-    unit = np.spacing(np.maximum(np.abs(exact), 2.0**-120).astype(np.float32)).astype(np.float64)
-    off: Reals = np.abs(values.astype(np.float64) - exact) / unit
-    off[(np.sign(values) != np.sign(exact)) & (values != 0)] = np.inf
-    return off
 
 
 def fit(

@@ -125,7 +125,7 @@ def _fit(curve: Curve, end: int, last: int, knots: Sequence[int], most: float) -
 
 def _curve(schedule: Schedule) -> Curve:
     def curve(steps: Steps) -> fitting.Reals:
-        blocks = torch.from_numpy(steps.reshape(-1)).split(_BLOCK)
+        blocks = torch.split(torch.from_numpy(steps.reshape(-1)), _BLOCK)
         values = torch.cat([schedule.formula(block) for block in blocks])
         return values.numpy().reshape(steps.shape)
 

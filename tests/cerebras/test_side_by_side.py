@@ -213,7 +213,6 @@ def test_scaling_is_lost_in_their_sequence():
         (lambda m, o: m.OneCycleLR(o, 0.004, 0.1, 50, anneal_strategy="sine"), "anneal_strategy"),
         (lambda m, o: m.MultiStepLR(o, 0.1, 0.5, [10, 5]), "milestones"),
         (lambda m, o: m.PiecewiseConstantLR(o, [0.1, 0.2, 0.3, 0.4], [5]), "learning_rates"),
-        (lambda m, o: m.CosineDecayLR(o, 0.1, 0.0, 0), "total_iters"),
     ],
 )
 def test_what_theirs_takes_and_ours_refuses(make, argument):
