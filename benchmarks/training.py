@@ -35,6 +35,7 @@ HORIZON, WARM_UP = 20_000, 100
 CONTESTANTS = (
     "constant",
     "accelsched, formula",
+    "accelsched, segments",
     "accelsched, table",
     "torch, float lr",
     "torch, tensor lr",
@@ -106,7 +107,8 @@ class Training:
                 Linear(0.01 * p, p, WARM_UP).then(CosineDecay(p, 0.0, HORIZON), at=WARM_UP)
                 for p in self.peaks
             ]
-            lowering = "table" if contestant.endswith("table") else "graph"
+            name = contestant.partition(", ")[2]
+            lowering = "graph" if name == "formula" else name
             return Scheduler(self.optimizer, schedules, lowering=lowering)
         phases = [
             lr_scheduler.LinearLR(self.optimizer, 0.01, total_iters=WARM_UP),
