@@ -6,6 +6,7 @@ takes: which segment the step is in, a row of numbers, a polynomial. See :mod:`.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -23,7 +24,8 @@ from accelsched.schedules._fields import MAX_STEP, field_types
 from accelsched.schedules._vectorize import Batch
 
 #: A curve that settles before this step is computed once, and the fit is compared at all its steps.
-ALL_STEPS = 2**20
+#: So is one with a table or a function of a user, which may jump anywhere, before the second.
+ALL_STEPS, ALL_OF_USERS = 2**20, 2**23
 #: A curve that never comes to an end is fitted before this step: 35 years of a thousand a second.
 FAR = 2**40
 # As many values are in the processor's cache from one operation of a formula to the next.
@@ -33,6 +35,7 @@ _BLOCK = 2**14
 _MOST_OF_MANY = 0.7
 # Elsewhere it is compared at all of the first steps, near all knots, and at random.
 _FIRST_STEPS, _NEAR_A_KNOT, _AT_RANDOM = 2**14, 3, 2**17
+_FIRST_STEPS_OF_USERS = 2**20
 
 
 @dataclass(frozen=True)
@@ -97,23 +100,29 @@ def fit_schedule(schedule: Schedule, most: float = fitting.MOST_ULPS) -> Fitted:
     Raises:
         NotFitted: it needs more segments than are small, or is no function of many steps at once.
     """
-    curve, knots = _curve(schedule), sorted(_knots(schedule))
+    curve, knots, of_user = _curve(schedule), sorted(_knots(schedule)), _is_of_user(schedule)
+    fit = functools.partial(_fit, curve, most=most, of_user=of_user)
     if schedule.settles is not None:
         last = schedule.settles
-        return Fitted(_fit(curve, MAX_STEP, last, [*knots, last], most))
+        if of_user and last >= ALL_OF_USERS:
+            raise NotFitted("it has a table or a function, of more steps than are compared")
+        return Fitted(fit(MAX_STEP, last, [*knots, last]))
     if schedule.repeats is not None and sum(schedule.repeats) <= FAR:
         end = sum(schedule.repeats)
-        return Fitted(_fit(curve, end, end - 1, knots, most), schedule.repeats)
+        return Fitted(fit(end, end - 1, knots), schedule.repeats)
     far = curve(FAR * np.array([1, 2, 2**10, 2**21]))
     if (far == far[0]).all():
-        return Fitted(_fit(curve, MAX_STEP, FAR, [*knots, FAR], most))
-    return Fitted(_fit(curve, FAR, FAR - 1, knots, most), end=FAR)
+        return Fitted(fit(MAX_STEP, FAR, [*knots, FAR]))
+    return Fitted(fit(FAR, FAR - 1, knots), end=FAR)
 
 
-def _fit(curve: Curve, end: int, last: int, knots: Sequence[int], most: float) -> Segments:
+def _fit(
+    curve: Curve, end: int, last: int, knots: Sequence[int], *, most: float, of_user: bool
+) -> Segments:
     """Fit a curve before an end, whose value stays that of a last step."""
-    if last >= ALL_STEPS:
-        return fitting.fit(curve, end, _proof(knots, last), knots, most)
+    if last >= (ALL_OF_USERS if of_user else ALL_STEPS):
+        first_steps = _FIRST_STEPS_OF_USERS if of_user else _FIRST_STEPS
+        return fitting.fit(curve, end, _proof(knots, last, first_steps), knots, most)
     values = curve(np.arange(last + 1))
 
     def known(steps: Steps) -> fitting.Reals:
@@ -129,15 +138,17 @@ def _curve(schedule: Schedule) -> Curve:
         values = torch.cat([schedule.formula(block) for block in blocks])
         return values.numpy().reshape(steps.shape)
 
-    if _has_functions(schedule):
+    if _is_of_user(schedule):
         _require_vectorized(schedule)
     return curve
 
 
-def _has_functions(schedule: Schedule) -> bool:
-    """Whether a user's function is in a schedule."""
+def _is_of_user(schedule: Schedule) -> bool:
+    """Whether a function of a user, or a table of one, is in a schedule."""
     return any(
-        _has_functions(item) if isinstance(item, Schedule) else callable(item)
+        _is_of_user(item)
+        if isinstance(item, Schedule)
+        else callable(item) or isinstance(item, Tensor)
         for item in _items(schedule)
     )
 
@@ -179,14 +190,14 @@ def _children(schedule: Schedule) -> list[tuple[Schedule, int]]:
     return [(item, 0) for item in _items(schedule) if isinstance(item, Schedule)]
 
 
-def _proof(knots: Sequence[int], last: int) -> Steps:
+def _proof(knots: Sequence[int], last: int, first_steps: int) -> Steps:
     """Steps at which a long curve is compared."""
     random = np.random.default_rng(0)
     far = random.integers(0, last, _AT_RANDOM, endpoint=True)
     near = far >> random.integers(0, 62, _AT_RANDOM)
     offsets = np.arange(-_NEAR_A_KNOT, _NEAR_A_KNOT + 1)
     at_knots = (np.array([*knots, last])[:, None] + offsets).ravel()
-    return np.unique(np.concatenate([np.arange(_FIRST_STEPS), far, near, at_knots]).clip(0, last))
+    return np.unique(np.concatenate([np.arange(first_steps), far, near, at_knots]).clip(0, last))
 
 
 def required(batches: Sequence[Batch]) -> BatchedSegments:

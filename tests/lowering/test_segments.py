@@ -25,6 +25,7 @@ from accelsched.schedules import (
     PiecewiseConstant,
     Polynomial,
     Step,
+    Tabulated,
 )
 from accelsched.schedules._vectorize import group_by_structure
 
@@ -137,6 +138,30 @@ def test_what_cannot_be_fitted_is_refused_with_the_reason_where_it_was_asked_for
     with pytest.raises(ArgumentError, match="segments are float32, and this value is float64"):
         Scheduler(opt, Constant(0.1), lowering="segments")
     assert opt.param_groups[0]["lr"] == 0.1
+
+
+def spike(at):
+    return lambda step: 0.1 + 0.1 * (step == at)
+
+
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        Lambda(1.0, (spike(777_777),)),
+        Tabulated(Lambda(1.0, (spike(1_111_111),)), 2**20 + 2**17),
+        Linear(0.0, 0.1, 10).then(Tabulated(lambda t: 0.2 if t == 4321 else 0.1, 10**5), at=10),
+        PiecewiseConstant([0.1, 0.2, 0.1], [10**9, 10**9 + 1]),
+        Constant(0.1).then(Linear(0.2, 0.1, 1), at=10**9).shifted(-3),
+    ],
+)
+def test_a_step_of_its_own_is_not_missed(schedule):
+    (batch,) = group_by_structure([schedule], [torch.float32])
+    evaluate = BatchedSegments([batch])
+    spikes = [777_777, 1_111_111, 4331, 10**9, 10**9 + 3]
+    found = [step for step in spikes if reference.value(schedule, step) == 0.2]
+    assert len(found) == 1
+    for step in (found[0] - 1, found[0], found[0] + 1):
+        assert float32_ulps(evaluate(torch.tensor(step))[0].item(), schedule(step)) <= 1
 
 
 def test_restarts_that_become_ever_longer_keep_the_formula():
