@@ -168,7 +168,9 @@ def host_function(
     reads = variables_of(made.functions) if isinstance(made, Kernel) else []
     if reads is None:
         return Interpreted(function, positions)
-    return Watching(lambda: _compiled_or_not(function, positions), reads) if reads else made
+    if not reads:
+        return made
+    return Watching(made, lambda: _compiled_or_not(function, positions), reads)
 
 
 def _compiled_or_not(

@@ -16,15 +16,17 @@ class Watching:
     It has the attributes of a :class:`~accelsched.kernels.Kernel`.
 
     Args:
+        function: the function as it is now.
         make: makes the function from the variables as they are now.
         reads: what reads each variable.
     """
 
-    def __init__(self, make: Callable[[], Any], reads: Sequence[Callable[[], Any]]) -> None:
-        self._make, self._reads = make, reads
+    def __init__(
+        self, function: Any, make: Callable[[], Any], reads: Sequence[Callable[[], Any]]
+    ) -> None:
+        self._function, self._make, self._reads = function, make, reads
         self._seen = [read() for read in reads]
-        self._function = make()
-        self.width: int = self._function.width
+        self.width: int = function.width
         self.out = np.empty(self.width)
 
     def _current(self) -> Any:

@@ -12,7 +12,7 @@ import inspect
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import accumulate, pairwise
+from itertools import accumulate
 from typing import Any
 
 from accelsched import lr_scheduler
@@ -199,22 +199,14 @@ def _overlapping(specs: Sequence[dict[str, Any]]) -> dict[str, Any]:
     lengths = [next(iter(spec.values())).get("total_iters") for spec in specs[:-1]]
     remedy = "all phases but the last need their number of steps"
     require(None not in lengths, "learning_rate", specs, remedy)
-    starts = [0, *accumulate(int(number(length)) for length in lengths)]
-    spans = [*pairwise(starts), (starts[-1], None)]
-    parts = [
-        {"Product": {"schedules": [_within(*span), _pure(spec)]}}
-        for span, spec in zip(spans, specs, strict=True)
+    starts = list(accumulate(int(number(length)) for length in lengths))
+    first, *others = map(_pure, specs)
+    later = [
+        {"Shifted": {"schedule": other, "by": start}}
+        for other, start in zip(others, starts, strict=True)
     ]
-    return {"LRScheduler": {"schedule": {"Sum": {"schedules": parts}}}}
-
-
-def _within(start: int, end: int | None) -> dict[str, Any]:
-    """1 from a step to another one, else 0."""
-    edges = {0: 1.0} if start == 0 else {0: 0.0, start: 1.0}
-    if end is not None:
-        edges[end] = 0.0
-    milestones = [step for step in edges if step > 0]
-    return {"PiecewiseConstant": {"values": list(edges.values()), "milestones": milestones}}
+    sequence = {"schedules": [first, *later], "milestones": starts}
+    return {"LRScheduler": {"schedule": {"Sequential": sequence}}}
 
 
 def _pure(spec: Mapping[str, Any]) -> dict[str, Any]:

@@ -160,22 +160,21 @@ def fit(
         segments = joined([segments.take(~wrong), cut])
 
 
-def multiplied(segments: Segments, factor: float, curve: Curve, most: float) -> Segments:
+def multiplied(segments: Segments, factor: float, curve: Curve) -> Segments:
     """The segments of a curve that is another one times a number, whose segments are known.
 
     Args:
         segments: those of the other curve.
         factor: the number.
         curve: the curve itself.
-        most: as for :func:`fit`.
     """
     made = replace(segments, coefficients=segments.coefficients * factor)
     looks = between(made.first, made.last)
     # About a zero the rounding of the terms counts, which is another one for each number.
-    wrong = (_worst(made, looks, curve(looks)) > most) & (made.first < made.last)
+    wrong = (_worst(made, looks, curve(looks)) > MOST_ULPS) & (made.first < made.last)
     if not wrong.any():
         return made
-    cut = _Fitter(curve, most).cut(*_halves(made.first[wrong], made.last[wrong]))
+    cut = _Fitter(curve, MOST_ULPS).cut(*_halves(made.first[wrong], made.last[wrong]))
     return joined([made.take(~wrong), cut])
 
 

@@ -21,6 +21,7 @@ from accelsched._lowering.fitting import Curve, NotFitted, Segments, Steps
 from accelsched.errors import ArgumentError, require
 from accelsched.schedules import Schedule, Sequential, Shifted
 from accelsched.schedules._fields import MAX_STEP, field_types
+from accelsched.schedules._from_function import PROBES
 from accelsched.schedules._vectorize import Batch
 
 #: A curve that settles before this step is computed once, and the fit is compared at all its steps.
@@ -73,7 +74,7 @@ def fit_all(schedules: Sequence[Schedule]) -> list[Fitted]:
         factor = _factor(known, curve(looks))
         if factor is None:
             return None
-        made = fitting.multiplied(first.segments, factor, curve, fitting.MOST_ULPS)
+        made = fitting.multiplied(first.segments, factor, curve)
         return replace(first, segments=made)
 
     return [first, *(multiple(other) or fit_schedule(other) for other in schedules[1:])]
@@ -101,6 +102,8 @@ def fit_schedule(schedule: Schedule, most: float = fitting.MOST_ULPS) -> Fitted:
         NotFitted: it needs more segments than are small, or is no function of many steps at once.
     """
     curve, knots, of_user = _curve(schedule), sorted(_knots(schedule)), _is_of_user(schedule)
+    if of_user:
+        _require_vectorized(schedule)
     fit = functools.partial(_fit, curve, most=most, of_user=of_user)
     if schedule.settles is not None:
         last = schedule.settles
@@ -138,8 +141,6 @@ def _curve(schedule: Schedule) -> Curve:
         values = torch.cat([schedule.formula(block) for block in blocks])
         return values.numpy().reshape(steps.shape)
 
-    if _is_of_user(schedule):
-        _require_vectorized(schedule)
     return curve
 
 
@@ -162,7 +163,7 @@ def _items(schedule: Schedule) -> Iterator[Any]:
 
 def _require_vectorized(schedule: Schedule) -> None:
     """Refuse a user's function that takes one step only, or mixes up the values of several."""
-    steps = torch.tensor([0, 1, 2, 3, 10, 99, 100, 1000, 12345, 10**6])
+    steps = torch.tensor(PROBES)
     try:
         together = schedule.formula(steps)
         alone = torch.stack([schedule.formula(step) for step in steps])
