@@ -27,8 +27,9 @@ from accelsched.schedules._vectorize import Batch
 #: A curve that settles before this step is computed once, and the fit is compared at all its steps.
 #: So is one with a table or a function of a user, which may jump anywhere, before the second.
 ALL_STEPS, ALL_OF_USERS = 2**20, 2**23
-#: A curve that never comes to an end is fitted before this step: 35 years of a thousand a second.
-FAR = 2**40
+#: A curve that never comes to an end is fitted before this step: 70 years of a thousand a second,
+#: and beyond 2**40, to which all lowerings are compared with the reference.
+FAR = 2**41
 # As many values are in the processor's cache from one operation of a formula to the next.
 _BLOCK = 2**14
 # Of an error of half an ulp and as much as is more, a factor doubles what is more at most, where it
@@ -113,7 +114,7 @@ def fit_schedule(schedule: Schedule, most: float = fitting.MOST_ULPS) -> Fitted:
     if schedule.repeats is not None and sum(schedule.repeats) <= FAR:
         end = sum(schedule.repeats)
         return Fitted(fit(end, end - 1, knots), schedule.repeats)
-    far = curve(FAR * np.array([1, 2, 2**10, 2**21]))
+    far = curve(FAR * np.array([1, 2, 2**10, 2**20]))
     if (far == far[0]).all():
         return Fitted(fit(MAX_STEP, FAR, [*knots, FAR]))
     return Fitted(fit(FAR, FAR - 1, knots), end=FAR)
