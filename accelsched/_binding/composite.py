@@ -108,7 +108,7 @@ class Composite(Scheduler):
                 ownership = ownership_of(self._group_values.optimizer)
                 driven_before = child._driver.group_values
                 ownership.release(child)
-                del child._driver
+                del child._driver, child._advance
                 ownership.give_back(driven_before)
             child.refusal = f"{child} was given to {self}, which drives its values: step that one"
 

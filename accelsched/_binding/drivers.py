@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import torch
@@ -34,11 +34,11 @@ class Driver(Protocol):
     def count(self) -> int:
         """The step whose values the groups have."""
 
-    def step(self) -> bool:
-        """Compute the values of the next step, and write them to the groups.
+    def stepper(self) -> Callable[[], bool]:
+        """What computes the values of the next step, and writes them to the groups.
 
-        Returns:
-            Whether the optimizer has other groups than when the driver was made.
+        It returns whether the optimizer has other groups than when the driver was made, and is the
+        same function for as long as the driver lives.
         """
 
     def lower(self, schedules: Sequence[Any]) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -88,6 +88,10 @@ class GraphDriver:
         """Evaluate other schedules from the next step on."""
         self.lowering, self._next = lowered.name, lowered.evaluate
         self._lowered = lowered
+
+    def stepper(self) -> Callable[[], bool]:
+        """What computes the values of the next step."""
+        return self.step
 
     def step(self) -> bool:
         """Compute the values of the next step, in place, on the device."""

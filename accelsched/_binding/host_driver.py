@@ -30,6 +30,8 @@ class HostDriver:
         self._optimizer = group_values.optimizer
         self._group_count = group_values.group_count
         self.device = group_values.device
+        make = self._step_of_one if _is_alone(group_values) else self._step_of_many
+        self._step, self._step_by = make()
         self._use(self.lower(schedules))
         self.set_step(step)
 
@@ -48,15 +50,27 @@ class HostDriver:
     def _use(self, function: HostFunction) -> None:
         self._function = function
         self._writer = _writer(self.group_values, function)
-        #: Computes the values of the next step, and writes them to the groups. It is no method: to
-        #: look a variable of a function up takes less than an attribute.
-        self.step: Callable[[], bool] = (
-            self._step_of_one() if _is_alone(self.group_values) else self._step_of_many()
-        )
+        self._step_by()
 
-    def _step_of_one(self) -> Callable[[], bool]:
-        run, error, value = self._function.run, self._function.error, self._function.out.item
-        optimizer, key, written = self._optimizer, self.group_values.key, self._writer.written
+    def stepper(self) -> Callable[[], bool]:
+        """The function that computes the values of the next step; it stays the same."""
+        return self._step
+
+    # A step, and what has it go by the function that is used now. To look a variable of a function
+    # up takes less than an attribute: a step of one group is 0.25 us, and 0.28 as a method.
+
+    def _step_of_one(self) -> tuple[Callable[[], bool], Callable[[], None]]:
+        optimizer, key = self._optimizer, self.group_values.key
+        run: Any
+        error: Any
+        value: Any
+        written: Any
+        count: int
+
+        def step_by() -> None:
+            nonlocal run, error, value, written, count
+            run, error, count = self._function.run, self._function.error, self._group_count
+            value, written = self._function.out.item, self._writer.written
 
         def step() -> bool:
             status = run()
@@ -65,16 +79,26 @@ class HostDriver:
             try:
                 (group,) = optimizer.param_groups
             except ValueError:
-                written[0] = optimizer.param_groups[0][key] = value()
-                return True
+                groups = optimizer.param_groups
+                written[0] = groups[0][key] = value()
+                return len(groups) != count
             written[0] = group[key] = value()
             return False
 
-        return step
+        return step, step_by
 
-    def _step_of_many(self) -> Callable[[], bool]:
-        run, error, count = self._function.run, self._function.error, self._group_count
-        optimizer, writer, write = self._optimizer, self._writer, self._writer.write
+    def _step_of_many(self) -> tuple[Callable[[], bool], Callable[[], None]]:
+        optimizer = self._optimizer
+        run: Any
+        error: Any
+        writer: Any
+        write: Any
+        count: int
+
+        def step_by() -> None:
+            nonlocal run, error, writer, write, count
+            run, error = self._function.run, self._function.error
+            writer, write, count = self._writer, self._writer.write, self._group_count
 
         def step() -> bool:
             status = run()
@@ -87,7 +111,7 @@ class HostDriver:
             write()
             return len(groups) != count
 
-        return step
+        return step, step_by
 
     @property
     def count(self) -> int:
@@ -97,7 +121,7 @@ class HostDriver:
     def set_step(self, step: int) -> None:
         """Move to a step, and write its values to the groups."""
         self._function.step = step
-        self.step()
+        self._step()
 
     def move(self, step: int) -> None:
         """Move to a step; a group that somebody else has given a value keeps it until the next."""
@@ -111,7 +135,7 @@ class HostDriver:
     def ignore_new_groups(self) -> None:
         """Take the groups that there are for those that it was made for."""
         self._group_count = self.group_values.group_count = len(self._optimizer.param_groups)
-        self.follow(self._function)
+        self._step_by()
 
     def write_to_groups(self, groups: list[dict[str, Any]] | None = None) -> None:
         """Write the values of this step to the groups again."""

@@ -30,7 +30,16 @@ from accelsched.schedules import Schedule
 from accelsched.schedules._closed_form import is_plain
 
 #: What a scheduler has once it is bound; what it has before, it knows: see `OwnRule.__new__`.
-_BOUND = {"_driver", "_group_values", "_rule", "_kept", "_not_mine", "_warned", "_starts"}
+_BOUND = {
+    "_driver",
+    "_advance",
+    "_group_values",
+    "_rule",
+    "_kept",
+    "_not_mine",
+    "_warned",
+    "_starts",
+}
 
 
 class CalledDriver(RecurrentHostDriver):

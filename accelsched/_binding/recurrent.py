@@ -6,7 +6,7 @@ group is the state, so a step goes on from a value that was changed from outside
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,6 +67,10 @@ class RecurrentHostDriver:
         """Move to a step, with these values."""
         self.count = step
         self.group_values.write(values)
+
+    def stepper(self) -> Callable[[], bool]:
+        """What computes the values of the next step."""
+        return self.step
 
     def step(self) -> bool:
         """Compute the values of the next step, and write them to the groups."""

@@ -133,6 +133,7 @@ class Scheduler(TorchLRScheduler):
     _settings_of_torch: frozenset[str] | None = None
     # There are none as long as there is no optimizer; see `driver` and `group_values`.
     _driver: PureDriver
+    _advance: Callable[[], bool]
     _group_values: GroupValues
 
     def __init_subclass__(cls, **options: Any) -> None:
@@ -319,8 +320,7 @@ class Scheduler(TorchLRScheduler):
             driver = self._driver_for(group_values, schedules, step)
         self._unbind()
         self._attach(optimizer, group_values, schedules)
-        self._driver, self._needs_look, self.refusal = driver, True, None
-        ownership_of(group_values.optimizer).claim(self)
+        self._be_driven_by(driver)
 
     def _drive_on(self, group_values: GroupValues) -> None:
         """Go on from this step with a new driver: the groups are others, or are elsewhere."""
@@ -351,6 +351,11 @@ class Scheduler(TorchLRScheduler):
         self, group_values: GroupValues, schedules: Sequence[Schedule], step: int
     ) -> PureDriver:
         return driver_for(group_values, schedules, step, self.lowering)
+
+    def _be_driven_by(self, driver: PureDriver) -> None:
+        self._driver, self._advance = driver, driver.stepper()
+        self._needs_look, self.refusal = True, None
+        ownership_of(self._group_values.optimizer).claim(self)
 
     def _unbind(self) -> None:
         """Let go of the optimizer, if there is one."""
@@ -413,7 +418,7 @@ class Scheduler(TorchLRScheduler):
         if epoch is not None:
             self._set_step(step_to_move_to("epoch", epoch))
             return
-        advance = self._driver.step  # a call of what is no method is faster in two lines
+        advance = self._advance  # a call of what is no method is faster in two lines
         if advance():
             self._take_in_new_groups()
 
@@ -647,9 +652,7 @@ class Scheduler(TorchLRScheduler):
             self.refusal = _UNBOUND if not self._bound else _WITHOUT_PARENT
             return
         # New tensors: a copy of an optimizer must not share the values of the original.
-        self._driver = self._driver_for(self._group_values, self._schedules, saved["step"])
-        self._needs_look, self.refusal = True, None
-        ownership_of(self._group_values.optimizer).claim(self)
+        self._be_driven_by(self._driver_for(self._group_values, self._schedules, saved["step"]))
 
     @property
     def _drives(self) -> bool:
@@ -672,7 +675,7 @@ class Scheduler(TorchLRScheduler):
 
     def _attributes(self) -> dict[str, Any]:
         """Return the attributes that a copy takes over unchanged."""
-        rebuilt = {"_driver", "_parent", "_refusal", "_needs_look", "_needs_attention"}
+        rebuilt = {"_driver", "_advance", "_parent", "_refusal", "_needs_look", "_needs_attention"}
         return {name: value for name, value in vars(self).items() if name not in rebuilt}
 
     def _restore(self, attributes: dict[str, Any]) -> None:
