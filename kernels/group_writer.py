@@ -14,20 +14,19 @@ from numpy.typing import NDArray
 
 from accelsched.kernels.jit import compiled
 
-# ``wholes``: the list of groups, the key, how many values there are, the list of floats that were
-# written, the group of each. PyList_SetItem takes the reference to the float over.
+# ``wholes``: the list of groups, the key, how many values there are, the group of each.
 _SOURCE = """
 def kernel(wholes, frame):
     values = frame[0]
     groups = wholes[0]
     key = wholes[1]
     for i in range(wholes[2]):
-        group = PyList_GetItem(groups, wholes[4 + i])
+        group = PyList_GetItem(groups, wholes[3 + i])
         if group == 0:
             return 1
         value = PyFloat_FromDouble(values[i])
         failed = PyObject_SetItem(group, key, value)
-        PyList_SetItem(wholes[3], i, value)
+        Py_DecRef(value)
         if failed != 0:
             return 1
     return 0
@@ -44,7 +43,6 @@ class GroupWriter:
 
     Attributes:
         groups: the list of groups that is written to; see :meth:`take`.
-        written: the floats that were written last, as objects.
         write: writes the values. It holds the interpreter's lock, and raises an error that was set.
     """
 
@@ -52,8 +50,7 @@ class GroupWriter:
         self.groups: list[dict[str, object]] | None = None
         # What is known by its address only must live as long as this.
         self._key, self._values = key, values
-        self.written = [0.0] * len(indices)
-        wholes = [0, id(key), len(indices), id(self.written), *indices]
+        wholes = [0, id(key), len(indices), *indices]
         self._wholes = np.array(wholes, dtype=np.int64)
         self._frame = np.array([values.ctypes.data], dtype=np.intp)
         addresses = self._wholes.ctypes.data, self._frame.ctypes.data

@@ -38,7 +38,7 @@ _PYTHON_FUNCTIONS = {
     "PyList_GetItem": (("intp", "intp"), "intp"),
     "PyFloat_FromDouble": (("float64",), "intp"),
     "PyObject_SetItem": (("intp", "intp", "intp"), "int32"),
-    "PyList_SetItem": (("intp", "intp", "intp"), "int32"),
+    "Py_DecRef": (("intp",), "void"),
 }
 _HELPERS = ("near_sine", "sine", "remainder", "floor_divide", "trunc_divide", "integer_power")
 _RESULT, _ARGUMENTS = ctypes.c_int64, (ctypes.c_void_p, ctypes.c_void_p)

@@ -32,6 +32,8 @@ class HostDriver:
         self.device = group_values.device
         make = self._step_of_one if _is_alone(group_values) else self._step_of_many
         self._step, self._step_by = make()
+        #: The values that :meth:`current` has returned last.
+        self._told: list[float] = []
         self._use(self.lower(schedules))
         self.set_step(step)
 
@@ -43,9 +45,7 @@ class HostDriver:
         """Evaluate other schedules from the next step on."""
         function.step = self._function.step
         function.out[:] = self._function.out
-        written = self._writer.written
         self._use(function)
-        self._writer.written[:] = written
 
     def _use(self, function: HostFunction) -> None:
         self._function = function
@@ -64,13 +64,12 @@ class HostDriver:
         run: Any
         error: Any
         value: Any
-        written: Any
         count: int
 
         def step_by() -> None:
-            nonlocal run, error, value, written, count
+            nonlocal run, error, value, count
             run, error, count = self._function.run, self._function.error, self._group_count
-            value, written = self._function.out.item, self._writer.written
+            value = self._function.out.item
 
         def step() -> bool:
             status = run()
@@ -80,9 +79,9 @@ class HostDriver:
                 (group,) = optimizer.param_groups
             except ValueError:
                 groups = optimizer.param_groups
-                written[0] = groups[0][key] = value()
+                groups[0][key] = value()
                 return len(groups) != count
-            written[0] = group[key] = value()
+            group[key] = value()
             return False
 
         return step, step_by
@@ -125,12 +124,18 @@ class HostDriver:
 
     def move(self, step: int) -> None:
         """Move to a step; a group that somebody else has given a value keeps it until the next."""
-        held = zip(self.group_values.groups(), self.group_values.values(), strict=True)
-        pairs = zip(held, self._writer.written, strict=True)
-        others = [(group, value) for (group, value), written in pairs if value is not written]
+        columns = self.group_values.groups(), self.group_values.values(), self._function.out
+        held = zip(*columns, strict=True)
+        others = [(group, value) for group, value, out in held if not self._wrote(value, out)]
         self.set_step(step)
         for group, value in others:
             self.group_values.put(group, value)
+
+    def _wrote(self, value: Any, out: float) -> bool:
+        """Whether it is this driver that has put a value in a group."""
+        # ignite puts there what it was told, which is the same number.
+        told = any(value is other for other in self._told)
+        return isinstance(value, float) and value == out and not told
 
     def ignore_new_groups(self) -> None:
         """Take the groups that there are for those that it was made for."""
@@ -144,7 +149,8 @@ class HostDriver:
 
     def current(self) -> list[float]:
         """Compute the values of this step anew."""
-        return self._function.at(self.count)
+        self._told = self._function.at(self.count)
+        return list(self._told)
 
 
 class _PythonWriter:
@@ -152,15 +158,13 @@ class _PythonWriter:
 
     def __init__(self, group_values: GroupValues, function: HostFunction) -> None:
         self.groups: list[dict[str, Any]] | None = None
-        self.written = [0.0] * len(group_values.indices)
         self.group_values, self._function = group_values, function
 
     def take(self, groups: list[dict[str, Any]]) -> None:
         self.groups = groups
 
     def write(self) -> None:
-        self.written[:] = self._function.out.tolist()
-        self.group_values.write(self.written, self.groups)
+        self.group_values.write(self._function.out.tolist(), self.groups)
 
 
 def _writer(group_values: GroupValues, function: HostFunction) -> GroupWriter | _PythonWriter:
