@@ -55,7 +55,9 @@ class CerebrasDriver(GraphDriver):
         dtypes = self.group_values.dtypes()
         with cerebras.exact():
             # The counter is the backend's to undo, so the graph does not advance it.
-            lowered = lower_to_device(schedules, dtypes, self.device, self._asked, advances=False)
+            lowered = lower_to_device(
+                schedules, dtypes, self.device, self._asked, held=self._held(), advances=False
+            )
             on_host = lower_to_device(schedules, dtypes, _CPU, "graph", advances=False)
         return lowered, on_host.evaluate
 

@@ -32,6 +32,8 @@ class GraphDriver:
         lowering: as the user asked for it.
     """
 
+    _lowered: Lowered
+
     def __init__(
         self,
         group_values: GroupValues,
@@ -82,10 +84,18 @@ class GraphDriver:
     def lower(self, schedules: Sequence[Any]) -> Lowered:
         """What :meth:`follow` takes, for one schedule a group; nothing changes."""
         dtypes, device, least = self._dtypes, self.device, self._least
-        return lower_to_device(schedules, dtypes, device, self._asked, least=least)
+        held = self._held()
+        return lower_to_device(schedules, dtypes, device, self._asked, held=held, least=least)
+
+    def _held(self) -> Lowered | None:
+        """What is evaluated now; None while this is built."""
+        return getattr(self, "_lowered", None)
 
     def follow(self, lowered: Lowered) -> None:
         """Evaluate other schedules from the next step on."""
+        if lowered.refill is not None:
+            with torch.inference_mode(False), torch.no_grad():
+                lowered.refill()
         self.lowering, self._next = lowered.name, lowered.evaluate
         self._lowered = lowered
 
@@ -146,11 +156,17 @@ class GraphDriver:
         with torch.inference_mode(False), torch.no_grad():
             self._set_counter(step - 1)
             self._advance()
+            # With this in it, the graph of the next training step would be compiled for it alone.
+            self._runtime.execute([self._counter, *self._value_tensors])
 
     def _set_counter(self, step: int) -> None:
         if step >= self._lowered.end - 1:
             self.follow(self._lowered.beyond())
-        self._runtime.assign([self._counter], [self._state(step, torch.int64, self.device)])
+        self._rewrite(self._counter, step)
+
+    def _rewrite(self, state: Tensor, number: float) -> None:
+        """Write a number into state that is on the device."""
+        self._runtime.rewritten(state, torch.tensor(number, dtype=state.dtype, device="cpu"))
 
     def ignore_new_groups(self) -> None:
         """Take the groups that there are for those that it was made for."""

@@ -121,20 +121,16 @@ class RecurrentGraphDriver(GraphDriver):
         factors = [recurrence.factor for recurrence in recurrences]
         summands = [recurrence.summand for recurrence in recurrences]
         both = [*factors, *summands]
-        return lower_to_device(both, self._dtypes * 2, self.device, self._asked)
+        dtypes, held = self._dtypes * 2, self._held()
+        return lower_to_device(both, dtypes, self.device, self._asked, held=held)
 
     def set_state(self, step: int, values: Sequence[float]) -> None:
         """Move to a step, with these values."""
         columns = self._value_tensors, values, self._least
         with torch.inference_mode(False), torch.no_grad():
             self._set_counter(step)
-            states = [
-                self._state(
-                    value if least is None else max(value, least), tensor.dtype, tensor.device
-                )
-                for tensor, value, least in zip(*columns, strict=True)
-            ]
-            self._runtime.assign(self._value_tensors, states)
+            for tensor, value, least in zip(*columns, strict=True):
+                self._rewrite(tensor, value if least is None else max(value, least))
         super().write_to_groups()
 
     def step(self) -> bool:

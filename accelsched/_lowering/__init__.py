@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -84,12 +84,17 @@ class Lowered(NamedTuple):
         evaluate: from the counter to the values of the groups, each of shape [].
         end: the step before which the values hold.
         beyond: makes what holds at all steps.
+        rooms: how much room its constants have for other numbers.
+        refill: writes these schedules' numbers into ``evaluate``, which has computed the values of
+            others so far; None if it is new.
     """
 
     name: str
     evaluate: Evaluate
     end: int
     beyond: Callable[[], Lowered]
+    rooms: Sequence[Any] = ()
+    refill: Callable[[], None] | None = None
 
 
 def lower_to_device(
@@ -98,6 +103,7 @@ def lower_to_device(
     device: torch.device,
     asked: str | None,
     *,
+    held: Lowered | None = None,
     least: Sequence[float | None] | None = None,
     advances: bool = True,
 ) -> Lowered:
@@ -108,6 +114,8 @@ def lower_to_device(
         dtypes: that of the value of each group.
         device: where the counter is.
         asked: one of :data:`LOWERINGS` but ``"host"``.
+        held: what was made for the same groups before. If these schedules are the same operations
+            with other numbers, it is used again, and its numbers are written in place.
         least: for each group the value that replaces any smaller one, or None.
         advances: whether the function first moves the counter on by a step, and returns it in front
             of the values; if not, these are the values at the counter as it is.
@@ -118,10 +126,10 @@ def lower_to_device(
     """
     batches = group_by_structure(schedules, dtypes, least)
     runtime = runtime_of(device)
-    name, end, batched = _choose(asked, batches, runtime)
+    chosen = _choose(asked, batches, runtime, held)
 
     def evaluation(device: torch.device) -> Evaluate:
-        values = per_group(batches, batched(device))
+        values = per_group(batches, chosen.evaluation(device))
 
         def next_values(counter: Tensor) -> list[Tensor]:
             counter = counter + 1
@@ -132,46 +140,63 @@ def lower_to_device(
     beyond = functools.partial(
         lower_to_device, schedules, dtypes, device, "graph", least=least, advances=advances
     )
-    with torch.no_grad():
-        return Lowered(name, runtime.lower(evaluation, device), end, beyond)
+    # State that is made in inference mode could not be updated outside of it.
+    with torch.inference_mode(False), torch.no_grad():
+        refill = None if held is None else runtime.refill(held.evaluate, evaluation)
+        if held is not None and refill is not None:
+            evaluate = held.evaluate
+        else:
+            evaluate = runtime.lower(evaluation, device)
+    return Lowered(chosen.name, evaluate, chosen.end, beyond, chosen.rooms, refill)
+
+
+class _Choice(NamedTuple):
+    """A lowering: its name, what makes it for a device, until when it holds, and its rooms."""
+
+    name: str
+    evaluation: Callable[[torch.device], Evaluate]
+    end: int = MAX_STEP
+    rooms: Sequence[Any] = ()
 
 
 def _choose(
-    asked: str | None, batches: Sequence[Batch], runtime: Runtime
-) -> tuple[str, int, Callable[[torch.device], Evaluate]]:
-    """Return a lowering, the step before which it holds, and what makes it for a device."""
+    asked: str | None, batches: Sequence[Batch], runtime: Runtime, held: Lowered | None
+) -> _Choice:
+    """Choose a lowering; where it has room for more numbers, as much as what is held has."""
     if asked == "segments":
-        return _of_segments(segments.required(batches))
+        return _of_segments(segments.required(batches, _rooms("segments", held)))
     if asked == "table":
         tables.require_tables(batches)
-    if asked is not None:
-        return _of_steps(asked, batches)
+        return _of_tables(batches, held)
+    if asked == "graph":
+        return _of_formulas(batches)
     # Where a formula is compiled once, it needs no memory, and is exact in float64 parameters. In
     # eager CUDA it is 35 kernels, where segments are 25 and take as long
     # (benchmarks/report/cuda-lowerings.json).
     wide = any(batch.dtype == torch.float64 for batch in batches)
     if wide or not (runtime.traces_every_step or not runtime.has_float64):
-        return _of_steps("graph", batches)
+        return _of_formulas(batches)
     # A back end that traces every step takes longer for each operation, and one without float64
     # takes hundreds of them for a formula: segments are some twenty, of a few kilobytes.
     try:
-        return _of_segments(segments.BatchedSegments(batches))
+        return _of_segments(segments.BatchedSegments(batches, _rooms("segments", held)))
     except NotFitted:
         # It has ever more parts that differ. A table holds them, up to a size; a formula does.
-        return _of_steps("table" if tables.fit(batches) else "graph", batches)
+        return _of_tables(batches, held) if tables.fit(batches) else _of_formulas(batches)
 
 
-def _of_segments(
-    batched: segments.BatchedSegments,
-) -> tuple[str, int, Callable[[torch.device], Evaluate]]:
-    return "segments", batched.end, lambda device: batched
+def _rooms(name: str, held: Lowered | None) -> Sequence[Any]:
+    return held.rooms if held is not None and held.name == name else ()
 
 
-def _of_steps(
-    name: str, batches: Sequence[Batch]
-) -> tuple[str, int, Callable[[torch.device], Evaluate]]:
-    """A lowering that holds at all steps: a table or a formula."""
-    if name == "graph":
-        return name, MAX_STEP, functools.partial(BatchedFormulas, batches)
-    table = tables.BatchedTables(batches)
-    return name, MAX_STEP, lambda device: table
+def _of_segments(batched: segments.BatchedSegments) -> _Choice:
+    return _Choice("segments", lambda device: batched, batched.end, batched.rooms)
+
+
+def _of_tables(batches: Sequence[Batch], held: Lowered | None) -> _Choice:
+    batched = tables.BatchedTables(batches, _rooms("table", held))
+    return _Choice("table", lambda device: batched, rooms=batched.rooms)
+
+
+def _of_formulas(batches: Sequence[Batch]) -> _Choice:
+    return _Choice("graph", functools.partial(BatchedFormulas, batches))

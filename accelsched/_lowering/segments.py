@@ -7,9 +7,8 @@ takes: which segment the step is in, a row of numbers, a polynomial. See :mod:`.
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -30,6 +29,8 @@ ALL_STEPS, ALL_OF_USERS = 2**20, 2**23
 #: A curve that never comes to an end is fitted before this step: 70 years of a thousand a second,
 #: and beyond 2**40, to which all lowerings are compared with the reference.
 FAR = 2**41
+#: These are 2.8 KB, as a graph compares a step with all of them at once.
+_LEAST_ROOM = 64
 # As many values are in the processor's cache from one operation of a formula to the next.
 _BLOCK = 2**14
 # Of an error of half an ulp and as much as is more, a factor doubles what is more at most, where it
@@ -202,8 +203,8 @@ def _proof(knots: Sequence[int], last: int, first_steps: int) -> Steps:
     return np.unique(np.concatenate([np.arange(first_steps), far, near, at_knots]).clip(0, last))
 
 
-def required(batches: Sequence[Batch]) -> BatchedSegments:
-    """Segments that were asked for.
+def required(batches: Sequence[Batch], held: Sequence[Room] = ()) -> BatchedSegments:
+    """Segments that were asked for; the arguments are those of :class:`BatchedSegments`.
 
     Raises:
         ArgumentError: a schedule cannot be fitted.
@@ -212,26 +213,54 @@ def required(batches: Sequence[Batch]) -> BatchedSegments:
     remedy = 'segments are float32, and this value is float64: give lowering="graph"'
     require(not wide, "lowering", "segments", remedy)
     try:
-        return BatchedSegments(batches)
+        return BatchedSegments(batches, held)
     except NotFitted as error:
         remedy = f"{error}: give another lowering, or none"
         raise ArgumentError("lowering", "segments", remedy) from None
 
 
+@dataclass(frozen=True)
+class Room:
+    """What the operations on some segments leave room for, whose numbers may change later.
+
+    Attributes:
+        segments: of how many segments for each group, a power of 2.
+        terms: how many numbers a polynomial has beside its constant one: 0 for constants.
+        is_scaled: whether the offset in a segment is multiplied by a scale.
+        repeats: 0 if no values repeat, 1 if all do from step 0 on, 2 if some do from any step on.
+    """
+
+    segments: int = 1
+    terms: int = 0
+    is_scaled: bool = False
+    repeats: int = 0
+
+    def merged(self, other: Room) -> Room:
+        """Room for what either has room for."""
+        return Room(*map(max, astuple(self), astuple(other)))
+
+
 class BatchedSegments:
     """Evaluates batches at a step: for each a float32 tensor of shape [] or [G].
 
+    Args:
+        batches: schedules, by structure.
+        held: the rooms of segments for the same groups, which are to be used again.
+
     Attributes:
         end: the step before which the values hold.
+        rooms: that of each batch.
 
     Raises:
         NotFitted: a schedule cannot be fitted.
     """
 
-    def __init__(self, batches: Sequence[Batch]) -> None:
+    def __init__(self, batches: Sequence[Batch], held: Sequence[Room] = ()) -> None:
         fits = [fit_all(_distinct(batch)) for batch in batches]
         self.end = min(fit.end for of_batch in fits for fit in of_batch)
-        curves = map(_BatchedCurve, fits)
+        at_least = held if len(held) == len(fits) else [Room()] * len(fits)
+        curves = [_BatchedCurve(*pair) for pair in zip(fits, at_least, strict=True)]
+        self.rooms = [curve.room for curve in curves]
         self._curves = [
             (curve, batch.written) for curve, batch in zip(curves, batches, strict=True)
         ]
@@ -248,27 +277,24 @@ def _distinct(batch: Batch) -> Sequence[Schedule]:
 class _BatchedCurve:
     """Evaluates some schedules, each by its own segments, in the same operations."""
 
-    def __init__(self, fits: Sequence[Fitted]) -> None:
+    def __init__(self, fits: Sequence[Fitted], at_least: Room) -> None:
         segments = [fit.segments for fit in fits]
-        longest = _room(max(map(len, segments)))
-        starts = np.stack([_padded(one.first, longest, MAX_STEP) for one in segments])
-        origins = np.concatenate([_padded(one.origin, longest, 0) for one in segments])
-        rows = np.concatenate([_padded(one.rows, longest, 0) for one in segments])
-        # A constant alone is the number that it rounds to, with what is left of it or without.
-        self._terms = 0 if not rows[:, 2:-1].any() else rows.shape[1] - 2
-        self._is_scaled = bool((rows[rows.any(axis=1), -1] != 1.0).any())
+        self.room = room = _room_of(fits).merged(at_least)
+        starts = np.stack([_padded(one.first, room.segments, MAX_STEP) for one in segments])
+        origins = np.concatenate([_padded(one.origin, room.segments, 0) for one in segments])
+        rows = np.concatenate([_padded(one.rows, room.segments, 0) for one in segments])
         self._starts = torch.from_numpy(starts[:, 1:])
         self._origins = torch.from_numpy(origins)
         # A table for each, as graphs have more operations to take a row apart.
         self._columns = [torch.from_numpy(column.copy()) for column in rows.T]
-        self._first_rows = torch.arange(len(fits)) * longest
+        self._first_rows = torch.arange(len(fits)) * room.segments
         self._repeats = _repeats(fits)
 
     def __call__(self, counter: Tensor) -> Tensor:
         constant, *_ = self._columns
-        if len(constant) == 1 and self._terms == 0:
+        if len(constant) == 1 and self.room.terms == 0:
             return constant[0]
-        step = counter if self._repeats is None else _within(counter, *self._repeats)
+        step = self._within(counter)
         # Groups of other periods are at steps of their own. The front end of cerebras_pytorch would
         # add bits up to a bit.
         reached = (step.unsqueeze(-1) if step.dim() else step) >= self._starts
@@ -281,20 +307,44 @@ class _BatchedCurve:
         def at(column: int) -> Tensor:
             return self._columns[column].index_select(0, index)
 
-        if self._terms == 0:
+        if self.room.terms == 0:
             return at(0)
         x = (step - self._origins.index_select(0, index)).to(torch.float32)
-        if self._is_scaled:
+        if self.room.is_scaled:
             x = x * at(-1)
-        value = at(self._terms)
-        for term in range(self._terms - 1, 0, -1):
+        value = at(self.room.terms)
+        for term in range(self.room.terms - 1, 0, -1):
             value = value * x + at(term)
         return at(0) + value
 
+    def _within(self, step: Tensor) -> Tensor:
+        """The step of the first period that has the same value."""
+        start, period = self._repeats
+        if self.room.repeats == 2:
+            late = (step - start).clamp(min=0)
+            return step - late + late % period
+        return step % period if self.room.repeats == 1 else step
 
-def _room(count: int) -> int:
-    """For how many segments to make room, so that other numbers mostly make the same graph."""
-    return count if count == 1 else max(8, 2 ** math.ceil(math.log2(count)))
+
+def _roomy(segments: int) -> int:
+    """Room for half as many more: another curve of the kind mostly fits."""
+    room: int = 2 ** (segments * 3 // 2).bit_length()
+    return min(max(_LEAST_ROOM, room), fitting.MOST_SEGMENTS)
+
+
+def _room_of(fits: Sequence[Fitted]) -> Room:
+    """The least room for some fits."""
+    longest = max(len(fit.segments) for fit in fits)
+    rows = np.concatenate([fit.segments.rows for fit in fits])
+    starts = [fit.repeats[0] for fit in fits if fit.repeats is not None]
+    all_from_0 = len(starts) == len(fits) and not any(starts)
+    return Room(
+        1 if longest == 1 else _roomy(longest),
+        # A constant alone is the number that it rounds to, with what is left of it or without.
+        rows.shape[1] - 2 if rows[:, 2:-1].any() else 0,
+        bool((rows[:, -1] != 1.0).any()),
+        0 if not starts else 1 if all_from_0 else 2,
+    )
 
 
 def _padded(column: np.ndarray, length: int, by: int) -> np.ndarray:
@@ -302,21 +352,11 @@ def _padded(column: np.ndarray, length: int, by: int) -> np.ndarray:
     return np.concatenate([column, np.full((missing, *column.shape[1:]), by, column.dtype)])
 
 
-def _repeats(fits: Sequence[Fitted]) -> tuple[Tensor | int, Tensor | int] | None:
-    """From which step on the values repeat, and after how many steps; None if none do."""
-    if all(fit.repeats is None for fit in fits):
-        return None
+def _repeats(fits: Sequence[Fitted]) -> tuple[Tensor, Tensor]:
+    """From which step on the values repeat, and after how many steps: for all, or for each."""
     known = [fit.repeats or (MAX_STEP, 1) for fit in fits]
     return _shared([start for start, _ in known]), _shared([period for _, period in known])
 
 
-def _shared(numbers: Sequence[int]) -> Tensor | int:
-    return numbers[0] if len(set(numbers)) == 1 else torch.tensor(numbers)
-
-
-def _within(step: Tensor, start: Tensor | int, period: Tensor | int) -> Tensor:
-    """The step of the first period that has the same value."""
-    if isinstance(start, int) and start == 0:
-        return step % period
-    late = (step - start).clamp(min=0)
-    return step - late + late % period
+def _shared(numbers: Sequence[int]) -> Tensor:
+    return torch.tensor(numbers[0] if len(set(numbers)) == 1 else numbers)

@@ -50,10 +50,20 @@ def _size(batches: Sequence[Batch]) -> int | None:
 
 
 class BatchedTables:
-    """Looks up the values of batches at a step: for each a tensor of shape [] or [G]."""
+    """Looks up the values of batches at a step: for each a tensor of shape [] or [G].
 
-    def __init__(self, batches: Sequence[Batch]) -> None:
-        self._tables = [_table(batch) for batch in batches]
+    Args:
+        batches: of schedules that settle.
+        held: the rooms of tables for the same groups, which are to be used again.
+
+    Attributes:
+        rooms: for each batch the length of its table, a power of 2, so that others mostly fit.
+    """
+
+    def __init__(self, batches: Sequence[Batch], held: Sequence[int] = ()) -> None:
+        at_least = held if len(held) == len(batches) else [1] * len(batches)
+        self._tables = [_table(batch, room) for batch, room in zip(batches, at_least, strict=True)]
+        self.rooms = [len(table) for table in self._tables]
 
     def __call__(self, counter: Tensor) -> list[Tensor]:
         values = []
@@ -64,11 +74,14 @@ class BatchedTables:
         return values
 
 
-def _table(batch: Batch) -> Tensor:
-    """Compute the values until the last schedule settles: shape [steps] or [steps, G]."""
+def _table(batch: Batch, at_least: int) -> Tensor:
+    """Compute the values until the last schedule settles, and on: shape [room] or [room, G]."""
     last = max(schedule.settles or 0 for schedule in batch.schedules)
     steps = torch.arange(last + 1, device="cpu")
     if len(set(batch.schedules)) == 1:
-        return batch.written(batch.schedules[0].formula(steps))
-    curves = [schedule.formula(steps) for schedule in batch.schedules]
-    return batch.written(torch.stack(curves, dim=1))
+        values = batch.written(batch.schedules[0].formula(steps))
+    else:
+        curves = [schedule.formula(steps) for schedule in batch.schedules]
+        values = batch.written(torch.stack(curves, dim=1))
+    room = max(at_least, 2 ** last.bit_length())
+    return torch.cat([values, values[-1:].expand(room - last - 1, *values.shape[1:])])

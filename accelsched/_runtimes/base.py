@@ -93,6 +93,33 @@ class Runtime:
             return evaluation(device)
         return self.as_callable(DeviceGraph(graph, device, self.as_state), device, shape)
 
+    def refill(
+        self, held: Evaluate, evaluation: Callable[[torch.device], Evaluate]
+    ) -> Callable[[], None] | None:
+        """Return what makes something lowered another evaluation, by writing numbers in place.
+
+        Nothing that was compiled or captured with it is compiled again. None if this is another
+        structure: then :meth:`lower` it.
+
+        Args:
+            held: as :meth:`lower` returned it.
+            evaluation: as for :meth:`lower`.
+        """
+        graph = self.graph_of(held)
+        try:
+            recording = self._record(evaluation(_CPU), ())
+        except Untraceable:
+            return None
+        return None if graph is None else graph.refill(recording, self.rewritten)
+
+    def graph_of(self, held: Evaluate) -> DeviceGraph | None:
+        """Return the graph that was made callable, if it was one."""
+        return held if isinstance(held, DeviceGraph) else None
+
+    def rewritten(self, state: Tensor, content: Tensor) -> Tensor:
+        """Write a CPU tensor into one that :meth:`as_state` made, and return the one to hold."""
+        return state.copy_(content)
+
     def _record(self, function: Evaluate, shape: Sequence[int]) -> Recording:
         """Record a function, in double-float arithmetic where there is no float64."""
         if not self.has_float64:
@@ -114,6 +141,9 @@ class Runtime:
         for tensor, value in zip(tensors, values, strict=True):
             # copy_ and fill_ would leave the graph on some lazy back ends.
             torch.add(value.to(tensor.device), 0, out=tensor)
+
+    def execute(self, tensors: Sequence[Tensor]) -> None:
+        """Compute tensors now, so that a graph that is gathered next takes them as they are."""
 
     def before_step(self, counter: Tensor, optimizer: Optimizer) -> None:
         """Prepare for a step of a scheduler of this optimizer, before its counter moves on."""

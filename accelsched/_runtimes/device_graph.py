@@ -42,10 +42,32 @@ class DeviceGraph:
             # First the name: what a back end makes of a constant is a buffer, or a Parameter.
             constants.register_buffer(name, None)
             setattr(constants, name, as_state(constant, device))
-        for node in recording.graph.nodes:
-            if node.kwargs.get("device") == _CPU:
-                node.update_kwarg("device", device)
-        self._set(constants, recording.graph.python_code("self").src)
+        self._device = device
+        self._set(constants, _source(recording, device))
+
+    def refill(
+        self, recording: Recording, rewritten: Callable[[Tensor, Tensor], Tensor]
+    ) -> Callable[[], None] | None:
+        """Return what makes this the graph of another recording, by its numbers alone.
+
+        None if that is of other operations, or its constants are of other shapes.
+
+        Args:
+            recording: on the CPU. It is changed.
+            rewritten: from a tensor on the device and its new content to the tensor to hold.
+        """
+        if _source(recording, self._device) != self._source:
+            return None
+        new = dict(recording.named_buffers())
+        held = {name: getattr(self._constants, name) for name in new}
+        if any(held[name].shape != constant.shape for name, constant in new.items()):
+            return None
+
+        def write() -> None:
+            for name, tensor in held.items():
+                setattr(self._constants, name, rewritten(tensor, new[name]))
+
+        return write
 
     def _set(self, constants: torch.nn.Module, source: str) -> None:
         self._constants, self._source = constants, source
@@ -60,10 +82,19 @@ class DeviceGraph:
 
     def tensors(self) -> list[Tensor]:
         """Return all tensors that it holds on the device."""
-        return list(self._constants.buffers())
+        return [*self._constants.buffers(), *self._constants.parameters()]
 
-    def __getstate__(self) -> tuple[torch.nn.Module, str]:
-        return self._constants, self._source
+    def __getstate__(self) -> tuple[torch.device, torch.nn.Module, str]:
+        return self._device, self._constants, self._source
 
-    def __setstate__(self, state: tuple[torch.nn.Module, str]) -> None:
-        self._set(*state)
+    def __setstate__(self, state: tuple[torch.device, torch.nn.Module, str]) -> None:
+        self._device, constants, source = state
+        self._set(constants, source)
+
+
+def _source(recording: Recording, device: torch.device) -> str:
+    """The operations of a recording, on a device, as a function in Python."""
+    for node in recording.graph.nodes:
+        if node.kwargs.get("device") == _CPU:
+            node.update_kwarg("device", device)
+    return recording.graph.python_code("self").src

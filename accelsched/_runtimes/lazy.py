@@ -31,6 +31,16 @@ class Lazy(Runtime):
     def as_state(self, state: Tensor, device: torch.device) -> Tensor:
         return state.to(device).clone()
 
+    def rewritten(self, state: Tensor, content: Tensor) -> Tensor:
+        state.copy_(content)
+        # Uploaded now, or the next graph would have it as one more output.
+        self.execute([state])
+        return state
+
+    def execute(self, tensors: Sequence[Tensor]) -> None:
+        devices = sorted({str(tensor.device) for tensor in tensors})
+        torch._C._lazy._sync_multi(list(tensors), devices)
+
     def replacements(self) -> dict[Any, Callable[..., Tensor]]:
         return _in_graph()
 

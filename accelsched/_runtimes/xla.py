@@ -40,6 +40,18 @@ class Xla(Runtime):
         whole = self.counters().fallbacks == before
         return computation if whole and computation.reads_the_counter else graph
 
+    def graph_of(self, held: Evaluate) -> DeviceGraph | None:
+        return super().graph_of(held.graph if isinstance(held, XlaComputation) else held)
+
+    def rewritten(self, state: Tensor, content: Tensor) -> Tensor:
+        # What a copy_ uploads would share its buffer with every equal number, as in as_state, and a
+        # graph of fewer parameters is another graph.
+        if is_spmd():
+            return super().rewritten(state, content)
+        (uploaded,) = internals()._xla_tensors_from_aten([content], [str(state.device)])
+        internals()._replace_xla_tensor(state, uploaded)
+        return state
+
     def assign(self, tensors: Sequence[Tensor], values: Sequence[Tensor]) -> None:
         # As its own FSDP does: in a quarter of the time of a copy_.
         replace = internals()._replace_xla_tensor
@@ -49,6 +61,10 @@ class Xla(Runtime):
                 tensor.copy_(value)
             else:
                 replace(tensor, value)
+
+    def execute(self, tensors: Sequence[Tensor]) -> None:
+        devices = sorted({str(tensor.device) for tensor in tensors})
+        internals()._xla_sync_multi(list(tensors), devices, wait=False)
 
     def before_step(self, counter: Tensor, optimizer: Optimizer) -> None:
         # backend="openxla" executes what its own graphs take. A counter that moves on outside of

@@ -23,10 +23,13 @@ class XlaComputation:
     Args:
         graph: on a device of torch_xla, with all of its operations in the graph.
         counter: of shape [], on that device; only for its kind.
+
+    Attributes:
+        graph: the same, whose tensors are parameters of the computation.
     """
 
     def __init__(self, graph: DeviceGraph, counter: Tensor) -> None:
-        self._graph = graph
+        self.graph = graph
         held = [counter, *graph.tensors()]
         # What is still to be computed would become a part of it, and be no parameter.
         internals()._xla_sync_multi(held, [str(counter.device)], wait=True)
@@ -51,7 +54,7 @@ class XlaComputation:
     def __call__(self, counter: Tensor) -> Sequence[Tensor]:
         # Dynamo knows ATen operations only, and under SPMD a call of another computation crashes.
         if torch.compiler.is_compiling() or is_spmd():
-            return self._graph(counter)
+            return self.graph(counter)
         self._inputs[self._at] = counter
         values: list[Tensor] = internals()._xla_user_computation(
             _NAME, self._inputs, self._computation

@@ -86,9 +86,9 @@ def per_group(
 def stack(schedules: Sequence[Schedule], device: torch.device) -> Schedule:
     """Make one schedule of G schedules of the same structure, its tables on the device.
 
-    A number that all share stays a Python number. One that differs becomes a tensor of shape [G] (a
-    table or a :class:`PerPhase` one of shape [G, n]), so the value of a step has shape [G], or []
-    where nothing differs.
+    Every number becomes a tensor, so that it is data of what is recorded: of shape [] if all share
+    it, else [G] (a table or a :class:`PerPhase` one of shape [n] or [G, n]). So the value of a step
+    has shape [G], or [] where nothing differs.
     """
 
     def stacked(column: list[Any]) -> Any:
@@ -98,7 +98,8 @@ def stack(schedules: Sequence[Schedule], device: torch.device) -> Schedule:
         if isinstance(first, (tuple, Tensor)):
             rows = [terms.row(leaf) for leaf in (column[:1] if same else column)]
             return as_state(rows[0] if same else torch.stack(rows), device)
-        return first if same else as_state(terms.row(tuple(column)), device)
+        numbers = terms.row(tuple(column))
+        return as_state(numbers[0] if same else numbers, device)
 
     as_state = runtime_of(device).as_state
     return tree_map(stacked, schedules)
