@@ -35,8 +35,9 @@ _MOST_VALUES = 4
 
 def values_at(scheduler: Scheduler, step: Any) -> list[float]:
     """Compute the value of each driven group at a step; see :meth:`Scheduler.value_at`."""
-    number = step_number("step", step)
-    schedules = scheduler.schedules if scheduler.group_values else ()
+    number, schedules = step_number("step", step), scheduler.schedules
+    if scheduler.optimizer is None:
+        raise RuntimeError(scheduler.refusal)
     remedy = "its values depend on those before them: step it, and read get_last_value()"
     require(bool(schedules), "scheduler", scheduler, remedy)
     known = _functions.get(scheduler)

@@ -493,8 +493,8 @@ class Scheduler(TorchLRScheduler):
         """Compute the value of each driven group at any step, on the host.
 
         The machine code of a scheduler on the CPU computes it, for all groups at once. Nothing is
-        read from a device, and nothing changes. A group may hold fewer digits than this float64, and
-        2**-114 where a 0 makes Adam's weights NaN.
+        read from a device, and nothing changes. The value is not rounded: a group may hold it in
+        float32, and for a 0 that makes Adam's weights NaN it holds 2**-114.
 
         Args:
             step: any step from 0 on. Of a part of another scheduler, it is one of the part's own.
