@@ -100,7 +100,8 @@ def _lines(
     """What there is to say of the schedules at a step, once for all that are alike in it."""
     places: dict[tuple[Any, ...], list[int]] = {}
     for position, schedule in enumerate(schedules):
-        place = _phase(schedule, step), end_of(schedule), without_end(schedule)
+        end = end_of(schedule)
+        place = _phase(schedule, step), end, "" if end is not None else without_end(schedule)
         places.setdefault(place, []).append(position)
     lines = []
     for (phase, end, endless), positions in places.items():

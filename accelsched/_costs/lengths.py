@@ -11,7 +11,7 @@ from accelsched._binding.reporting import named_groups, percent
 from accelsched._binding.scheduler import Scheduler
 from accelsched._costs.units import Run
 from accelsched.schedules import Schedule
-from accelsched.schedules._ends import end_of, period_of, unscaled, without_end
+from accelsched.schedules._ends import end_of, is_of_a_user, period_of, unscaled, without_end
 from accelsched.schedules._fields import MAX_STEP
 
 #: A curve is looked at in so many points, and then between two of them.
@@ -126,13 +126,21 @@ def _asked(units: list[str]) -> str | None:
 
 def _warmup(schedule: Schedule, end: int | None, run: Run) -> tuple[int, bool]:
     """The step to which a curve rises from its start, and whether it never comes down again."""
-    beyond = min(_BEYOND * run.steps, MAX_STEP - 1)
-    last = min(beyond, sum(schedule.repeats or (beyond,))) if end is None else end
+    last = _last_of_interest(schedule, run) if end is None else end
     top = _top(schedule, last)
     first, highest, held = (schedule(step) for step in (0, top, last))
     slack = _ROUNDING * np.spacing(max(abs(first), abs(highest)))
     rises = highest > first + slack
     return top if rises else 0, bool(rises and held >= highest - slack)
+
+
+def _last_of_interest(schedule: Schedule, run: Run) -> int:
+    """How far to look for the top of a schedule without an end."""
+    if is_of_a_user(schedule):
+        # Nobody knows whether the function can be called past the run.
+        return run.steps
+    beyond = min(_BEYOND * run.steps, MAX_STEP - 1)
+    return min(beyond, sum(schedule.repeats or (beyond,)))
 
 
 def _top(schedule: Schedule, last: int) -> int:

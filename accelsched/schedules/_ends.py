@@ -62,13 +62,13 @@ def without_end(schedule: Schedule) -> str:
     period = period_of(schedule)
     if period is not None:
         return f"has no end: it repeats every {period:,} steps"
-    return "has no end that is known" if _is_of_a_user(schedule) else "has no end"
+    return "has no end that is known" if is_of_a_user(schedule) else "has no end"
 
 
-def _is_of_a_user(part: object) -> bool:
+def is_of_a_user(part: object) -> bool:
     """Whether there is a user's function in a schedule, of which nobody knows where it ends."""
     if isinstance(part, tuple):
-        return any(map(_is_of_a_user, part))
+        return any(map(is_of_a_user, part))
     if not isinstance(part, Schedule):
         return callable(part)
-    return any(_is_of_a_user(getattr(part, field.name)) for field in dataclasses.fields(part))
+    return any(is_of_a_user(getattr(part, field.name)) for field in dataclasses.fields(part))

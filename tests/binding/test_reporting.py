@@ -13,7 +13,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from own_schedulers import EXPECTED, written_for
 
-from accelsched import ArgumentError, Scheduler, SchedulerList, lr_scheduler, policy
+from accelsched import (
+    ArgumentError,
+    Scheduler,
+    SchedulerList,
+    lr_scheduler,
+    on_device,
+    policy,
+)
 from accelsched._binding import reporting
 from accelsched.schedules import (
     Constant,
@@ -345,7 +352,8 @@ def test_a_value_reads_nothing_from_the_device_and_a_report_one_number(runtime):
     parameter = torch.nn.Parameter(torch.ones(2).to(runtime.device()))
     groups = [{"params": [parameter]}, {"params": [torch.nn.Parameter(parameter.detach().clone())]}]
     its = torch.optim.SGD(groups, lr=0.1)
-    scheduler = Scheduler(its, [CosineDecay(0.1, 0.0, 10), CosineDecay(0.2, 0.0, 10)])
+    with on_device():
+        scheduler = Scheduler(its, [CosineDecay(0.1, 0.0, 10), CosineDecay(0.2, 0.0, 10)])
     for _ in range(3):
         scheduler.step()
         runtime.finish_step()

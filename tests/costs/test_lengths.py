@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 from binding import EVERY, optimizer
+from drawing import compositions, leaves
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from own_schedulers import written_for
@@ -27,6 +28,7 @@ from accelsched.schedules import (
     WarmupCosine,
     WarmupStableDecay,
 )
+from accelsched.schedules._called import Called
 
 
 def said(schedule, key="lr", **run):
@@ -391,6 +393,28 @@ def test_the_top_of_a_warm_up_is_found_to_the_step(shape, warmup, stable, decaye
     schedule = schedule.then(Linear(0.1, 0.0, decayed), at=top + stable)
     assert _top(schedule, top + stable + decayed) == top
     assert _top(decay(decayed), decayed) == 0
+
+
+@settings(deadline=None, max_examples=30)
+@given(leaves() | compositions(2), st.integers(1, 10**6), st.integers(1, 4))
+def test_any_schedule_has_a_length_and_stays_from_its_end_on(schedule, steps, size):
+    its = optimizer()
+    # Any curve: the values of some are no learning rates.
+    its.param_groups[0]["number"] = 0.5
+    scheduler = Scheduler(its, schedule, "number")
+    (length,) = check(its, scheduler, total_steps=steps, world_size=size).lengths
+    assert str(length).startswith("number ")
+    if length.end is not None:
+        later = {schedule(length.end + more) for more in (0, 1, 1000, 10**9)}
+        assert len(later) == 1
+
+
+def test_a_function_of_a_user_is_not_called_past_the_run():
+    def own(step):
+        assert step <= 20
+        return 0.1 / (1 + step)
+
+    assert said(Called(own), total_steps=20) == "lr has no end that is known"
 
 
 # What it refuses.
