@@ -107,8 +107,8 @@ def check(
         total_steps: the optimizer steps of the run. Default: those of ``epochs``, ``batches`` and
             ``accumulate``, where the last batches of an epoch may make one step more, or none.
         epochs: the epochs of the run.
-        batches: the batches of an epoch, of one process: the length of its loader. Beside
-            ``total_steps``, these two are counts that a schedule may have been built in.
+        batches: the batches of an epoch that one process takes: the length of its loader, once it
+            is prepared. Beside ``total_steps``, both are counts that a schedule may be built in.
         accumulate: the batches that make an optimizer step. Default 1.
         world_size: how often the scheduler is stepped at an optimizer step: the number of processes
             for one that accelerate has prepared, without ``split_batches``. Default 1.
@@ -288,10 +288,7 @@ def _run(options: argparse.Namespace) -> None:
 def _found(path: str) -> Optimizer | Scheduler | SchedulerList:
     """Import what the command's argument names, or call its maker."""
     module, _, name = path.partition(":")
-    remedy = (
-        "give package.module:name, importable from here, of an optimizer, of its scheduler, or "
-    )
-    remedy += "of a function that makes one"
+    remedy = "give package.module:name, importable from here, of an optimizer, a scheduler or maker"
     sys.path.insert(0, "")
     try:
         found = getattr(importlib.import_module(module), name)

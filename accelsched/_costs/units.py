@@ -72,18 +72,26 @@ class Run:
         """Names of units, with the least and the most that the run, or an epoch, has of each."""
         yield "in optimizer steps", self.least, self.most
         if self.epochs is not None and self.batches is not None:
-            yield "in batches", self.epochs * self.batches, self.epochs * self.batches
+            every = self.epochs * self.batches
+            if not self.least <= every <= self.most:
+                yield "in batches", every, every
         elif self.accumulate > 1:
             yield "in batches", (self.least - 1) * self.accumulate + 1, self.most * self.accumulate
         if self.epochs is not None:
             # The last milestone of several is within the epochs.
             yield "in epochs", 1, self.epochs
-            yield "for one epoch", self.least // self.epochs, -(-self.most // self.epochs)
-        if self.batches is not None:
-            yield "in batches for one epoch", self.batches, self.batches
+        yield from self._units_of_an_epoch()
         if self.accumulate > 1:
             fewest, most = self.least // self.accumulate, -(-self.most // self.accumulate)
             yield "in optimizer steps divided by accumulate", fewest, most
+
+    def _units_of_an_epoch(self) -> Iterator[tuple[str, int, int]]:
+        least = most = 0
+        if self.epochs is not None:
+            least, most = self.least // self.epochs, -(-self.most // self.epochs)
+            yield "for one epoch", least, most
+        if self.batches is not None and not least <= self.batches <= most:
+            yield "in batches for one epoch", self.batches, self.batches
 
 
 def run_of(

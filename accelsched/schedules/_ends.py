@@ -6,18 +6,16 @@ import dataclasses
 from typing import Any
 
 from accelsched.schedules._closed_form import ClosedForm
+from accelsched.schedules._fields import MAX_STEP
 from accelsched.schedules._from_function import DEFAULT_STEPS
 from accelsched.schedules.base import Schedule
 from accelsched.schedules.compose import Scaled
 from accelsched.schedules.custom import Tabulated
 
-#: A step past the end of any schedule that has one.
-_FAR = 2**40
-
 
 def unscaled(schedule: Schedule) -> Schedule:
-    """The schedule that a number multiplies, which has the same steps; or the schedule itself."""
-    while isinstance(schedule, Scaled):
+    """The schedule that a factor above 0 multiplies, which has the same shape; or this itself."""
+    while isinstance(schedule, Scaled) and schedule.factor > 0:
         schedule = schedule.schedule
     return schedule
 
@@ -40,9 +38,10 @@ def _end_of_method(form: ClosedForm) -> int | None:
     """Where a user's class, or the one that it is derived from, ends, if the values stay there."""
     numbers: Any = form.numbers
     end = dict(numbers).get("total_iters", form.inner.settles if form.inner else None)
-    if type(end) is not int or not 0 <= end < _FAR:
+    if type(end) is not int or not 0 <= end < MAX_STEP // 16:
         return None
-    return end if len({form(step) for step in (end, end + 1, 2 * end, _FAR)}) == 1 else None
+    later = (end, end + 1, 2 * end, 9 * end + 7)
+    return end if len({form(step) for step in later}) == 1 else None
 
 
 def _end_of_table(table: Tabulated) -> int | None:
