@@ -26,6 +26,7 @@ from accelsched._binding.given import as_schedules, one_each, step_to_move_to
 from accelsched._binding.limits import require_possible
 from accelsched._binding.ownership import ownership_of
 from accelsched._binding.param_groups import GroupValues, Tags, tag_set, unchanged_on_error
+from accelsched._binding.reporting import Report, report_on, values_at
 from accelsched._lowering import LOWERINGS
 from accelsched._optimizers.remedies import level_of_the_caller
 from accelsched.errors import ArgumentError, require
@@ -487,6 +488,59 @@ class Scheduler(TorchLRScheduler):
     def get_lr(self) -> Sequence[float | Tensor | None]:  # type: ignore[override]
         """The learning rate of each group at this step, computed anew if it is what is driven."""
         return self.get() if self.key == "lr" else self.get_last_lr()
+
+    def value_at(self, step: int) -> list[float]:
+        """Compute the value of each driven group at any step, on the host.
+
+        The machine code of a scheduler on the CPU computes it, for all groups at once. Nothing is
+        read from a device, and nothing changes. The value is not rounded: a group may hold it in
+        float32, and for a 0 that makes Adam's weights NaN it holds 2**-114.
+
+        Args:
+            step: any step from 0 on. Of a part of another scheduler, it is one of the part's own.
+
+        Returns:
+            One float for each driven group, in their order.
+
+        Raises:
+            ArgumentError: the step is negative or not an integer, or the values depend on those
+                before them, as those of :class:`accelsched.policy.Multiply` do.
+            RuntimeError: there is no optimizer yet.
+
+        Example:
+            >>> import torch
+            >>> from accelsched.lr_scheduler import LinearLR
+            >>> optimizer = torch.optim.SGD([torch.zeros(1)], lr=1.0)
+            >>> scheduler = LinearLR(optimizer, 1.0, 0.0, total_iters=100)
+            >>> scheduler.value_at(50), scheduler.value_at(200), scheduler.last_epoch
+            ([0.5], [0.0], 0)
+        """
+        return values_at(self, step)
+
+    def report(self) -> Report:
+        """Say at which step it is, where its schedule ends, and how much of that is done. Print it.
+
+        Reads the step once, which waits for the device; of a scheduler whose values depend on those
+        before them, the values too.
+
+        Raises:
+            RuntimeError: there is no optimizer yet, or this is a part of another scheduler.
+
+        Example:
+            >>> import torch
+            >>> from accelsched.lr_scheduler import CosineDecayLR
+            >>> optimizer = torch.optim.SGD([torch.zeros(1)], lr=1.0)
+            >>> scheduler = CosineDecayLR(optimizer, 0.1, 0.0, total_iters=1000)
+            >>> scheduler.step(500)
+            >>> print(scheduler.report())
+            CosineDecayLR of lr, step 500: 0.05
+              ends at step 1,000: 50 % done, 500 to go
+            >>> scheduler.step(1200)
+            >>> print(scheduler.report())
+            CosineDecayLR of lr, step 1,200: 0
+              the horizon was passed at step 1,000: the value stays at 0
+        """
+        return report_on(self)
 
     # What others read of a scheduler of torch.
 

@@ -12,6 +12,7 @@ from torch.optim.lr_scheduler import LRScheduler as TorchLRScheduler
 from accelsched._binding import state
 from accelsched._binding.given import as_list, step_to_move_to
 from accelsched._binding.param_groups import unchanged_on_error
+from accelsched._binding.reporting import Report
 from accelsched._binding.scheduler import Scheduler
 from accelsched.errors import ArgumentError, require
 
@@ -127,6 +128,13 @@ class SchedulerList(TorchLRScheduler):
                 for index in scheduler.indices:
                     rates[index] = computed[index]
         return rates
+
+    def report(self) -> list[Report]:
+        """Say where each scheduler is in its schedule: see :meth:`Scheduler.report`. Print each.
+
+        Reads the step of each, which waits for the device.
+        """
+        return [scheduler.report() for scheduler in self.schedulers]
 
     @property
     def base_lrs(self) -> list[float | Tensor]:  # type: ignore[override]

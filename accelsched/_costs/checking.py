@@ -1,4 +1,4 @@
-"""What a scheduled value will cost a training run, and what to change, before the run."""
+"""What a scheduled value will cost a training run, and whether its schedule is as long as that."""
 
 from __future__ import annotations
 
@@ -11,8 +11,12 @@ from typing import Any
 from torch import Tensor
 from torch.optim import Optimizer
 
-from accelsched._binding.param_groups import GroupValues
+from accelsched._binding.param_groups import GroupValues, owner_of_groups
+from accelsched._binding.scheduler import Scheduler
+from accelsched._binding.scheduler_list import SchedulerList
 from accelsched._costs import measuring
+from accelsched._costs.lengths import Length, lengths_of
+from accelsched._costs.units import Run, run_of
 from accelsched._optimizers import remedies, rules
 from accelsched._optimizers.on_device import on_device
 from accelsched._runtimes import NAMED, Counters, Runtime, runtime_of
@@ -21,7 +25,7 @@ from accelsched.errors import ArgumentError, require
 
 @dataclass(frozen=True)
 class Check:
-    """What a step of an optimizer costs, once it is warm. Print it.
+    """What a step of an optimizer costs, once it is warm, and how long its schedules are. Print it.
 
     Attributes:
         optimizer: the class of the optimizer, with the options that matter.
@@ -33,6 +37,7 @@ class Check:
         measured: the cost of steps that were run; None if none were.
         remedy: what to change so that a step stays on the device; None if there is nothing to
             change.
+        lengths: where each schedule ends, if a scheduler was given.
     """
 
     optimizer: str
@@ -42,6 +47,12 @@ class Check:
     expected: Counters | None
     measured: Counters | None
     remedy: str | None
+    lengths: tuple[Length, ...] = ()
+
+    @property
+    def doubts(self) -> list[str]:
+        """What may be wrong with the lengths of the schedules; empty if nothing is."""
+        return [str(length) for length in self.lengths if length.doubt is not None]
 
     def __str__(self) -> str:
         rule = "by rule" if self.runtime != "cuda" else "by rule, not measured"
@@ -54,6 +65,7 @@ class Check:
                 f"{head}, {self.parameters} parameter tensors; a step costs",
                 *known,
                 f"  to change: {self.remedy or 'nothing'}",
+                *map(str, self.lengths),
             ]
         )
 
@@ -67,39 +79,77 @@ def _words(counts: Counters) -> str:
 
 
 def check(
-    optimizer: Optimizer, key: str = "lr", *, runtime: str | None = None, measure: bool = False
+    optimizer: Optimizer,
+    key: str | Scheduler | SchedulerList = "lr",
+    *,
+    runtime: str | None = None,
+    measure: bool = False,
+    total_steps: int | None = None,
+    epochs: int | None = None,
+    batches: int | None = None,
+    accumulate: int = 1,
+    world_size: int = 1,
 ) -> Check:
     """Say what a step of this optimizer will cost when one of its values is scheduled.
 
+    Given a scheduler and the length of the run, also say where its schedule ends in the run, and
+    ask whether it was built in another unit than optimizer steps.
+
     Args:
         optimizer: an optimizer as the training builds it; it is left as it is.
-        key: the value that is to be scheduled; ``"betas[0]"`` is one of a tuple. Default ``"lr"``.
+        key: the value that is to be scheduled; ``"betas[0]"`` is one of a tuple. Or its scheduler;
+            of a list, the cost is that of the first one, and the lengths are those of all. Default
+            ``"lr"``.
         runtime: ``"xla"``, ``"lazy"``, ``"compile"``, ``"cuda"`` or ``"eager"``. Default: that of
             the parameters, and ``"compile"`` on the CPU for a tensor learning rate.
         measure: also run steps of a copy and count, which takes the memory of one. Only where the
             parameters are, and where the back end counts. Default False.
+        total_steps: the optimizer steps of the run. Default: those of ``epochs``, ``batches`` and
+            ``accumulate``, where the last batches of an epoch may make one step more, or none.
+        epochs: the epochs of the run.
+        batches: the batches of an epoch that one process takes: the length of its loader, once it
+            is prepared. Beside ``total_steps``, both are counts that a schedule may be built in.
+        accumulate: the batches that make an optimizer step. Default 1.
+        world_size: how often the scheduler is stepped at an optimizer step: the number of processes
+            for one that accelerate has prepared, without ``split_batches``. Default 1.
 
     Returns:
-        The cost by the rules, the measured cost, and what to change. It can be printed.
+        The cost by the rules, the measured cost, what to change, and where schedules end. It can be
+        printed. Its ``doubts`` are the lengths in which something may be wrong.
 
     Raises:
-        ArgumentError: a key or a runtime is unknown, or cannot be measured here.
+        ArgumentError: a key or a runtime is unknown, or cannot be measured here; a number of the
+            run is missing, or is not a number from 1 on.
 
     Example:
         >>> import torch
         >>> optimizer = torch.optim.Adadelta([torch.zeros(1)], lr=1.0)
         >>> check(optimizer, runtime="xla").remedy
         'step it within accelsched.on_device()'
+
+        A schedule in batches, in a run that accumulates the gradients of four:
+
+        >>> from accelsched.lr_scheduler import CosineDecayLR
+        >>> scheduler = CosineDecayLR(optimizer, 0.1, 0.0, total_iters=3 * 1000)
+        >>> (length,) = check(optimizer, scheduler, epochs=3, batches=1000, accumulate=4).lengths
+        >>> length.says
+        'lr is at 25 % of its horizon when the run ends (step 750 of 3,000)'
+        >>> length.doubt
+        'was it built in batches?'
+
+        accelerate steps a scheduler once for each process, so this one is at its end too early:
+
+        >>> (length,) = check(optimizer, scheduler, total_steps=3000, world_size=4).lengths
+        >>> length.says
+        'lr ends at 25 % of the run (step 750 of 3,000)'
+        >>> length.doubt
+        'was it built in optimizer steps (world_size=4 left out)?'
     """
-    held = GroupValues(optimizer, key, None).values()[0]
+    run = run_of(total_steps, epochs, batches, accumulate, world_size)
+    schedulers = _schedulers(optimizer, key, run)
+    key = key if isinstance(key, str) else schedulers[0].key
     tensors = [p for group in optimizer.param_groups for p in group["params"]]
-    here = runtime_of(tensors[0].device)
-    by_default = here.name
-    if by_default == "eager" and isinstance(held, Tensor):
-        by_default = "compile"
-    name = runtime or by_default
-    known = sorted({*NAMED, "cuda", here.name})
-    require(name in known, "runtime", name, f"give one of {', '.join(known)}")
+    name = _runtime(optimizer, key, tensors[0], runtime)
     measured = _measured(optimizer, key, name, tensors[0]) if measure else None
     return Check(
         optimizer=_called(optimizer),
@@ -109,7 +159,40 @@ def check(
         expected=_expected(optimizer, key, name, len(tensors)),
         measured=measured,
         remedy=_remedy(optimizer, key, name, measured),
+        lengths=tuple(lengths_of(schedulers, run)),
     )
+
+
+def _schedulers(
+    optimizer: Optimizer, given: str | Scheduler | SchedulerList, run: Run | None
+) -> list[Scheduler]:
+    """The schedulers whose lengths are asked for, each of this optimizer."""
+    if isinstance(given, str):
+        remedy = "a key has no end: give the scheduler, check(optimizer, scheduler, ...)"
+        require(run is None, "key", given, remedy)
+        return []
+    schedulers = list(given) if isinstance(given, SchedulerList) else [given]
+    for scheduler in schedulers:
+        ours = isinstance(scheduler, Scheduler)
+        require(ours, "key", scheduler, "give a key, or a scheduler of accelsched")
+        of_other = scheduler.optimizer is not None and (
+            owner_of_groups(scheduler.optimizer) is not owner_of_groups(optimizer)
+        )
+        require(not of_other, "key", scheduler, "it is bound to another optimizer: give that one")
+    return schedulers
+
+
+def _runtime(optimizer: Optimizer, key: str, parameter: Tensor, asked: str | None) -> str:
+    """The name of the back end that is asked for, or of the one that will step the optimizer."""
+    held = GroupValues(optimizer, key, None).values()[0]
+    here = runtime_of(parameter.device)
+    by_default = here.name
+    if by_default == "eager" and isinstance(held, Tensor):
+        by_default = "compile"
+    name = asked or by_default
+    known = sorted({*NAMED, "cuda", here.name})
+    require(name in known, "runtime", name, f"give one of {', '.join(known)}")
+    return name
 
 
 def _called(optimizer: Optimizer) -> str:
@@ -166,38 +249,58 @@ def _measured(optimizer: Optimizer, key: str, name: str, parameter: Tensor) -> C
 
 # The command.
 
+#: The options that say how long the run is, and their help.
+_OF_THE_RUN = {
+    "total_steps": "the optimizer steps of the run",
+    "epochs": "the epochs of the run",
+    "batches": "the batches of an epoch, of one process",
+    "accumulate": "the batches that make an optimizer step (default: %(default)s)",
+    "world_size": "how often the scheduler is stepped at one (default: %(default)s)",
+}
+
 
 def add_command(commands: Any) -> None:
     """Add ``accelsched check`` to the commands of a parser."""
     details = "Say what a step of an optimizer costs when its learning rate is scheduled."
-    parser = commands.add_parser("check", help=details.lower(), description=details)
-    path = "the optimizer, or a function that makes it: package.module:name"
+    also = "Of a scheduler and the length of a run, also say where the schedule ends in it."
+    parser = commands.add_parser("check", help=details.lower(), description=f"{details} {also}")
+    path = "the optimizer or its scheduler, or a function that makes it: package.module:name"
     parser.add_argument("path", metavar="PATH", help=path)
-    parser.add_argument("--key", default="lr", help="what is scheduled (default: %(default)s)")
+    parser.add_argument("--key", help="what is scheduled (default: lr, or that of the scheduler)")
     parser.add_argument("--runtime", help="the back end (default: that of the parameters)")
     parser.add_argument("--measure", action="store_true", help="run steps of a copy, and count")
+    for name, meaning in _OF_THE_RUN.items():
+        default = 1 if "default" in meaning else None
+        option = f"--{name.replace('_', '-')}"
+        parser.add_argument(option, type=int, metavar="N", default=default, help=meaning)
     parser.set_defaults(run=_run)
 
 
 def _run(options: argparse.Namespace) -> None:
     """Run ``accelsched check``."""
-    optimizer = _found(options.path)
-    print(check(optimizer, options.key, runtime=options.runtime, measure=options.measure))
+    found = _found(options.path)
+    optimizer = found if isinstance(found, Optimizer) else found.optimizer
+    key = options.key or ("lr" if isinstance(found, Optimizer) else found)
+    lengths = {name: getattr(options, name) for name in _OF_THE_RUN}
+    print(check(optimizer, key, runtime=options.runtime, measure=options.measure, **lengths))
 
 
-def _found(path: str) -> Optimizer:
-    """Import the optimizer that the command's argument names, or call its maker."""
+def _found(path: str) -> Optimizer | Scheduler | SchedulerList:
+    """Import what the command's argument names, or call its maker."""
     module, _, name = path.partition(":")
-    remedy = "give package.module:name, importable from here, of an optimizer or its maker"
+    remedy = "give package.module:name, importable from here, of an optimizer, a scheduler or maker"
     sys.path.insert(0, "")
     try:
         found = getattr(importlib.import_module(module), name)
-        optimizer = found if isinstance(found, Optimizer) else found()
+        known = (Optimizer, Scheduler, SchedulerList)
+        made = found if isinstance(found, known) else found()
     except (Exception, SystemExit) as error:
         # It runs the user's code, which may raise what it likes.
         raise ArgumentError("PATH", path, f"{remedy} ({type(error).__name__}: {error})") from error
     finally:
         sys.path.remove("")
-    if not isinstance(optimizer, Optimizer):
-        raise ArgumentError("PATH", path, f"{remedy}; it is a {type(optimizer).__name__}")
-    return optimizer
+    if not isinstance(made, known):
+        raise ArgumentError("PATH", path, f"{remedy}; it is a {type(made).__name__}")
+    if not isinstance(made, Optimizer):
+        require(made.optimizer is not None, "PATH", path, "this scheduler has no optimizer yet")
+    return made

@@ -1,0 +1,163 @@
+"""What a scheduler says of itself: its values at any step, and where it is in its schedule.
+
+Values are computed on the host, by the machine code that drives a scheduler there. So to ask for
+them waits for no device.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from accelsched._lowering import lower_to_host
+from accelsched.errors import require
+from accelsched.schedules import Schedule
+from accelsched.schedules._ends import end_of, unscaled, without_end
+from accelsched.schedules._fields import step_number
+from accelsched.schedules.compose import Sequential
+from accelsched.schedules.warmup import Composed
+
+if TYPE_CHECKING:
+    from accelsched._binding.scheduler import Scheduler
+    from accelsched.kernels import HostFunction
+
+#: For each scheduler that was asked, the schedules that it had and their function. No attribute of
+#: the scheduler: a copy or a state of one has none.
+_functions: weakref.WeakKeyDictionary[Scheduler, tuple[tuple[Schedule, ...], HostFunction]] = (
+    weakref.WeakKeyDictionary()
+)
+
+#: So many values are printed; of more, the first ones.
+_MOST_VALUES = 4
+
+
+def values_at(scheduler: Scheduler, step: Any) -> list[float]:
+    """Compute the value of each driven group at a step; see :meth:`Scheduler.value_at`."""
+    number, schedules = step_number("step", step), scheduler.schedules
+    if scheduler.optimizer is None:
+        raise RuntimeError(scheduler.refusal)
+    remedy = "its values depend on those before them: step it, and read get_last_value()"
+    require(bool(schedules), "scheduler", scheduler, remedy)
+    known = _functions.get(scheduler)
+    # The tuple is another one whenever a schedule is.
+    if known is None or known[0] is not schedules:
+        known = _functions[scheduler] = schedules, lower_to_host(schedules)
+    return known[1].at(number)
+
+
+@dataclass(frozen=True)
+class Report:
+    """Where a scheduler is in its schedule. Print it.
+
+    Attributes:
+        scheduler: the name of its class.
+        key: the hyper-parameter that is driven.
+        step: the step whose values the groups have.
+        indices: of the driven param groups.
+        values: of each driven group, at this step.
+        ends: for each driven group the step from which its value stays; None if it has no end.
+        lines: what there is to say of groups that are at the same place of their schedules.
+    """
+
+    scheduler: str
+    key: str
+    step: int
+    indices: tuple[int, ...]
+    values: tuple[float, ...]
+    ends: tuple[int | None, ...]
+    lines: tuple[str, ...]
+
+    def __str__(self) -> str:
+        head = f"{self.scheduler} of {self.key}, step {self.step:,}: {_listed(self.values)}"
+        return "\n".join([head, *(f"  {line}" for line in self.lines)])
+
+
+def report_on(scheduler: Scheduler) -> Report:
+    """Say where a scheduler is; see :meth:`Scheduler.report`."""
+    step, schedules = scheduler.last_epoch, scheduler.schedules
+    if schedules:
+        values = values_at(scheduler, step)
+        lines = _lines(schedules, scheduler.indices, step, values)
+    else:
+        values = [float(value) for value in scheduler.group_values.values()]
+        lines = ["its values depend on those before them: no end is known"]
+    return Report(
+        scheduler=type(scheduler).__name__,
+        key=scheduler.key,
+        step=step,
+        indices=tuple(scheduler.indices),
+        values=tuple(values),
+        ends=tuple(map(end_of, schedules)) or (None,) * len(values),
+        lines=tuple(lines),
+    )
+
+
+def _lines(
+    schedules: Sequence[Schedule], indices: Sequence[int], step: int, values: Sequence[float]
+) -> list[str]:
+    """What there is to say of the schedules at a step, once for all that are alike in it."""
+    places: dict[tuple[Any, ...], list[int]] = {}
+    for position, schedule in enumerate(schedules):
+        end = end_of(schedule)
+        place = _phase(schedule, step), end, "" if end is not None else without_end(schedule)
+        places.setdefault(place, []).append(position)
+    lines = []
+    for (phase, end, endless), positions in places.items():
+        held = _listed([values[position] for position in positions])
+        of_groups = named_groups([indices[position] for position in positions])
+        head = f"{of_groups}: " if len(places) > 1 else ""
+        progress = endless if end is None else _progress(step, end, held)
+        lines += [head + line for line in (phase, progress) if line]
+    return lines
+
+
+def _progress(step: int, end: int, held: str) -> str:
+    """How far a schedule is at a step."""
+    if end == 0:
+        return "is constant"
+    if step >= end:
+        how = "passed" if step > end else "reached"
+        return f"the horizon was {how} at step {end:,}: the value stays at {held}"
+    return f"ends at step {end:,}: {percent(step, end)} done, {end - step:,} to go"
+
+
+def _phase(schedule: Schedule, step: int) -> str:
+    """The phase that a sequence is in; nothing of another schedule."""
+    sequence = unscaled(schedule)
+    if isinstance(sequence, Composed):
+        sequence = sequence.made
+    if not isinstance(sequence, Sequential):
+        return ""
+    milestones = sequence.milestones
+    now = sum(step >= milestone for milestone in milestones)
+    start = f", from step {milestones[now - 1]:,}" if now else ""
+    stop = f", until step {milestones[now]:,}" if now < len(milestones) else ""
+    kind = type(unscaled(sequence.schedules[now])).__name__
+    return f"phase {now + 1} of {len(sequence.schedules)}, {kind}{start}{stop}"
+
+
+# Words.
+
+
+def named_groups(indices: Sequence[int]) -> str:
+    """Param groups, as a text has them."""
+    many = len(indices) > _MOST_VALUES
+    shown = ", ".join(str(index) for index in indices[:_MOST_VALUES])
+    return f"param group{'s' * (len(indices) > 1)} {shown}{', ...' * many}"
+
+
+def percent(part: int, whole: int) -> str:
+    """How much of a whole a part is; 100 % is said of the whole only."""
+    share = 100 * part / whole
+    if 0 < share < 1:
+        return f"{share:.2g} %"
+    return f"{min(round(share), 99) if part < whole else round(share)} %"
+
+
+def _listed(values: Sequence[float]) -> str:
+    """Values, each once."""
+    different = list(dict.fromkeys(values))
+    shown = ", ".join(f"{value:.6g}" for value in different[:_MOST_VALUES])
+    return shown + ", ..." * (len(different) > _MOST_VALUES)
