@@ -222,6 +222,23 @@ def test_a_checkpoint_of_cstorch(front_end):
     assert lowered.compiles == 1
 
 
+@pytest.mark.parametrize("lowering", ["graph", "segments", "table"])
+def test_other_numbers_are_the_same_step(front_end, lowering):
+    """They are state that a run starts with, as the counter is."""
+    expressions = [
+        f"Linear(0, {peak}, 10).then(CosineDecay({peak}, 0, {length}), at=10)"
+        for peak, length in ((0.1, 70), (0.3, 90))
+    ]
+    lowered = front_end(cases.renumbered, lowering, *expressions)
+    assert lowered.cirh[0] == lowered.cirh[1]
+    assert lowered.compiles == 1
+    step = Step(lowered.cirh[1])
+    for run, expression in enumerate(expressions):
+        for t in range(110):
+            outputs = step.run(inputs(lowered, run=run, **{COUNTER: np.int64(t)}))
+            assert float32_ulps(rate(outputs), reference.value(from_spec(expression), t)) <= 1
+
+
 def test_without_a_run_values_are_floats(front_end):
     schedule = Linear(0.0, 0.1, 10)
     for t, found in enumerate(front_end(cases.unlowered, "steps")):

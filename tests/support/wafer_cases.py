@@ -54,6 +54,17 @@ def of_schedule(expression: str) -> Lowered:
     return lower(lambda o: Scheduler(o, schedule, lowering="graph"), between=(TO_1000,))
 
 
+def renumbered(lowering: str, before: str, after: str) -> Lowered:
+    """A step of one schedule, and after a run of another with the same structure."""
+    first, second = from_spec(before), from_spec(after)
+
+    def follow(scheduler: Any) -> None:
+        scheduler.reschedule([second])
+        move(1, scheduler)
+
+    return lower(lambda o: Scheduler(o, first, lowering=lowering), between=(follow,))
+
+
 def traced_often(name: str, steps: int) -> Lowered:
     return lower(functools.partial(bound, name, None, 0), steps=steps)
 
