@@ -86,7 +86,8 @@ class GraphDriver:
 
     def follow(self, lowered: Lowered) -> None:
         """Evaluate other schedules from the next step on."""
-        self.lowering, self._next = lowered.name, lowered.evaluate
+        self.lowering, self.reason = lowered.name, lowered.reason
+        self._next = lowered.evaluate
         self._lowered = lowered
 
     def stepper(self) -> Callable[[], bool]:

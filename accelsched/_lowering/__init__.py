@@ -84,12 +84,14 @@ class Lowered(NamedTuple):
         evaluate: from the counter to the values of the groups, each of shape [].
         end: the step before which the values hold.
         beyond: makes what holds at all steps.
+        reason: why this is not the lowering that is the default; None if it is, or was asked for.
     """
 
     name: str
     evaluate: Evaluate
     end: int
     beyond: Callable[[], Lowered]
+    reason: str | None = None
 
 
 def lower_to_device(
@@ -118,10 +120,10 @@ def lower_to_device(
     """
     batches = group_by_structure(schedules, dtypes, least)
     runtime = runtime_of(device)
-    name, end, batched = _choose(asked, batches, runtime)
+    chosen = _choose(asked, batches, runtime)
 
     def evaluation(device: torch.device) -> Evaluate:
-        values = per_group(batches, batched(device))
+        values = per_group(batches, chosen.batched(device))
 
         def next_values(counter: Tensor) -> list[Tensor]:
             counter = counter + 1
@@ -133,13 +135,21 @@ def lower_to_device(
         lower_to_device, schedules, dtypes, device, "graph", least=least, advances=advances
     )
     with torch.no_grad():
-        return Lowered(name, runtime.lower(evaluation, device), end, beyond)
+        evaluate = runtime.lower(evaluation, device)
+        return Lowered(chosen.name, evaluate, chosen.end, beyond, chosen.reason)
 
 
-def _choose(
-    asked: str | None, batches: Sequence[Batch], runtime: Runtime
-) -> tuple[str, int, Callable[[torch.device], Evaluate]]:
-    """Return a lowering, the step before which it holds, and what makes it for a device."""
+class _Choice(NamedTuple):
+    """A lowering, what makes it for a device, the step before which it holds, and the reason."""
+
+    name: str
+    batched: Callable[[torch.device], Evaluate]
+    end: int = MAX_STEP
+    reason: str | None = None
+
+
+def _choose(asked: str | None, batches: Sequence[Batch], runtime: Runtime) -> _Choice:
+    """Choose a lowering."""
     if asked == "segments":
         return _of_segments(segments.required(batches))
     if asked == "table":
@@ -156,22 +166,19 @@ def _choose(
     # takes hundreds of them for a formula: segments are some twenty, of a few kilobytes.
     try:
         return _of_segments(segments.BatchedSegments(batches))
-    except NotFitted:
+    except NotFitted as error:
         # It has ever more parts that differ. A table holds them, up to a size; a formula does.
-        return _of_steps("table" if tables.fit(batches) else "graph", batches)
+        name = "table" if tables.fit(batches) else "graph"
+        return _of_steps(name, batches)._replace(reason=str(error))
 
 
-def _of_segments(
-    batched: segments.BatchedSegments,
-) -> tuple[str, int, Callable[[torch.device], Evaluate]]:
-    return "segments", batched.end, lambda device: batched
+def _of_segments(batched: segments.BatchedSegments) -> _Choice:
+    return _Choice("segments", lambda device: batched, batched.end)
 
 
-def _of_steps(
-    name: str, batches: Sequence[Batch]
-) -> tuple[str, int, Callable[[torch.device], Evaluate]]:
+def _of_steps(name: str, batches: Sequence[Batch]) -> _Choice:
     """A lowering that holds at all steps: a table or a formula."""
     if name == "graph":
-        return name, MAX_STEP, functools.partial(BatchedFormulas, batches)
+        return _Choice(name, functools.partial(BatchedFormulas, batches))
     table = tables.BatchedTables(batches)
-    return name, MAX_STEP, lambda device: table
+    return _Choice(name, lambda device: table)
