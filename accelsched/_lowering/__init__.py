@@ -167,11 +167,11 @@ def _choose(asked: str | None, batches: Sequence[Batch], runtime: Runtime) -> _C
     try:
         return _of_segments(segments.BatchedSegments(batches))
     except NotFitted as error:
-        # It has ever more parts that differ. A table holds them, up to a size; a formula does. That
-        # a wave with a decaying height, such as Cyclic's "exp_range", is a product of two curves
-        # that are segments does not help: evaluated apart and multiplied it is 48 operations, and
-        # off by 2.5 ulps. Where both have errors of almost an ulp, a product within one takes
-        # factors that keep what float32 leaves of them, and is a formula in double-floats again.
+        # It has ever more parts that differ. A table holds them, up to a size; a formula does. Such
+        # is a wave whose height decays, but not to a constant: Cyclic's "exp_range" from 0. It is a
+        # product of two curves that are segments, which does not help: evaluated apart and then
+        # multiplied it is 48 operations, and off by 2.5 ulps. As the factors are off by almost an
+        # ulp each, a product within one takes pairs of float32, which is the formula again.
         name = "table" if tables.fit(batches) else "graph"
         return _of_steps(name, batches)._replace(reason=str(error))
 

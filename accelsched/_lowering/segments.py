@@ -19,7 +19,14 @@ from torch import Tensor
 from accelsched._lowering import fitting
 from accelsched._lowering.fitting import Curve, NotFitted, Segments, Steps
 from accelsched.errors import ArgumentError, require
-from accelsched.schedules import Schedule, Sequential, Shifted
+from accelsched.schedules import (
+    Exponential,
+    InverseExponentialTimeDecay,
+    Schedule,
+    Sequential,
+    Shifted,
+    Step,
+)
 from accelsched.schedules._fields import MAX_STEP, field_types
 from accelsched.schedules._from_function import PROBES
 from accelsched.schedules._vectorize import Batch, stack
@@ -205,22 +212,35 @@ def _require_vectorized(schedule: Schedule) -> None:
         raise NotFitted("a function of it takes one step only")
 
 
-def _knots(schedule: Schedule, start: int = 0) -> Iterator[int]:
+def _knots(schedule: Schedule, start: int = 0, end: int = MAX_STEP) -> Iterator[int]:
     """Steps at which the curve may have a jump or a bend: all counts of steps in its fields."""
-    for item in _items(schedule):
-        if isinstance(item, (int, float)) and 0 < item < MAX_STEP - start:
-            yield start + int(item)
-    for child, first in _children(schedule):
-        yield from _knots(child, start + first)
+    counts = (item for item in _items(schedule) if isinstance(item, (int, float)))
+    for step in (*counts, *_stairs(schedule)):
+        if 0 < step < end - start:
+            yield start + int(step)
+    for child, first, last in _children(schedule):
+        yield from _knots(child, start + first, min(end, start + last))
 
 
-def _children(schedule: Schedule) -> list[tuple[Schedule, int]]:
-    """The schedules in the fields of one, each with the step at which it begins."""
+def _stairs(schedule: Schedule) -> range:
+    """Where the stairs of a decay begin, as many as there may be segments."""
+    if isinstance(schedule, Step):
+        length = schedule.step_size
+    elif isinstance(schedule, (Exponential, InverseExponentialTimeDecay)) and schedule.staircase:
+        length = schedule.total_iters
+    else:
+        return range(0)
+    return range(length, length * fitting.MOST_SEGMENTS, length)
+
+
+def _children(schedule: Schedule) -> list[tuple[Schedule, int, int]]:
+    """The schedules in the fields of one, each with the steps at which it begins and ends."""
     if isinstance(schedule, Sequential):
-        return list(zip(schedule.schedules, (0, *schedule.milestones), strict=True))
+        starts = (0, *schedule.milestones)
+        return list(zip(schedule.schedules, starts, (*schedule.milestones, MAX_STEP), strict=True))
     if isinstance(schedule, Shifted):
-        return [(schedule.schedule, -schedule.by)]
-    return [(item, 0) for item in _items(schedule) if isinstance(item, Schedule)]
+        return [(schedule.schedule, -schedule.by, MAX_STEP)]
+    return [(item, 0, MAX_STEP) for item in _items(schedule) if isinstance(item, Schedule)]
 
 
 def _proof(knots: Sequence[int], last: int, first_steps: int) -> Steps:

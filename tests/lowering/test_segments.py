@@ -25,6 +25,7 @@ from accelsched.schedules import (
     CosineAnnealingWarmRestarts,
     CosineDecay,
     Cyclic,
+    Exponential,
     InverseSquareRootDecay,
     Lambda,
     Linear,
@@ -42,6 +43,9 @@ from accelsched.schedules._pytree import tree_map
 from accelsched.schedules._vectorize import group_by_structure
 
 WARM_UP_AND_COSINE = Linear(0.0, 0.1, 2000).then(CosineDecay(0.1, 0.0, 10**6), at=2000)
+#: Each has many stairs, of which few are within its phase.
+STAIRS_BY_TURNS = Sequential([Step(0.1 + i, 7, 0.9) for i in range(4)], [10, 20, 30]) * 0.1
+STAIRS_BY_TURNS = STAIRS_BY_TURNS.then(Constant(0.1), at=40)
 #: With the most segments that each may need.
 CURVES = {
     "a number": (Constant(0.1), 1),
@@ -57,8 +61,13 @@ CURVES = {
     "an inverse square root": (InverseSquareRootDecay(initial=0.1, warmup_steps=100), 512),
     "stairs": (MultiStep(initial=0.1, milestones=(100, 2000, 50000), gamma=0.1), 8),
     "stairs without end": (Step(initial=0.1, step_size=30, gamma=0.1), 64),
+    "many of them": (Step(initial=0.1, step_size=30_000, gamma=0.9), 1024),
+    "after a warm-up": (Linear(0.0, 0.1, 50).then(Step(0.1, 10**7, 0.7), at=50), 512),
+    "by whole factors": (Exponential(0.1, total_iters=30, rate=0.7, staircase=True), 512),
+    "stairs by turns": (STAIRS_BY_TURNS, 16),
     "a wave": (CosineAnnealing(0.1, 1000), 64),
     "a triangle": (Cyclic(0.01, 0.1, 200), 8),
+    "a triangle that decays": (Cyclic(0.001, 0.1, 2000, None, "exp_range", 0.9999), 512),
     "a triangle after a warm-up": (Linear(0.0, 0.1, 50).then(Cyclic(0.01, 0.1, 200), at=50), 16),
     "a function": (Lambda(0.1, (lambda step: 1 / (1 + step) ** 0.5,)), 512),
     "one step of its own": (PiecewiseConstant([0.1, 0.2, 0.1], [10**7, 10**7 + 1]), 8),
