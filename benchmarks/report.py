@@ -21,6 +21,7 @@ FOLDER = HERE / "report"
 CHAPTERS = {
     "Accuracy": [["accuracy.py"]],
     "Training steps": [["training.py", way] for way in CONFIGURATIONS],
+    "Lowerings": [["lowerings.py"]],
     "How cost grows": [["growth.py"]],
     "On the CPU": [["host.py"], ["curve.py"]],
     "Start-up": [["startup.py"]],

@@ -24,10 +24,12 @@ class Driver(Protocol):
         group_values: the values that it writes.
         device: where the parameters were when it was built.
         lowering: how the values are computed.
+        reason: why that is not the default of the back end; None if it is, or was asked for.
     """
 
     group_values: GroupValues
     lowering: str
+    reason: str | None
     device: torch.device
 
     @property

@@ -96,7 +96,8 @@ class GraphDriver:
         if lowered.refill is not None:
             with torch.inference_mode(False), torch.no_grad():
                 lowered.refill()
-        self.lowering, self._next = lowered.name, lowered.evaluate
+        self.lowering, self.reason = lowered.name, lowered.reason
+        self._next = lowered.evaluate
         self._lowered = lowered
 
     def stepper(self) -> Callable[[], bool]:

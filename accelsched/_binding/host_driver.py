@@ -24,6 +24,7 @@ class HostDriver:
     """
 
     lowering = "host"
+    reason: str | None = None
 
     def __init__(self, group_values: GroupValues, schedules: Sequence[Schedule], step: int) -> None:
         self.group_values = group_values

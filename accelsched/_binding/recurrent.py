@@ -41,6 +41,7 @@ class RecurrentHostDriver:
     """
 
     lowering = "host"
+    reason: str | None = None
 
     def __init__(
         self,

@@ -11,6 +11,7 @@ from typing import Any
 from torch import Tensor
 from torch.optim import Optimizer
 
+from accelsched._binding.ownership import ownership_of
 from accelsched._binding.param_groups import GroupValues, owner_of_groups
 from accelsched._binding.scheduler import Scheduler
 from accelsched._binding.scheduler_list import SchedulerList
@@ -38,6 +39,8 @@ class Check:
         remedy: what to change so that a step stays on the device; None if there is nothing to
             change.
         lengths: where each schedule ends, if a scheduler was given.
+        lowering: of the schedule that drives the key, with the reason where it is not the default
+            of the back end; None where no schedule does yet.
     """
 
     optimizer: str
@@ -54,6 +57,8 @@ class Check:
         """What may be wrong with the lengths of the schedules; empty if nothing is."""
         return [str(length) for length in self.lengths if length.doubt is not None]
 
+    lowering: str | None = None
+
     def __str__(self) -> str:
         rule = "by rule" if self.runtime != "cuda" else "by rule, not measured"
         counts = [("measured", self.measured), (rule, self.expected)]
@@ -64,6 +69,7 @@ class Check:
             [
                 f"{head}, {self.parameters} parameter tensors; a step costs",
                 *known,
+                *([f"  lowering: {self.lowering}"] if self.lowering else []),
                 f"  to change: {self.remedy or 'nothing'}",
                 *map(str, self.lengths),
             ]
@@ -160,6 +166,7 @@ def check(
         measured=measured,
         remedy=_remedy(optimizer, key, name, measured),
         lengths=tuple(lengths_of(schedulers, run)),
+        lowering=_lowering(optimizer, key) if name == by_default else None,
     )
 
 
@@ -209,6 +216,15 @@ def _expected(optimizer: Optimizer, key: str, runtime: str, parameters: int) -> 
         return Counters()
     rule = rules.table(runtime).get(name or "", {}).get(rules.configuration_of(group))
     return None if rule is None or key != "lr" else rule.cost(parameters)
+
+
+def _lowering(optimizer: Optimizer, key: str) -> str | None:
+    """Say how the values are computed that schedulers drive already, if any do."""
+    owners = ownership_of(optimizer).owners()
+    drivers = [owner.driver for owner in owners if owner.group_values.key == key]
+    reasons = (f", not segments: {driver.reason}" if driver.reason else "" for driver in drivers)
+    said = [driver.lowering + reason for driver, reason in zip(drivers, reasons, strict=True)]
+    return "; ".join(dict.fromkeys(said)) or None
 
 
 def _remedy(optimizer: Optimizer, key: str, name: str, measured: Counters | None) -> str | None:

@@ -87,6 +87,7 @@ class Lowered(NamedTuple):
         rooms: how much room its constants have for other numbers.
         refill: writes these schedules' numbers into ``evaluate``, which has computed the values of
             others so far; None if it is new.
+        reason: why this is not the lowering that is the default; None if it is, or was asked for.
     """
 
     name: str
@@ -95,6 +96,7 @@ class Lowered(NamedTuple):
     beyond: Callable[[], Lowered]
     rooms: Sequence[Any] = ()
     refill: Callable[[], None] | None = None
+    reason: str | None = None
 
 
 def lower_to_device(
@@ -147,16 +149,20 @@ def lower_to_device(
             evaluate = held.evaluate
         else:
             evaluate = runtime.lower(evaluation, device)
-    return Lowered(chosen.name, evaluate, chosen.end, beyond, chosen.rooms, refill)
+    return Lowered(chosen.name, evaluate, chosen.end, beyond, chosen.rooms, refill, chosen.reason)
 
 
 class _Choice(NamedTuple):
-    """A lowering: its name, what makes it for a device, until when it holds, and its rooms."""
+    """A lowering: its name, what makes it for a device, until when it holds, and its rooms.
+
+    The reason is why this is not the default.
+    """
 
     name: str
     evaluation: Callable[[torch.device], Evaluate]
     end: int = MAX_STEP
     rooms: Sequence[Any] = ()
+    reason: str | None = None
 
 
 def _choose(
@@ -180,9 +186,15 @@ def _choose(
     # takes hundreds of them for a formula: segments are some twenty, of a few kilobytes.
     try:
         return _of_segments(segments.BatchedSegments(batches, _rooms("segments", held)))
-    except NotFitted:
-        # It has ever more parts that differ. A table holds them, up to a size; a formula does.
-        return _of_tables(batches, held) if tables.fit(batches) else _of_formulas(batches)
+    except NotFitted as error:
+        # It has ever more parts that differ. A table holds them, up to a size; a formula does. Such
+        # is a wave whose height decays, but not to a constant: Cyclic's "exp_range" from 0. It is a
+        # product of two curves that are segments, which does not help: evaluated apart and then
+        # multiplied it is 48 operations, and off by 2.5 ulps. As the factors are off by almost an
+        # ulp each, a product within one takes pairs of float32, which is the formula again.
+        has_tables = tables.fit(batches)
+        other = _of_tables(batches, held) if has_tables else _of_formulas(batches)
+        return other._replace(reason=str(error))
 
 
 def _rooms(name: str, held: Lowered | None) -> Sequence[Any]:

@@ -15,7 +15,6 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields, replace
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -36,6 +35,11 @@ MOST_SEGMENTS = 2**10
 _BESIDE_ZERO = 2.0**-600
 #: A smaller term may have lost digits, on a device that flushes such numbers to 0 all of them.
 _LEAST_TERM = 2.0**-120
+_LEAST = np.float32(2.0**-120)
+# The bits of a float32 that are its exponent.
+_EXPONENT = np.int32(0x7F800000)
+# As many steps are in the processor's cache from one operation to the next.
+_BLOCK = 2**14
 # Chebyshev points with both ends, from 0 to 1.
 _NODES = {n: (1 - np.cos(np.pi * np.arange(n) / max(n - 1, 1))) / 2 for n in range(1, DEGREE + 2)}
 #: Where a segment is looked at, from 0 to 1: between its nodes, and at its ends.
@@ -96,17 +100,22 @@ class Segments:
 
         Args:
             steps: int64, of any shape.
-            segment: the position of the segment for each, or for all.
+            segment: the position of the segment, of a shape that goes with that of the steps.
             fused: whether a product and the sum with it are rounded once, as compilers do.
         """
         columns = np.moveaxis(self.rows[segment], -1, 0)
-        x = (steps - self.origin[segment]).astype(np.float32) * columns[-1]
-        value: Floats = columns[-2]
-        wide = np.float64 if fused else np.float32  # it has the product of two float32 exactly
+        x = (steps - self.origin[segment]).astype(np.float32)
+        x *= columns[-1]
+        # float64 has the product of two float32 exactly.
+        x = x.astype(np.float64) if fused else x
+        value = columns[-2].astype(x.dtype)
         for column in columns[-3:0:-1]:
-            value = (value.astype(wide) * x + column).astype(np.float32)
-        value += columns[0]
-        return value
+            value = value * x
+            value += column
+            value = value.astype(np.float32).astype(x.dtype, copy=False)
+        sums: Floats = value.astype(np.float32, copy=False)
+        sums += columns[0]
+        return sums
 
     def off(self, steps: Steps, segment: int | NDArray[np.intp], exact: Reals) -> Reals:
         """How far the values at steps are from the exact ones, in ulps, on the worse device.
@@ -114,23 +123,32 @@ class Segments:
         Below 2**-120 the ulp is that of 2**-120, as each operation rounds to a multiple of
         2**-149. Another sign is infinitely far, and so is anything from 0.
         """
-        least = np.float32(2.0**-120)
-        unit = np.spacing(np.maximum(np.abs(exact).astype(np.float32), least)).astype(np.float64)
+        size = np.maximum(np.abs(exact).astype(np.float32), _LEAST)
+        # The power of 2 that is not above each, and of that an ulp.
+        unit = (size.view(np.int32) & _EXPONENT).view(np.float32).astype(np.float64)
+        unit *= 2.0**-23
         unit[exact == 0.0] = _BESIDE_ZERO
+        is_small = size == _LEAST  # any other value is far off where its sign is another one
         off: Reals = np.zeros(exact.shape)
         for fused in (False, True):
             values = self.at(steps, segment, fused)
-            np.maximum(off, np.abs(values - exact), out=off)
-            off[values * exact < 0.0] = np.inf
+            distance = values - exact
+            np.maximum(off, np.abs(distance, out=distance), out=off)
+            if is_small.any():
+                off[is_small & (values * exact < 0.0)] = np.inf
         off /= unit
         return off
 
 
 def joined(parts: Iterable[Segments]) -> Segments:
     """All segments of some parts, in the order of their steps."""
-    columns = zip(*(part.columns() for part in parts), strict=True)
-    whole = Segments(*(np.concatenate(column) for column in columns))
+    whole = _concatenated(parts)
     return whole.take(np.argsort(whole.first))
+
+
+def _concatenated(parts: Iterable[Segments]) -> Segments:
+    columns = zip(*(part.columns() for part in parts), strict=True)
+    return Segments(*(np.concatenate(column) for column in columns))
 
 
 def fit(
@@ -150,32 +168,67 @@ def fit(
             has not.
     """
     exact, fitter = curve(proof), _Fitter(curve, most)
-    segments = fitter.joined(fitter.cut(*_intervals(knots, end)))
+    _require_float32(exact)
+    done, cut = [], fitter.joined(fitter.cut(*_intervals(knots, end)))
     while True:
-        wrong = _worst_of_all(segments, proof, exact) > most
-        wrong &= segments.first < segments.last
+        wrong = (_worst_of_all(cut, proof, exact) > most) & (cut.first < cut.last)
+        done.append(cut.take(~wrong))
         if not wrong.any():
-            return segments
-        cut = fitter.cut(*_halves(segments.first[wrong], segments.last[wrong]))
-        segments = joined([segments.take(~wrong), cut])
+            return joined(done)
+        cut = fitter.cut(*_halves(cut.first[wrong], cut.last[wrong]))
 
 
-def multiplied(segments: Segments, factor: float, curve: Curve) -> Segments:
-    """The segments of a curve that is another one times a number, whose segments are known.
+def _require_float32(exact: Reals) -> None:
+    if not (np.abs(exact) <= np.finfo(np.float32).max).all():
+        raise NotFitted("it has a value that float32 has not")
+
+
+def multiplied(segments: Segments, factors: Reals, curve: Curve) -> list[Segments]:
+    """The segments of a curve times each of some numbers, all at once.
 
     Args:
-        segments: those of the other curve.
-        factor: the number.
-        curve: the curve itself.
+        segments: those of the curve.
+        factors: the numbers, of shape [G].
+        curve: the curve.
+
+    Raises:
+        NotFitted: one of them needs more segments than are small, or has a value that float32 has
+            not.
     """
-    made = replace(segments, coefficients=segments.coefficients * factor)
-    looks = between(made.first, made.last)
-    # About a zero the rounding of the terms counts, which is another one for each number.
-    wrong = (_worst(made, looks, curve(looks)) > MOST_ULPS) & (made.first < made.last)
-    if not wrong.any():
-        return made
-    cut = _Fitter(curve, MOST_ULPS).cut(*_halves(made.first[wrong], made.last[wrong]))
-    return joined([made.take(~wrong), cut])
+    done, fitter = [], _Fitter(curve, MOST_ULPS)
+    of = np.repeat(np.arange(len(factors)), len(segments))
+    which = np.tile(np.arange(len(segments)), len(factors))
+    while True:
+        by, looks = factors[of, None], between(segments.first, segments.last)
+        made = segments.take(which)
+        made = replace(made, coefficients=made.coefficients * by)
+        _require_float32(exact := curve(looks)[which] * by)
+        # About a zero the rounding of the terms counts, which is another one for each number.
+        wrong = _worst(made, looks[which], exact) > MOST_ULPS
+        wrong &= made.first < made.last
+        done.append((of[~wrong], made.take(~wrong)))
+        if not wrong.any():
+            break
+        cut, place = np.unique(which[wrong], return_inverse=True)
+        segments = fitter.fitted(*_halves(segments.first[cut], segments.last[cut]))[0]
+        of, which = np.tile(of[wrong], 2), np.concatenate([place, place + len(cut)])
+    return _of_each(len(factors), done)
+
+
+def _of_each(count: int, parts: Iterable[tuple[NDArray[np.intp], Segments]]) -> list[Segments]:
+    """The segments of each of some curves, from parts that say of which each one is."""
+    owners, segments = zip(*parts, strict=True)
+    of, whole = np.concatenate(owners), _concatenated(segments)
+    order = np.lexsort([whole.first, of])
+    ends = np.cumsum(np.bincount(of, minlength=count))
+    each = [whole.take(which) for which in np.split(order, ends[:-1])]
+    _require_few(max(map(len, each)))
+    return each
+
+
+def _require_few(count: int) -> None:
+    if count > MOST_SEGMENTS:
+        raise NotFitted(f"it has more than {MOST_SEGMENTS} parts that differ")
 
 
 def _intervals(knots: Iterable[int], end: int) -> tuple[Steps, Steps]:
@@ -203,11 +256,11 @@ class _Fitter:
         """Segments that fit, as large as halving gives them."""
         done: list[Segments] = []
         while len(first):
-            segments, fits = self._fitted(first, last)
+            segments, fits = self.fitted(first, last)
             done.append(segments.take(fits))
             first, last = _halves(first[~fits], last[~fits])
-            if sum(map(len, done)) + len(first) > 2 * MOST_SEGMENTS:
-                raise NotFitted(f"it has more than {MOST_SEGMENTS} parts that differ")
+            # Neighbours may fit as one.
+            _require_few((sum(map(len, done)) + len(first)) // 2)
         return joined(done)
 
     def joined(self, segments: Segments) -> Segments:
@@ -215,21 +268,19 @@ class _Fitter:
         parity, without = 0, 0
         while without < 2 and len(segments) > 1:
             left = np.arange(parity, len(segments) - 1, 2)
-            both, fits = self._fitted(segments.first[left], segments.last[left + 1])
+            both, fits = self.fitted(segments.first[left], segments.last[left + 1])
             rest = np.ones(len(segments), dtype=bool)
             rest[left[fits]] = rest[left[fits] + 1] = False
             without = 0 if fits.any() else without + 1
             segments, parity = joined([segments.take(rest), both.take(fits)]), 1 - parity
-        if len(segments) > MOST_SEGMENTS:
-            raise NotFitted(f"it has more than {MOST_SEGMENTS} parts that differ")
+        _require_few(len(segments))
         return segments
 
-    def _fitted(self, first: Steps, last: Steps) -> tuple[Segments, NDArray[np.bool_]]:
+    def fitted(self, first: Steps, last: Steps) -> tuple[Segments, NDArray[np.bool_]]:
         """Fit one polynomial to each interval, and say which of them fit."""
         looks = between(first, last)
         exact = self._curve(looks)
-        if not (np.abs(exact) <= np.finfo(np.float32).max).all():
-            raise NotFitted("it has a value that float32 has not")
+        _require_float32(exact)
         best = self._interpolated(first, last, first + (last - first) // 2)
         error = _worst(best, looks, exact)
         for end, zero in ((first, exact[:, 0] == 0), (last, exact[:, -1] == 0)):
@@ -270,15 +321,19 @@ class _Fitter:
 
 
 def _worst_of_all(segments: Segments, steps: Steps, exact: Reals) -> Reals:
-    """How far each segment is off at increasing steps."""
-    ends = [*np.searchsorted(steps, segments.first), len(steps)]
-    parts = [slice(*part) for part in pairwise(ends)]
-    off = (segments.off(steps[part], i, exact[part]) for i, part in enumerate(parts))
-    return np.array([each.max(initial=0.0) for each in off])
+    """How far each segment is off at those of some increasing steps that are in it."""
+    begins = np.searchsorted(steps, segments.first)
+    ends = np.searchsorted(steps, segments.last, side="right")
+    worst = np.zeros(len(segments))
+    for i, (begin, end) in enumerate(zip(begins, ends, strict=True)):
+        for at in range(begin, end, _BLOCK):
+            part = slice(at, min(at + _BLOCK, end))
+            worst[i] = max(worst[i], segments.off(steps[part], i, exact[part]).max())
+    return worst
 
 
 def _worst(segments: Segments, looks: Steps, exact: Reals) -> Reals:
-    segment = np.broadcast_to(np.arange(len(segments))[:, None], looks.shape)
+    segment = np.arange(len(segments))[:, None]
     worst: Reals = segments.off(looks, segment, exact).max(axis=1, initial=0.0)
     return worst
 

@@ -18,10 +18,17 @@ from torch import Tensor
 from accelsched._lowering import fitting
 from accelsched._lowering.fitting import Curve, NotFitted, Segments, Steps
 from accelsched.errors import ArgumentError, require
-from accelsched.schedules import Schedule, Sequential, Shifted
+from accelsched.schedules import (
+    Exponential,
+    InverseExponentialTimeDecay,
+    Schedule,
+    Sequential,
+    Shifted,
+    Step,
+)
 from accelsched.schedules._fields import MAX_STEP, field_types
 from accelsched.schedules._from_function import PROBES
-from accelsched.schedules._vectorize import Batch
+from accelsched.schedules._vectorize import Batch, stack
 
 #: A curve that settles before this step is computed once, and the fit is compared at all its steps.
 #: So is one with a table or a function of a user, which may jump anywhere, before the second.
@@ -31,14 +38,17 @@ ALL_STEPS, ALL_OF_USERS = 2**20, 2**23
 FAR = 2**41
 #: These are 2.8 KB, as a graph compares a step with all of them at once.
 _LEAST_ROOM = 64
-# As many values are in the processor's cache from one operation of a formula to the next.
-_BLOCK = 2**14
+# As many values are in the processor's caches from one operation of a formula to the next. With
+# fewer, PyTorch's threads wait for each other more often: it has even 2**12 sines done by several.
+_BLOCK = 2**17
 # Of an error of half an ulp and as much as is more, a factor doubles what is more at most, where it
 # brings the value to the beginning of a power of 2.
 _MOST_OF_MANY = 0.7
 # Elsewhere it is compared at all of the first steps, near all knots, and at random.
 _FIRST_STEPS, _NEAR_A_KNOT, _AT_RANDOM = 2**14, 3, 2**17
 _FIRST_STEPS_OF_USERS = 2**20
+# Of many groups as many are fitted at once as have together some such number of values.
+_MOST_VALUES = 2**20
 
 
 @dataclass(frozen=True)
@@ -57,40 +67,60 @@ class Fitted:
 
 
 def fit_all(schedules: Sequence[Schedule]) -> list[Fitted]:
-    """Fit schedules; one that is the first times a number has its segments, times that number.
+    """Fit schedules of one structure; those that are the first times a number by its segments.
 
     Raises:
         NotFitted: one cannot be fitted.
     """
-    if len(schedules) == 1:
-        return [fit_schedule(schedules[0])]
-    first = fit_schedule(schedules[0], _MOST_OF_MANY)
-    looks = fitting.between(first.segments.first, first.segments.last)
-    known = _curve(schedules[0])(looks)
-
-    def multiple(schedule: Schedule) -> Fitted | None:
-        """The segments of a schedule that is the first times a number."""
-        if (schedule.settles, schedule.repeats) != (schedules[0].settles, schedules[0].repeats):
-            return None
-        curve = _curve(schedule)
-        factor = _factor(known, curve(looks))
-        if factor is None:
-            return None
-        made = fitting.multiplied(first.segments, factor, curve)
-        return replace(first, segments=made)
-
-    return [first, *(multiple(other) or fit_schedule(other) for other in schedules[1:])]
+    first, *others = schedules
+    if not others:
+        return [fit_schedule(first)]
+    fits = [fit_schedule(first, _MOST_OF_MANY)]
+    looks = fitting.between(fits[0].segments.first, fits[0].segments.last).ravel()
+    size = max(1, _MOST_VALUES // len(looks))
+    for start in range(0, len(others), size):
+        fits += _fit_like(first, fits[0], looks, others[start : start + size])
+    return fits
 
 
-def _factor(values: fitting.Reals, others: fitting.Reals) -> float | None:
-    """The number that makes others of some values; None if there is none."""
-    largest = np.unravel_index(np.abs(values).argmax(), values.shape)
-    if values[largest] == 0:
-        return None
-    factor: float = others[largest] / values[largest]
-    # As many roundings as a formula has, or twice.
-    is_one = (np.abs(others - factor * values) <= 2.0**-48 * np.abs(others)).all()
-    return factor if is_one else None
+def _fit_like(
+    first: Schedule, fit: Fitted, looks: Steps, others: Sequence[Schedule]
+) -> list[Fitted]:
+    """Fit schedules by the segments of a first one, where they are that one times a number."""
+    factors = _factors(first, looks, others)
+    is_multiple = np.isfinite(factors)
+    made = iter(fitting.multiplied(fit.segments, factors[is_multiple], _curve(first)))
+    return [
+        replace(fit, segments=next(made)) if multiple else fit_schedule(other)
+        for multiple, other in zip(is_multiple, others, strict=True)
+    ]
+
+
+def _factors(first: Schedule, looks: Steps, others: Sequence[Schedule]) -> fitting.Reals:
+    """The number that makes each of others of a first one; NaN for none."""
+    # A jump that the first has not is at a knot of the other.
+    knots = {knot for schedule in others for knot in _knots(schedule)}
+    near = np.array(sorted(knots), dtype=np.int64)[:, None] + [-1, 0, 1]
+    values = _together([first, *others], np.concatenate([looks, near.ravel().clip(0)]))
+    known, each = values[0], values[1:]
+    largest = np.abs(known).argmax()
+    if known[largest] == 0.0:
+        return np.full(len(others), np.nan)
+    factors: fitting.Reals = each[:, largest] / known[largest]
+    # As many roundings as a formula has, or twice; what float32 rounds to 0 may have lost digits.
+    apart = np.abs(each - factors[:, None] * known) > 2.0**-48 * np.abs(each).clip(2.0**-200)
+    same = [(s.settles, s.repeats) == (first.settles, first.repeats) for s in others]
+    factors[apart.any(axis=1) | ~np.array(same)] = np.nan
+    return factors
+
+
+def _together(schedules: Sequence[Schedule], steps: Steps) -> fitting.Reals:
+    """The values of schedules of one structure at steps: shape [G, steps]."""
+    if _is_of_user(schedules[0]):
+        return np.stack([_curve(schedule)(steps) for schedule in schedules])
+    stacked = stack(schedules, torch.device("cpu"))
+    columns = _evaluated(stacked, steps[:, None], len(schedules))
+    return np.ascontiguousarray(columns.T)
 
 
 def fit_schedule(schedule: Schedule, most: float = fitting.MOST_ULPS) -> Fitted:
@@ -139,11 +169,19 @@ def _fit(
 
 def _curve(schedule: Schedule) -> Curve:
     def curve(steps: Steps) -> fitting.Reals:
-        blocks = torch.split(torch.from_numpy(steps.reshape(-1)), _BLOCK)
-        values = torch.cat([schedule.formula(block) for block in blocks])
-        return values.numpy().reshape(steps.shape)
+        return _evaluated(schedule, steps.ravel()).reshape(steps.shape)
 
     return curve
+
+
+def _evaluated(schedule: Schedule, steps: Steps, *groups: int) -> fitting.Reals:
+    """The values of a schedule, or of one stacked for some groups, at steps along a dimension."""
+    values = np.empty((len(steps), *groups))
+    size = max(1, _BLOCK // math.prod(groups))
+    for start in range(0, len(steps), size):
+        block = slice(start, start + size)
+        values[block] = schedule.formula(torch.from_numpy(steps[block])).numpy()
+    return values
 
 
 def _is_of_user(schedule: Schedule) -> bool:
@@ -175,22 +213,35 @@ def _require_vectorized(schedule: Schedule) -> None:
         raise NotFitted("a function of it takes one step only")
 
 
-def _knots(schedule: Schedule, start: int = 0) -> Iterator[int]:
+def _knots(schedule: Schedule, start: int = 0, end: int = MAX_STEP) -> Iterator[int]:
     """Steps at which the curve may have a jump or a bend: all counts of steps in its fields."""
-    for item in _items(schedule):
-        if isinstance(item, (int, float)) and 0 < item < MAX_STEP - start:
-            yield start + int(item)
-    for child, first in _children(schedule):
-        yield from _knots(child, start + first)
+    counts = (item for item in _items(schedule) if isinstance(item, (int, float)))
+    for step in (*counts, *_stairs(schedule)):
+        if 0 < step < end - start:
+            yield start + int(step)
+    for child, first, last in _children(schedule):
+        yield from _knots(child, start + first, min(end, start + last))
 
 
-def _children(schedule: Schedule) -> list[tuple[Schedule, int]]:
-    """The schedules in the fields of one, each with the step at which it begins."""
+def _stairs(schedule: Schedule) -> range:
+    """Where the stairs of a decay begin, as many as there may be segments."""
+    if isinstance(schedule, Step):
+        length = schedule.step_size
+    elif isinstance(schedule, (Exponential, InverseExponentialTimeDecay)) and schedule.staircase:
+        length = schedule.total_iters
+    else:
+        return range(0)
+    return range(length, length * fitting.MOST_SEGMENTS, length)
+
+
+def _children(schedule: Schedule) -> list[tuple[Schedule, int, int]]:
+    """The schedules in the fields of one, each with the steps at which it begins and ends."""
     if isinstance(schedule, Sequential):
-        return list(zip(schedule.schedules, (0, *schedule.milestones), strict=True))
+        starts = (0, *schedule.milestones)
+        return list(zip(schedule.schedules, starts, (*schedule.milestones, MAX_STEP), strict=True))
     if isinstance(schedule, Shifted):
-        return [(schedule.schedule, -schedule.by)]
-    return [(item, 0) for item in _items(schedule) if isinstance(item, Schedule)]
+        return [(schedule.schedule, -schedule.by, MAX_STEP)]
+    return [(item, 0, MAX_STEP) for item in _items(schedule) if isinstance(item, Schedule)]
 
 
 def _proof(knots: Sequence[int], last: int, first_steps: int) -> Steps:

@@ -1,6 +1,7 @@
 """Schedules as tables on the device: computed once in float64, rounded once, then looked up.
 
-A step costs a graph the same three operations, whatever the schedule is made of.
+A step costs a graph the same three operations, whatever the schedule is made of. They serve curves
+that settle and have more parts than segments hold, and those who ask for ``lowering="table"``.
 """
 
 from __future__ import annotations

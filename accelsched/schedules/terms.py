@@ -113,7 +113,7 @@ def in_front(values: Table[int] | Table[float] | Tensor, like: Tensor, rank: int
         rank: how many dimensions are to follow.
     """
     row = _row(values, like)
-    return row.movedim(-1, 0) if row.dim() > 1 else row.reshape(-1, *[1] * rank)
+    return _spread(row.movedim(-1, 0) if row.dim() > 1 else row, rank + 1)
 
 
 def tables_in_front(values: Rows | Tensor, like: Tensor, rank: int) -> Tensor:
@@ -125,10 +125,13 @@ def tables_in_front(values: Rows | Tensor, like: Tensor, rank: int) -> Tensor:
         rank: how many dimensions are to follow in front of that of the table.
     """
     tables = _row(values, like)
-    if tables.dim() == 3:
-        return tables.transpose(0, 1)
-    count, length = tables.shape
-    return tables.reshape(count, *[1] * rank, length)
+    return _spread(tables.transpose(0, 1) if tables.dim() == 3 else tables, rank + 2)
+
+
+def _spread(values: Tensor, rank: int) -> Tensor:
+    """Put dimensions of size 1 behind the first one, up to a rank."""
+    missing = rank - values.dim()
+    return values.reshape(len(values), *[1] * missing, *values.shape[1:]) if missing > 0 else values
 
 
 def held(step: Tensor, table: Tensor) -> Tensor:

@@ -9,13 +9,14 @@ from command import run_command
 from torch.torch_version import TorchVersion
 
 import accelsched
-from accelsched import ArgumentError, check, on_device
+from accelsched import ArgumentError, Scheduler, check, on_device
 from accelsched._cli.command import main
 from accelsched._costs import measuring
 from accelsched._optimizers import rules
 from accelsched._runtimes import NAMED, Counters
 from accelsched.errors import SynchronizationWarning
 from accelsched.lr_scheduler import CosineDecayLR
+from accelsched.schedules import CosineDecay, PiecewiseConstant, Step
 
 
 def on(*names):
@@ -193,6 +194,26 @@ def test_measuring_agrees_and_changes_nothing(runtime):
     assert not optimizer.state[optimizer.param_groups[0]["params"][0]].get("step", 0)
     assert "executions 4" in str(found)
     assert "build it with foreach=True" in str(found)
+
+
+@LAZY
+def test_a_curve_that_does_not_become_segments_is_told_with_the_reason(runtime):
+    many = PiecewiseConstant([0.1 + 1e-4 * (i % 7) for i in range(2001)], range(1, 2001))
+    endless = Step(initial=0.1, step_size=1000, gamma=0.999)
+    reason = "not segments: it has more than 1024 parts that differ"
+    expected = {CosineDecay(0.1, 0.0, 100): "segments", many: f"table, {reason}"}
+    expected[endless] = f"graph, {reason}"
+    for schedule, lowering in expected.items():
+        optimizer = torch.optim.SGD([torch.ones(2).to(runtime.device())], lr=0.1)
+        assert check(optimizer).lowering is None
+        scheduler = Scheduler(optimizer, schedule)
+        found = check(optimizer)
+        assert found.lowering == lowering
+        assert f"  lowering: {lowering}\n" in str(found)
+        scheduler.lowering = "graph"
+        assert check(optimizer).lowering == "graph"
+        assert check(optimizer, "momentum").lowering is None
+        assert check(optimizer, runtime="cuda").lowering is None
 
 
 def test_on_the_cpu():

@@ -4,11 +4,20 @@ import numpy as np
 import pytest
 import torch
 from binding import optimizer
+from drawing import compositions
+from hypothesis import HealthCheck, example, given, settings
 from ulps import float32_ulps
 
 from accelsched import ArgumentError, Scheduler, reference
 from accelsched._lowering import fitting
-from accelsched._lowering.segments import FAR, BatchedSegments, fit_all, fit_schedule
+from accelsched._lowering.segments import (
+    FAR,
+    BatchedSegments,
+    _curve,
+    _together,
+    fit_all,
+    fit_schedule,
+)
 from accelsched._recording import record
 from accelsched.schedules import (
     Constant,
@@ -16,6 +25,7 @@ from accelsched.schedules import (
     CosineAnnealingWarmRestarts,
     CosineDecay,
     Cyclic,
+    Exponential,
     InverseSquareRootDecay,
     Lambda,
     Linear,
@@ -24,12 +34,18 @@ from accelsched.schedules import (
     OneCycle,
     PiecewiseConstant,
     Polynomial,
+    Sequential,
     Step,
+    Sum,
     Tabulated,
 )
+from accelsched.schedules._pytree import tree_map
 from accelsched.schedules._vectorize import group_by_structure
 
 WARM_UP_AND_COSINE = Linear(0.0, 0.1, 2000).then(CosineDecay(0.1, 0.0, 10**6), at=2000)
+#: Each has many stairs, of which few are within its phase.
+STAIRS_BY_TURNS = Sequential([Step(0.1 + i, 7, 0.9) for i in range(4)], [10, 20, 30]) * 0.1
+STAIRS_BY_TURNS = STAIRS_BY_TURNS.then(Constant(0.1), at=40)
 #: With the most segments that each may need.
 CURVES = {
     "a number": (Constant(0.1), 1),
@@ -45,8 +61,13 @@ CURVES = {
     "an inverse square root": (InverseSquareRootDecay(initial=0.1, warmup_steps=100), 512),
     "stairs": (MultiStep(initial=0.1, milestones=(100, 2000, 50000), gamma=0.1), 8),
     "stairs without end": (Step(initial=0.1, step_size=30, gamma=0.1), 64),
+    "many of them": (Step(initial=0.1, step_size=30_000, gamma=0.9), 1024),
+    "after a warm-up": (Linear(0.0, 0.1, 50).then(Step(0.1, 10**7, 0.7), at=50), 512),
+    "by whole factors": (Exponential(0.1, total_iters=30, rate=0.7, staircase=True), 512),
+    "stairs by turns": (STAIRS_BY_TURNS, 16),
     "a wave": (CosineAnnealing(0.1, 1000), 64),
     "a triangle": (Cyclic(0.01, 0.1, 200), 8),
+    "a triangle that decays": (Cyclic(0.001, 0.1, 2000, None, "exp_range", 0.9999), 512),
     "a triangle after a warm-up": (Linear(0.0, 0.1, 50).then(Cyclic(0.01, 0.1, 200), at=50), 16),
     "a function": (Lambda(0.1, (lambda step: 1 / (1 + step) ** 0.5,)), 512),
     "one step of its own": (PiecewiseConstant([0.1, 0.2, 0.1], [10**7, 10**7 + 1]), 8),
@@ -131,6 +152,9 @@ def test_what_cannot_be_fitted_is_refused_with_the_reason_where_it_was_asked_for
         Scheduler(opt, ever_more_parts, lowering="segments")
     with pytest.raises(ArgumentError, match="has a value that float32 has not"):
         Scheduler(opt, Lambda(1e30, (lambda step: 1e9 * step,)), lowering="segments")
+    with pytest.raises(ArgumentError, match="has a value that float32 has not"):
+        once = Lambda(1.0, (lambda step: 0.1 + 1e39 * (step == 777_777).double(),))
+        Scheduler(opt, once, lowering="segments")
     with pytest.raises(ArgumentError, match="a function of it takes one step only"):
         Scheduler(opt, Lambda(0.1, (lambda step: step.sum() + 1,)), lowering="segments")
     opt = optimizer(kind="graph")
@@ -207,3 +231,44 @@ def test_groups_that_are_no_multiples_are_fitted_each():
         segment = np.searchsorted(fit.segments.first, steps, side="right") - 1
         exact = schedule.formula(torch.from_numpy(steps)).numpy()
         assert fit.segments.off(steps, segment, exact).max() <= 1
+
+
+def test_a_multiple_that_float32_has_not_is_refused():
+    with pytest.raises(fitting.NotFitted, match="has a value that float32 has not"):
+        fit_all([WARM_UP_AND_COSINE * 2, WARM_UP_AND_COSINE * 1e40])
+
+
+def test_a_jump_that_the_first_group_has_not_is_no_multiple():
+    def stairs(middle):
+        return PiecewiseConstant([0.1, middle, 0.1], [10**7, 10**7 + 1])
+
+    schedules = [stairs(0.1), stairs(0.2), stairs(0.1)]
+    for fit, schedule in zip(fit_all(schedules), schedules, strict=True):
+        steps = np.arange(10**7 - 2, 10**7 + 3)
+        segment = np.searchsorted(fit.segments.first, steps, side="right") - 1
+        exact = schedule.formula(torch.from_numpy(steps)).numpy()
+        assert fit.segments.off(steps, segment, exact).max() <= 1
+
+
+def halved(schedule):
+    """The same with half of each number that is no count of steps, in tables too."""
+
+    def leaf(column):
+        (value,) = column
+        if isinstance(value, tuple):
+            return tuple(leaf((item,)) for item in value)
+        return value / 2 if isinstance(value, float) else value
+
+    return tree_map(leaf, [schedule])
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(schedule=compositions(depth=3))
+@example(Sum([CosineDecay(0.1 + i, 0.0, 100 + i) for i in range(9)]))
+@example(Sum([MultiStep(0.1 + i, milestones=(9, 99), gamma=0.5) for i in range(9)]))
+@example(Sequential([Linear(0.1 + i, 0.2, 40) for i in range(4)], [40, 80, 10**6]))
+def test_groups_at_many_steps_at_once_are_what_each_is_alone(schedule):
+    groups = [schedule, halved(schedule)]
+    steps = np.array([0, 1, 2, 7, 50, 1001, 10**6, 2**40])
+    alone = np.stack([_curve(group)(steps) for group in groups])
+    np.testing.assert_allclose(_together(groups, steps), alone, rtol=2.0**-48, atol=1e-300)

@@ -2,6 +2,8 @@
 
 A double-float is the sum of two float32 numbers. ``arithmetic.py`` adds, multiplies and divides
 them, ``functions.py`` has exp, log and sin, and ``aten.py`` maps each recorded operation to these.
+It serves Cerebras and MPS, for curves that neither segments nor tables hold and for those who ask
+for ``lowering="graph"``.
 """
 
 from __future__ import annotations
