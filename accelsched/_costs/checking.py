@@ -155,7 +155,8 @@ def check(
     schedulers = _schedulers(optimizer, key, run)
     key = key if isinstance(key, str) else schedulers[0].key
     tensors = [p for group in optimizer.param_groups for p in group["params"]]
-    name = _runtime(optimizer, key, tensors[0], runtime)
+    by_default = _runtime(optimizer, key, tensors[0], None)
+    name = by_default if runtime is None else _runtime(optimizer, key, tensors[0], runtime)
     measured = _measured(optimizer, key, name, tensors[0]) if measure else None
     return Check(
         optimizer=_called(optimizer),

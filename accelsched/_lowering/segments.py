@@ -7,6 +7,7 @@ takes: which segment the step is in, a row of numbers, a polynomial. See :mod:`.
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import astuple, dataclass, replace
 from typing import Any
