@@ -80,6 +80,13 @@ def operations(schedule):
     return sum(node.op == "call_function" for node in graph.nodes)
 
 
+def worst(fit, schedule, steps):
+    """How far a fit is off at steps, as a device computes them, in ulps of the float64 formula."""
+    segment = np.searchsorted(fit.segments.first, steps, side="right") - 1
+    exact = schedule.formula(torch.from_numpy(steps)).numpy()
+    return fit.segments.off(steps, segment, exact).max()
+
+
 def steps_near(schedule):
     knots = [10, 100, 2000, 12345, 10**5, 10**6, 10**7, 2**24, 2**31, 2**40]
     near = [knot + offset for knot in knots for offset in (-1, 0, 1)]
@@ -195,13 +202,10 @@ def test_restarts_that_become_ever_longer_keep_the_formula():
 
 @pytest.mark.parametrize("name", ["in 10**6", "one cycle", "an exponential", "stairs"])
 def test_every_step_is_near(name):
-    """All steps up to a million, as a device computes them, against the float64 formula."""
+    """All steps up to a million, against the float64 formula."""
     schedule, _ = CURVES[name]
-    segments = fit_schedule(schedule).segments
     steps = np.arange(10**6 + 2)
-    exact = schedule.formula(torch.from_numpy(steps)).numpy()
-    segment = np.searchsorted(segments.first, steps, side="right") - 1
-    assert segments.off(steps, segment, exact).max() <= fitting.MOST_ULPS
+    assert worst(fit_schedule(schedule), schedule, steps) <= fitting.MOST_ULPS
 
 
 def test_groups_that_differ_by_a_factor_share_their_segments():
@@ -219,18 +223,13 @@ def test_groups_that_differ_by_a_factor_share_their_segments():
             assert shared.all()
             assert len(fit.segments) <= len(first.segments) + 8
             steps = np.unique(np.linspace(0, sum(schedule.repeats), 5001).astype(np.int64))
-            segment = np.searchsorted(fit.segments.first, steps, side="right") - 1
-            exact = schedule.formula(torch.from_numpy(steps)).numpy()
-            assert fit.segments.off(steps, segment, exact).max() <= 1
+            assert worst(fit, schedule, steps) <= 1
 
 
 def test_groups_that_are_no_multiples_are_fitted_each():
     schedules = [CosineDecay(0.1, 0.0, 1000), CosineDecay(0.1, 0.01, 1000), Linear(0.0, 0.1, 1000)]
     for fit, schedule in zip(fit_all(schedules), schedules, strict=True):
-        steps = np.arange(1002)
-        segment = np.searchsorted(fit.segments.first, steps, side="right") - 1
-        exact = schedule.formula(torch.from_numpy(steps)).numpy()
-        assert fit.segments.off(steps, segment, exact).max() <= 1
+        assert worst(fit, schedule, np.arange(1002)) <= 1
 
 
 def test_a_multiple_that_float32_has_not_is_refused():
@@ -244,10 +243,7 @@ def test_a_jump_that_the_first_group_has_not_is_no_multiple():
 
     schedules = [stairs(0.1), stairs(0.2), stairs(0.1)]
     for fit, schedule in zip(fit_all(schedules), schedules, strict=True):
-        steps = np.arange(10**7 - 2, 10**7 + 3)
-        segment = np.searchsorted(fit.segments.first, steps, side="right") - 1
-        exact = schedule.formula(torch.from_numpy(steps)).numpy()
-        assert fit.segments.off(steps, segment, exact).max() <= 1
+        assert worst(fit, schedule, np.arange(10**7 - 2, 10**7 + 3)) <= 1
 
 
 def halved(schedule):
