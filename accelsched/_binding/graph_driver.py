@@ -11,12 +11,15 @@ from torch import Tensor
 
 from accelsched._binding.ownership import ownership_of
 from accelsched._binding.param_groups import GroupValues, device_of, dtype_of
+from accelsched._binding.stride import Stride, as_scalar
+from accelsched._binding.uncompiled import uncompiled
 from accelsched._lowering import Lowered, lower_to_device
 from accelsched._optimizers.least_rates import least_rates
 from accelsched._optimizers.on_device import Factor, mark
 from accelsched._optimizers.remedies import level_of_the_caller, needs_grad
 from accelsched._runtimes import runtime_of
 from accelsched.schedules import Schedule
+from accelsched.schedules._fields import MAX_STEP
 
 
 class GraphDriver:
@@ -95,10 +98,28 @@ class GraphDriver:
 
     def step(self) -> bool:
         """Compute the values of the next step, in place, on the device."""
+        return self._step(None)
+
+    def move_on(self, by: Stride) -> bool:
+        """Count on by a number, and compute the values there, in place, on the device."""
+        if self._lowered.end < MAX_STEP:
+            self._leave_what_ends()
+        return self._step(by)
+
+    def _step(self, by: Stride | None) -> bool:
         self._runtime.before_step(self._counter, self._optimizer)
         with torch.no_grad():
-            self._advance()
+            self._advance(by)
         return self._look()
+
+    def _leave_what_ends(self) -> None:
+        """Evaluate what holds at all steps: of tokens there are more than of steps."""
+        if torch.compiler.is_compiling():
+            raise RuntimeError("these segments end: step the scheduler by tokens once uncompiled")
+        uncompiled(self._follow_beyond)()
+
+    def _follow_beyond(self) -> None:
+        self.follow(self._lowered.beyond())
 
     def _look(self) -> bool:
         """Put the tensors back where a group has something else; True if there are other groups."""
@@ -127,9 +148,12 @@ class GraphDriver:
             stacklevel=level_of_the_caller(),
         )
 
-    def _advance(self) -> None:
-        """Write the next counter and its values, in place."""
-        self._runtime.assign([self._counter, *self._value_tensors], self._next(self._counter))
+    def _advance(self, by: Stride | None = None) -> None:
+        """Write the counter after a step, and its values, in place."""
+        before = self._counter
+        if by is not None:
+            before = before + (as_scalar(by, self.device) - 1)
+        self._runtime.assign([self._counter, *self._value_tensors], self._next(before))
 
     @property
     def count(self) -> int:
@@ -149,7 +173,7 @@ class GraphDriver:
 
     def _set_counter(self, step: int) -> None:
         if step >= self._lowered.end - 1:
-            self.follow(self._lowered.beyond())
+            self._follow_beyond()
         self._runtime.assign([self._counter], [self._state(step, torch.int64, self.device)])
 
     def ignore_new_groups(self) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import warnings
 import weakref
 from collections.abc import Callable, Sequence
@@ -26,6 +25,8 @@ from accelsched._binding.given import as_schedules, one_each, step_to_move_to
 from accelsched._binding.limits import require_possible
 from accelsched._binding.ownership import ownership_of
 from accelsched._binding.param_groups import GroupValues, Tags, tag_set, unchanged_on_error
+from accelsched._binding.stride import Stride, require_one, stride_of
+from accelsched._binding.uncompiled import uncompiled
 from accelsched._lowering import LOWERINGS
 from accelsched._optimizers.remedies import level_of_the_caller
 from accelsched.errors import ArgumentError, require
@@ -324,7 +325,7 @@ class Scheduler(TorchLRScheduler):
 
     def _drive_on(self, group_values: GroupValues) -> None:
         """Go on from this step with a new driver: the groups are others, or are elsewhere."""
-        _uncompiled(self._drive)(self.optimizer, group_values, self.last_epoch)
+        uncompiled(self._drive)(self.optimizer, group_values, self.last_epoch)
 
     def _attach(
         self, optimizer: Optimizer, group_values: GroupValues, schedules: tuple[Schedule, ...]
@@ -404,23 +405,73 @@ class Scheduler(TorchLRScheduler):
 
     # A step, and what it came to.
 
-    def step(self, epoch: int | None = None) -> None:
+    def step(
+        self,
+        epoch: int | None = None,
+        by: int | Tensor | None = None,
+        found_inf: float | Tensor | None = None,
+    ) -> None:
         """Move to the next step, and set its values.
+
+        The step counts whatever ``by`` counts: samples, tokens, or training steps. The numbers of
+        the schedule (``total_iters``, ``milestones``) are then in this unit, up to ``2**53``.
 
         Args:
             epoch: the step to move to. Default: the next one.
+            by: by how many to move on, 0 or more: an int, or an integer tensor of one element that
+                is on the device and is not read. It is not checked there for a negative number. A
+                step by 0 leaves the values. Default: 1.
+            found_inf: stay, as by 0, where this is not 0: a bool or a number, or a tensor of one
+                element that is on the device and is not read. It is ``found_inf`` of a gradient
+                scaler, which then leaves out the step of the optimizer. Default: do not ask.
+
+        Example:
+            >>> from accelsched.schedules import Linear
+            >>> optimizer = torch.optim.SGD([torch.zeros(1)], lr=1.0)
+            >>> tokens = Linear(initial=0.0, end=0.1, total_iters=10_000)
+            >>> scheduler = Scheduler(optimizer, tokens)
+            >>> for batch in (torch.zeros(4, 500), torch.zeros(2, 1000), torch.zeros(1, 1000)):
+            ...     scheduler.step(by=batch.numel())
+            >>> scheduler.last_epoch, scheduler.get_last_lr()
+            (5000, [0.05])
+            >>> scheduler.step(by=1000, found_inf=torch.tensor(1.0))
+            >>> scheduler.last_epoch, scheduler.get_last_lr()
+            (5000, [0.05])
+
+        On a lazy back end an int that changes is sent to the device at each step, and compiles
+        nothing. ``torch.compile`` compiles again for an int that changes: give it a tensor.
 
         Raises:
+            ArgumentError: ``by`` is negative or no integer; ``epoch`` is given beside another
+                argument; or ``by`` is not 1 and each step changes the value before it, as those of
+                :class:`accelsched.policy.Multiply` do.
             RuntimeError: there is no optimizer yet, or another scheduler drives these values.
         """
         if self._needs_attention:
             self._attend()
-        if epoch is not None:
-            self._set_step(step_to_move_to("epoch", epoch))
+        # Arguments by position with None for a default are those that take no time: keywords only
+        # would take 20 ns of the 250.
+        if epoch is not None or by is not None or found_inf is not None:
+            self._step_otherwise(epoch, by, found_inf)
             return
         advance = self._advance  # a call of what is no method is faster in two lines
         if advance():
             self._take_in_new_groups()
+
+    def _step_otherwise(self, epoch: Any, by: Any, found_inf: Any) -> None:
+        """Move to a step, or on by another number than 1."""
+        if epoch is not None:
+            alone = by is None and found_inf is None
+            require(alone, "epoch", epoch, "it is a step to move to: give no by or found_inf")
+            self._set_step(step_to_move_to("epoch", epoch))
+        elif self._driver.move_on(self._stride(by, found_inf)):
+            self._take_in_new_groups()
+
+    def _stride(self, by: Any, found_inf: Any) -> Stride:
+        """By how much to move on."""
+        if not self._schedules:
+            require_one(by, self)
+        return stride_of(by, found_inf)
 
     def _attend(self) -> None:
         """What is not done at each step: may it step, and are the parameters where they were?"""
@@ -691,18 +742,6 @@ class Scheduler(TorchLRScheduler):
             f"{type(self).__name__}({type(self.optimizer).__name__}, {schedule}, "
             f"key={self.key!r}, groups={self.indices}{lowering})"
         )
-
-
-def _uncompiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function as Dynamo leaves it alone, if it compiles what calls it and has just given up.
-
-    It would go on with each function that is called then, and fails inside of some.
-    """
-    if "torch._dynamo" not in sys.modules:
-        return function
-    disable: Any = torch.compiler.disable
-    left_alone: Callable[..., Any] = disable(function)
-    return left_alone
 
 
 def alive(parent: weakref.ref[Parent] | None) -> Parent | None:
