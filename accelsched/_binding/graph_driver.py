@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -34,6 +35,13 @@ class GraphDriver:
         step: where to start; the values of this step are written.
         lowering: as the user asked for it.
     """
+
+    #: The count, where the host knows it: every step since it was read was taken by Python.
+    _known: int | None = None
+    #: Whether a step was captured, and may be replayed at any time.
+    _is_captured = False
+    #: The version of each tensor as it was written last; None if other code has written them.
+    _versions: Sequence[int] | None = None
 
     def __init__(
         self,
@@ -91,6 +99,8 @@ class GraphDriver:
         """Evaluate other schedules from the next step on."""
         self.lowering, self._next = lowered.name, lowered.evaluate
         self._lowered = lowered
+        # The tensors have the values of other schedules until the next step.
+        self._versions = None
 
     def stepper(self) -> Callable[[], bool]:
         """What computes the values of the next step."""
@@ -110,7 +120,22 @@ class GraphDriver:
         self._runtime.before_step(self._counter, self._optimizer)
         with torch.no_grad():
             self._advance(by)
+        self._count_on(1 if by is None else by)
         return self._look()
+
+    def _count_on(self, by: Stride) -> None:
+        """Know the count after a step, if it is known before, and what was written."""
+        if torch.compiler.is_compiling():
+            # Each call of what is compiled does this, and to write an attribute needs no guard.
+            self._known = None
+            return
+        if self.device.type == "cuda" and torch.cuda.is_current_stream_capturing():
+            self._is_captured = True
+        if self._is_captured or isinstance(by, Tensor):
+            self._known = None
+        elif self._known is not None:
+            self._known += by
+        self._versions = [tensor._version for tensor in self._value_tensors]
 
     def _leave_what_ends(self) -> None:
         """Evaluate what holds at all steps: of tokens there are more than of steps."""
@@ -157,8 +182,32 @@ class GraphDriver:
 
     @property
     def count(self) -> int:
-        """The step whose values the groups have. Reading it waits for the device."""
-        return int(self._counter.item())
+        """The step whose values the groups have; read from the device if the host does not know."""
+        if torch.compiler.is_compiling() or self._is_captured:
+            return int(self._counter.item())
+        if self._known is None:
+            self._known, self._versions = int(self._counter.item()), None
+        return self._known
+
+    def known_values(self, at: Callable[[int], Sequence[float] | None]) -> dict[int, float]:
+        """What its tensors hold, by their identity, where the host can say so without a read.
+
+        Args:
+            at: the values of the groups at a step, in float64; None if the host has none.
+        """
+        if torch.compiler.is_compiling() or not self._runtime.on_device or self._versions is None:
+            return {}
+        values = None if self._known is None else at(self._known)
+        if values is None:
+            return {}
+        exact = torch.tensor(values, dtype=torch.float64, device="cpu")
+        rounded = {dtype: exact.to(dtype).tolist() for dtype in set(self._dtypes)}
+        columns = zip(self._value_tensors, self._versions, self._least, strict=True)
+        return {
+            id(tensor): max(rounded[tensor.dtype][i], least or -math.inf)
+            for i, (tensor, version, least) in enumerate(columns)
+            if tensor._version == version
+        }
 
     def set_step(self, step: int) -> None:
         """Move to a step, compute its values, and put the tensors in the groups."""
@@ -170,11 +219,13 @@ class GraphDriver:
         with torch.inference_mode(False), torch.no_grad():
             self._set_counter(step - 1)
             self._advance()
+        self._count_on(1)
 
     def _set_counter(self, step: int) -> None:
         if step >= self._lowered.end - 1:
             self._follow_beyond()
         self._runtime.assign([self._counter], [self._state(step, torch.int64, self.device)])
+        self._known = step
 
     def ignore_new_groups(self) -> None:
         """Take the groups that there are for those that it was made for."""

@@ -34,6 +34,7 @@ _BOUND = {
     "_driver",
     "_advance",
     "_group_values",
+    "_host_values",
     "_rule",
     "_kept",
     "_not_mine",

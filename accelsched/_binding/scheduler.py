@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 import weakref
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
 
 import torch
 from torch import Tensor
@@ -22,6 +22,8 @@ from accelsched._binding.closed_form import (
 )
 from accelsched._binding.drivers import PureDriver, driver_for
 from accelsched._binding.given import as_schedules, one_each, step_to_move_to
+from accelsched._binding.graph_driver import GraphDriver
+from accelsched._binding.host_values import machine_code
 from accelsched._binding.limits import require_possible
 from accelsched._binding.ownership import ownership_of
 from accelsched._binding.param_groups import GroupValues, Tags, tag_set, unchanged_on_error
@@ -32,6 +34,9 @@ from accelsched._optimizers.remedies import level_of_the_caller
 from accelsched.errors import ArgumentError, require
 from accelsched.schedules import Schedule
 from accelsched.schedules._fields import MAX_STEP
+
+if TYPE_CHECKING:
+    from accelsched.kernels import Kernel
 
 Self = TypeVar("Self", bound="Scheduler")
 
@@ -136,6 +141,8 @@ class Scheduler(TorchLRScheduler):
     _driver: PureDriver
     _advance: Callable[[], bool]
     _group_values: GroupValues
+    #: Schedules, and machine code for them, if they have become some.
+    _host_values: tuple[Any, Kernel | None] = (None, None)
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -501,7 +508,10 @@ class Scheduler(TorchLRScheduler):
 
     @property
     def last_epoch(self) -> int:
-        """The step. Reading it waits for the device.
+        """The step. Reading it waits for the device only if the host does not know it.
+
+        It does where every step since the last look was taken by Python, and not after a compiled
+        or captured step, or one by a tensor.
 
         Set it to move to any step. A group that something else has given a value keeps that value
         until the next step; ``step(n)`` moves to step n and writes to all groups.
@@ -521,8 +531,28 @@ class Scheduler(TorchLRScheduler):
         self.driver.set_step(step)
 
     def get_last_value(self) -> list[float | Tensor | None]:
-        """Copy the value that each param group holds, driven or not; None if it has no such key."""
-        return self.group_values.in_all_groups()
+        """Copy the value that each param group holds, driven or not; None if it has no such key.
+
+        Waits for nothing, as :meth:`get_last_lr`.
+        """
+        return self._in_all_groups(self.key)
+
+    def _in_all_groups(self, key: str) -> list[float | Tensor | None]:
+        known = ownership_of(self.group_values.optimizer).known_values(key)
+        return self.group_values.in_all_groups(key, known)
+
+    def known_values(self) -> dict[int, float]:
+        """What the tensors of the groups hold, where the host can say so without a read."""
+        driver = self._driver
+        return driver.known_values(self._at) if isinstance(driver, GraphDriver) else {}
+
+    def _at(self, step: int) -> list[float] | None:
+        """The values of the groups at a step, by machine code; None if Python is needed for it."""
+        schedules, function = self._host_values
+        if schedules is not self._schedules:
+            function = machine_code(self._schedules)
+            self._host_values = self._schedules, function
+        return None if function is None else function.at(step)
 
     def get(self) -> list[float | Tensor | None]:
         """Compute the value of each driven group anew; copy that of other groups."""
@@ -532,8 +562,16 @@ class Scheduler(TorchLRScheduler):
         return values
 
     def get_last_lr(self) -> list[float | Tensor | None]:  # type: ignore[override]
-        """A copy of the learning rate of each of the optimizer's groups."""
-        return self.group_values.in_all_groups("lr")
+        """Tell the learning rate of each of the optimizer's groups; nothing waits for the device.
+
+        What is no tensor is returned as it is. A tensor on a device that a scheduler drives is
+        returned as a float, which machine code computes on the host, where every step since the
+        last look at ``last_epoch`` was taken by Python: so it is in lazy tracing and in eager CUDA.
+        It is within 1 ulp of what the tensor holds. Else the tensor is copied: after a compiled
+        or captured step, after one by a tensor or with a tensor for ``found_inf``, after
+        something else has changed it in place, or if its value is made by a function of yours.
+        """
+        return self._in_all_groups("lr")
 
     def get_lr(self) -> Sequence[float | Tensor | None]:  # type: ignore[override]
         """The learning rate of each group at this step, computed anew if it is what is driven."""
@@ -614,9 +652,10 @@ class Scheduler(TorchLRScheduler):
     # State.
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the step and the schedules' numbers, as plain values. Waits for the device.
+        """Return the step and the schedules' numbers, as plain values.
 
-        With :meth:`load_state_dict` this makes a scheduler ``Stateful`` for
+        Waits for the device only if :attr:`last_epoch` and :meth:`get_last_lr` do not know what it
+        has. With :meth:`load_state_dict` this makes a scheduler ``Stateful`` for
         ``torch.distributed.checkpoint``: ``dcp.save({"scheduler": scheduler}, ...)``.
         """
         header = state.header(self)
@@ -727,6 +766,7 @@ class Scheduler(TorchLRScheduler):
     def _attributes(self) -> dict[str, Any]:
         """Return the attributes that a copy takes over unchanged."""
         rebuilt = {"_driver", "_advance", "_parent", "_refusal", "_needs_look", "_needs_attention"}
+        rebuilt.add("_host_values")
         return {name: value for name, value in vars(self).items() if name not in rebuilt}
 
     def _restore(self, attributes: dict[str, Any]) -> None:
