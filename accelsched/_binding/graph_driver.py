@@ -177,8 +177,14 @@ class GraphDriver:
         """Write the counter after a step, and its values, in place."""
         before = self._counter
         if by is not None:
-            before = before + (as_scalar(by, self.device) - 1)
+            before = before + (self._number(by) - 1)
         self._runtime.assign([self._counter, *self._value_tensors], self._next(before))
+
+    def _number(self, by: Stride) -> Stride:
+        """By how much to move on, as an operand of this back end, which a lazy one sends there."""
+        if isinstance(by, int) and not self._runtime.traces_every_step:
+            return by
+        return as_scalar(by, self.device)
 
     @property
     def count(self) -> int:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from accelsched._binding.graph_driver import GraphDriver
 from accelsched._binding.param_groups import GroupValues, copies_of
-from accelsched._binding.stride import Stride, as_scalar
+from accelsched._binding.stride import Stride
 from accelsched._lowering import Lowered, lower_to_device
 from accelsched.schedules import Schedule
 
@@ -161,7 +161,7 @@ class RecurrentGraphDriver(GraphDriver):
         groups = len(self._value_tensors)
         factors, summands = parts[:groups], parts[groups:]
         if by is not None:
-            goes = as_scalar(by, self.device)
+            goes = self._number(by)
             counter = self._counter + goes
             # Exactly what they are, or what changes nothing: 1 and 0.
             factors = [factor * goes + (1 - goes) for factor in factors]

@@ -446,7 +446,8 @@ class Scheduler(TorchLRScheduler):
             (5000, [0.05])
 
         On a lazy back end an int that changes is sent to the device at each step, and compiles
-        nothing. ``torch.compile`` compiles again for an int that changes: give it a tensor.
+        nothing. ``torch.compile`` compiles again for an int that changes, and a captured graph
+        keeps it: give these a tensor.
 
         Raises:
             ArgumentError: ``by`` is negative or no integer; ``epoch`` is given beside another
