@@ -11,6 +11,7 @@ from torch import Tensor
 from accelsched._binding.graph_driver import GraphDriver
 from accelsched._binding.ownership import ownership_of
 from accelsched._binding.param_groups import GroupValues
+from accelsched._binding.stride import Stride, as_scalar
 from accelsched._lowering import lower_to_device
 from accelsched._runtimes import cerebras
 from accelsched._runtimes.device_graph import DeviceGraph
@@ -68,12 +69,16 @@ class CerebrasDriver(GraphDriver):
 
     def step(self) -> bool:
         """Move to the next step; while a step is traced, as an operation of it."""
+        return self.move_on(1)
+
+    def move_on(self, by: Stride) -> bool:
+        """Count on by a number; while a step is traced, as an operation of it."""
         if not cerebras.is_tracing():
-            self.set_step(self.count + 1)
+            self.set_step(self.count + int(by))
             return len(self._optimizer.param_groups) != self._group_count
         with torch.no_grad():
             cerebras.skip_if_not_finite(self._optimizer, self._counter)
-            self._counter.add_(1)
+            self._counter.add_(by if isinstance(by, int) else as_scalar(by, self.device))
             self.assign()
         return False
 

@@ -12,6 +12,7 @@ from accelsched._binding.graph_driver import GraphDriver
 from accelsched._binding.host_driver import HostDriver
 from accelsched._binding.param_groups import GroupValues
 from accelsched._binding.recurrent import Recurrence, RecurrentGraphDriver, RecurrentHostDriver
+from accelsched._binding.stride import Stride
 from accelsched._lowering import is_for_host
 from accelsched._runtimes import runtime_of
 from accelsched.schedules import Schedule
@@ -41,6 +42,12 @@ class Driver(Protocol):
 
         It returns whether the optimizer has other groups than when the driver was made, and is the
         same function for as long as the driver lives.
+        """
+
+    def move_on(self, by: Stride) -> bool:
+        """Step by a number in the place of 1, and return what a step does.
+
+        A driver of recurrences stays or steps once.
         """
 
     def lower(self, schedules: Sequence[Any]) -> Any:

@@ -6,8 +6,11 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from accelsched._binding.param_groups import GroupValues
+from accelsched._binding.stride import Stride
 from accelsched._lowering import lower_to_host
+from accelsched.errors import require
 from accelsched.schedules import Schedule
+from accelsched.schedules._fields import MAX_STEP
 
 if TYPE_CHECKING:
     from accelsched.kernels import HostFunction
@@ -112,6 +115,13 @@ class HostDriver:
             return len(groups) != count
 
         return step, step_by
+
+    def move_on(self, by: Stride) -> bool:
+        """Count on by a number, and write the values there; a tensor is read."""
+        count = self.count + int(by)
+        require(self.count <= count < MAX_STEP, "by", by, "give 0 or more, to a step below 2**62")
+        self._function.step = count
+        return self._step()
 
     @property
     def count(self) -> int:

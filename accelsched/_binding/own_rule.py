@@ -34,6 +34,7 @@ _BOUND = {
     "_driver",
     "_advance",
     "_group_values",
+    "_host_values",
     "_rule",
     "_kept",
     "_not_mine",
@@ -88,7 +89,7 @@ class CalledDriver(RecurrentHostDriver):
     def step(self) -> bool:
         """Write what ``get_lr`` says of the next step."""
         self.set_step(self.count + 1)
-        return len(self.group_values.optimizer.param_groups) != self._group_count
+        return self._has_other_groups()
 
 
 class OwnRule(Scheduler):

@@ -30,6 +30,9 @@ class Owner(Protocol):
     def driver(self) -> Any:
         """The driver, which writes the values."""
 
+    def known_values(self) -> dict[int, float]:
+        """What its tensors hold, by their identity, where no read is needed to say so."""
+
 
 class Ownership:
     """The tensors of an optimizer's scheduled values, and the schedulers that drive them.
@@ -55,6 +58,14 @@ class Ownership:
         """Return the schedulers that are alive and part of no other."""
         alive = [reference() for reference in self._owners]
         return [owner for owner in alive if owner is not None]
+
+    def known_values(self, key: str) -> dict[int, float]:
+        """What the tensors of a hyper-parameter hold, where no read is needed to say so."""
+        known: dict[int, float] = {}
+        for owner in self.owners():
+            if owner.group_values.key == key and owner.refusal is None:
+                known |= owner.known_values()
+        return known
 
     def claim(self, owner: Owner) -> None:
         """Register a scheduler that drives its values."""

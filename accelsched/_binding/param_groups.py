@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -112,19 +112,21 @@ class GroupValues:
             items = enumerate(group[self._name])
             group[self._name] = tuple(value if i == self._position else v for i, v in items)
 
-    def in_all_groups(self, key: str | None = None) -> list[Any]:
+    def in_all_groups(self, key: str, known: Mapping[int, float]) -> list[Any]:
         """A copy of what each of the optimizer's groups holds, driven or not.
 
         Args:
-            key: another hyper-parameter than this one.
+            key: this hyper-parameter, or another.
+            known: what tensors hold, by their identity, that need not be copied.
 
         Returns:
             floats and tensors; None for a group that has no such value.
         """
-        return copies_of(self._held(group, key) for group in self.optimizer.param_groups)
+        held = [self._held(group, key) for group in self.optimizer.param_groups]
+        return copies_of(known.get(id(value), value) for value in held)
 
-    def _held(self, group: dict[str, Any], key: str | None) -> Any:
-        if key is not None and key != self.key:
+    def _held(self, group: dict[str, Any], key: str) -> Any:
+        if key != self.key:
             return group.get(key)
         try:
             return self.value(group)

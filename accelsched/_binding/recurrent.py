@@ -15,6 +15,7 @@ from torch import Tensor
 
 from accelsched._binding.graph_driver import GraphDriver
 from accelsched._binding.param_groups import GroupValues, copies_of
+from accelsched._binding.stride import Stride
 from accelsched._lowering import Lowered, lower_to_device
 from accelsched.schedules import Schedule
 
@@ -78,6 +79,13 @@ class RecurrentHostDriver:
         count = self.count + 1
         now = zip(self._recurrences, self.values(), strict=True)
         self.set_state(count, [recurrence(value, count) for recurrence, value in now])
+        return self._has_other_groups()
+
+    def move_on(self, by: Stride) -> bool:
+        """Step, or stay for 0; a tensor is read."""
+        return self.step() if int(by) else self._has_other_groups()
+
+    def _has_other_groups(self) -> bool:
         return len(self.group_values.optimizer.param_groups) != self._group_count
 
     def ignore_new_groups(self) -> None:
@@ -134,18 +142,29 @@ class RecurrentGraphDriver(GraphDriver):
                 self._rewrite(tensor, value if least is None else max(value, least))
         super().write_to_groups()
 
-    def step(self) -> bool:
+    def _step(self, by: Stride | None) -> bool:
         """Compute the values of the next step from those of the groups, on the device."""
         if not torch.compiler.is_compiling():
             self.write_to_groups()
-        return super().step()
+        return super()._step(by)
 
-    def _advance(self) -> None:
-        """Write the next counter; multiply each value and add to it, in place."""
+    def _advance(self, by: Stride | None = None) -> None:
+        """Write the next counter; multiply each value and add to it, in place.
+
+        Args:
+            by: 1, or 0 to stay; None for 1.
+        """
         counter, *parts = self._next(self._counter)
-        self._runtime.assign([self._counter], [counter])
         groups = len(self._value_tensors)
-        columns = self._value_tensors, parts[:groups], parts[groups:], self._least
+        factors, summands = parts[:groups], parts[groups:]
+        if by is not None:
+            goes = self._number(by)
+            counter = self._counter + goes
+            # Exactly what they are, or what changes nothing: 1 and 0.
+            factors = [factor * goes + (1 - goes) for factor in factors]
+            summands = [summand * goes for summand in summands]
+        self._runtime.assign([self._counter], [counter])
+        columns = self._value_tensors, factors, summands, self._least
         for tensor, factor, summand, least in zip(*columns, strict=True):
             if least is not None:
                 # The least value stands for 0, of which no factor makes more.

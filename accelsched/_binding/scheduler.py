@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 import warnings
 import weakref
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
 
 import torch
 from torch import Tensor
@@ -23,15 +22,22 @@ from accelsched._binding.closed_form import (
 )
 from accelsched._binding.drivers import PureDriver, driver_for
 from accelsched._binding.given import as_schedules, one_each, step_to_move_to
+from accelsched._binding.graph_driver import GraphDriver
+from accelsched._binding.host_values import machine_code
 from accelsched._binding.limits import require_possible
 from accelsched._binding.ownership import ownership_of
 from accelsched._binding.param_groups import GroupValues, Tags, tag_set, unchanged_on_error
 from accelsched._binding.reporting import Report, report_on, values_at
+from accelsched._binding.stride import Stride, require_one, stride_of
+from accelsched._binding.uncompiled import uncompiled
 from accelsched._lowering import LOWERINGS
 from accelsched._optimizers.remedies import level_of_the_caller
 from accelsched.errors import ArgumentError, require
 from accelsched.schedules import Schedule
 from accelsched.schedules._fields import MAX_STEP
+
+if TYPE_CHECKING:
+    from accelsched.kernels import Kernel
 
 Self = TypeVar("Self", bound="Scheduler")
 
@@ -136,6 +142,8 @@ class Scheduler(TorchLRScheduler):
     _driver: PureDriver
     _advance: Callable[[], bool]
     _group_values: GroupValues
+    #: Schedules, and machine code for them, if they have become some.
+    _host_values: tuple[Any, Kernel | None] = (None, None)
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -325,7 +333,7 @@ class Scheduler(TorchLRScheduler):
 
     def _drive_on(self, group_values: GroupValues) -> None:
         """Go on from this step with a new driver: the groups are others, or are elsewhere."""
-        _uncompiled(self._drive)(self.optimizer, group_values, self.last_epoch)
+        uncompiled(self._drive)(self.optimizer, group_values, self.last_epoch)
 
     def _attach(
         self, optimizer: Optimizer, group_values: GroupValues, schedules: tuple[Schedule, ...]
@@ -405,23 +413,74 @@ class Scheduler(TorchLRScheduler):
 
     # A step, and what it came to.
 
-    def step(self, epoch: int | None = None) -> None:
+    def step(
+        self,
+        epoch: int | None = None,
+        by: int | Tensor | None = None,
+        found_inf: float | Tensor | None = None,
+    ) -> None:
         """Move to the next step, and set its values.
+
+        The step counts whatever ``by`` counts: samples, tokens, or training steps. The numbers of
+        the schedule (``total_iters``, ``milestones``) are then in this unit, up to ``2**53``.
 
         Args:
             epoch: the step to move to. Default: the next one.
+            by: by how many to move on, 0 or more: an int, or an integer tensor of one element that
+                is on the device and is not read. It is not checked there for a negative number. A
+                step by 0 leaves the values. Default: 1.
+            found_inf: stay, as by 0, where this is not 0: a bool or a number, or a tensor of one
+                element that is on the device and is not read. It is ``found_inf`` of a gradient
+                scaler, which then leaves out the step of the optimizer. Default: do not ask.
+
+        Example:
+            >>> from accelsched.schedules import Linear
+            >>> optimizer = torch.optim.SGD([torch.zeros(1)], lr=1.0)
+            >>> tokens = Linear(initial=0.0, end=0.1, total_iters=10_000)
+            >>> scheduler = Scheduler(optimizer, tokens)
+            >>> for batch in (torch.zeros(4, 500), torch.zeros(2, 1000), torch.zeros(1, 1000)):
+            ...     scheduler.step(by=batch.numel())
+            >>> scheduler.last_epoch, scheduler.get_last_lr()
+            (5000, [0.05])
+            >>> scheduler.step(by=1000, found_inf=torch.tensor(1.0))
+            >>> scheduler.last_epoch, scheduler.get_last_lr()
+            (5000, [0.05])
+
+        On a lazy back end an int that changes is sent to the device at each step, and compiles
+        nothing. ``torch.compile`` compiles again for an int that changes, and a captured graph
+        keeps it: give these a tensor.
 
         Raises:
+            ArgumentError: ``by`` is negative or no integer; ``epoch`` is given beside another
+                argument; or ``by`` is not 1 and each step changes the value before it, as those of
+                :class:`accelsched.policy.Multiply` do.
             RuntimeError: there is no optimizer yet, or another scheduler drives these values.
         """
         if self._needs_attention:
             self._attend()
-        if epoch is not None:
-            self._set_step(step_to_move_to("epoch", epoch))
+        # Arguments by position with None for a default are those that take no time: keywords only
+        # would take 20 ns of the 250.
+        if epoch is not None or by is not None or found_inf is not None:
+            self._step_otherwise(epoch, by, found_inf)
             return
         advance = self._advance  # a call of what is no method is faster in two lines
         if advance():
             self._take_in_new_groups()
+
+    def _step_otherwise(self, epoch: Any, by: Any, found_inf: Any) -> None:
+        """Move to a step, or on by another number than 1."""
+        if epoch is not None:
+            alone = by is None and found_inf is None
+            require(alone, "epoch", epoch, "it is a step to move to: give no by or found_inf")
+            self._set_step(step_to_move_to("epoch", epoch))
+        elif self._driver.move_on(self._stride(by, found_inf)):
+            self._take_in_new_groups()
+
+    def _stride(self, by: Any, found_inf: Any) -> Stride:
+        """By how much to move on."""
+        if not self._schedules:
+            require_one(by, self)
+        return stride_of(by, found_inf)
 
     def _attend(self) -> None:
         """What is not done at each step: may it step, and are the parameters where they were?"""
@@ -451,7 +510,10 @@ class Scheduler(TorchLRScheduler):
 
     @property
     def last_epoch(self) -> int:
-        """The step. Reading it waits for the device.
+        """The step. Reading it waits for the device only if the host does not know it.
+
+        It does where every step since the last look was taken by Python, and not after a compiled
+        or captured step, or one by a tensor.
 
         Set it to move to any step. A group that something else has given a value keeps that value
         until the next step; ``step(n)`` moves to step n and writes to all groups.
@@ -471,8 +533,28 @@ class Scheduler(TorchLRScheduler):
         self.driver.set_step(step)
 
     def get_last_value(self) -> list[float | Tensor | None]:
-        """Copy the value that each param group holds, driven or not; None if it has no such key."""
-        return self.group_values.in_all_groups()
+        """Copy the value that each param group holds, driven or not; None if it has no such key.
+
+        Waits for nothing, as :meth:`get_last_lr`.
+        """
+        return self._in_all_groups(self.key)
+
+    def _in_all_groups(self, key: str) -> list[float | Tensor | None]:
+        known = ownership_of(self.group_values.optimizer).known_values(key)
+        return self.group_values.in_all_groups(key, known)
+
+    def known_values(self) -> dict[int, float]:
+        """What the tensors of the groups hold, where the host can say so without a read."""
+        driver = self._driver
+        return driver.known_values(self._at) if isinstance(driver, GraphDriver) else {}
+
+    def _at(self, step: int) -> list[float] | None:
+        """The values of the groups at a step, by machine code; None if Python is needed for it."""
+        schedules, function = self._host_values
+        if schedules is not self._schedules:
+            function = machine_code(self._schedules)
+            self._host_values = self._schedules, function
+        return None if function is None else function.at(step)
 
     def get(self) -> list[float | Tensor | None]:
         """Compute the value of each driven group anew; copy that of other groups."""
@@ -482,8 +564,16 @@ class Scheduler(TorchLRScheduler):
         return values
 
     def get_last_lr(self) -> list[float | Tensor | None]:  # type: ignore[override]
-        """A copy of the learning rate of each of the optimizer's groups."""
-        return self.group_values.in_all_groups("lr")
+        """Tell the learning rate of each of the optimizer's groups; nothing waits for the device.
+
+        What is no tensor is returned as it is. A tensor on a device that a scheduler drives is
+        returned as a float, which machine code computes on the host, where every step since the
+        last look at ``last_epoch`` was taken by Python: so it is in lazy tracing and in eager CUDA.
+        It is within 1 ulp of what the tensor holds. Else the tensor is copied: after a compiled
+        or captured step, after one by a tensor or with a tensor for ``found_inf``, after
+        something else has changed it in place, or if its value is made by a function of yours.
+        """
+        return self._in_all_groups("lr")
 
     def get_lr(self) -> Sequence[float | Tensor | None]:  # type: ignore[override]
         """The learning rate of each group at this step, computed anew if it is what is driven."""
@@ -617,9 +707,10 @@ class Scheduler(TorchLRScheduler):
     # State.
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the step and the schedules' numbers, as plain values. Waits for the device.
+        """Return the step and the schedules' numbers, as plain values.
 
-        With :meth:`load_state_dict` this makes a scheduler ``Stateful`` for
+        Waits for the device only if :attr:`last_epoch` and :meth:`get_last_lr` do not know what it
+        has. With :meth:`load_state_dict` this makes a scheduler ``Stateful`` for
         ``torch.distributed.checkpoint``: ``dcp.save({"scheduler": scheduler}, ...)``.
         """
         header = state.header(self)
@@ -730,6 +821,7 @@ class Scheduler(TorchLRScheduler):
     def _attributes(self) -> dict[str, Any]:
         """Return the attributes that a copy takes over unchanged."""
         rebuilt = {"_driver", "_advance", "_parent", "_refusal", "_needs_look", "_needs_attention"}
+        rebuilt.add("_host_values")
         return {name: value for name, value in vars(self).items() if name not in rebuilt}
 
     def _restore(self, attributes: dict[str, Any]) -> None:
@@ -745,18 +837,6 @@ class Scheduler(TorchLRScheduler):
             f"{type(self).__name__}({type(self.optimizer).__name__}, {schedule}, "
             f"key={self.key!r}, groups={self.indices}{lowering})"
         )
-
-
-def _uncompiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function as Dynamo leaves it alone, if it compiles what calls it and has just given up.
-
-    It would go on with each function that is called then, and fails inside of some.
-    """
-    if "torch._dynamo" not in sys.modules:
-        return function
-    disable: Any = torch.compiler.disable
-    left_alone: Callable[..., Any] = disable(function)
-    return left_alone
 
 
 def alive(parent: weakref.ref[Parent] | None) -> Parent | None:

@@ -99,10 +99,22 @@ class SchedulerList(TorchLRScheduler):
             raise
         return self
 
-    def step(self, epoch: int | None = None) -> None:
-        """Step all schedulers."""
+    def step(
+        self,
+        epoch: int | None = None,
+        by: int | Tensor | None = None,
+        found_inf: float | Tensor | None = None,
+    ) -> None:
+        """Step all schedulers; the arguments are those of :meth:`Scheduler.step`."""
+        if by is None and found_inf is None:
+            for scheduler in self.schedulers:
+                scheduler.step(epoch)
+            return
+        # Check all, then change.
         for scheduler in self.schedulers:
-            scheduler.step(epoch)
+            scheduler._stride(by, found_inf)
+        for scheduler in self.schedulers:
+            scheduler.step(epoch, by=by, found_inf=found_inf)
 
     @property
     def last_epoch(self) -> int:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch.optim import AdamW, Optimizer
 
 from accelsched._binding.ownership import ownership_of
@@ -21,7 +22,7 @@ from accelsched.errors import ArgumentError, require
 Schedulers = Scheduler | SchedulerList | Iterable[Scheduler | SchedulerList]
 
 
-def update(optimizer: Optimizer, *schedulers: Schedulers) -> Callable[[], None]:
+def update(optimizer: Optimizer, *schedulers: Schedulers) -> Callable[..., None]:
     """Return a function that steps an optimizer and then its schedulers, for ``fullgraph=True``.
 
     PyTorch wraps ``optimizer.step`` in a profiler and in calls of its hooks. Dynamo does not trace
@@ -35,8 +36,9 @@ def update(optimizer: Optimizer, *schedulers: Schedulers) -> Callable[[], None]:
             ``SchedulerList`` stands for its schedulers.
 
     Returns:
-        A function without arguments. Give it to ``torch.compile(..., fullgraph=True)``. Its code
-            is its own, as torch.compile limits how often it compiles one code.
+        A function. Give it to ``torch.compile(..., fullgraph=True)``. Its code is its own, as
+            torch.compile limits how often it compiles one code. Its argument ``by``, which has a
+            default, is that of :meth:`Scheduler.step`.
 
     Raises:
         ArgumentError: the optimizer has step hooks or is ``fused=True``; or a scheduler is of
@@ -63,11 +65,11 @@ def update(optimizer: Optimizer, *schedulers: Schedulers) -> Callable[[], None]:
     others = any(key != "lr" for _, key in ownership_of(optimizer).value_tensors)
     within = on_device if others and _MODES_ARE_TRACED else contextlib.nullcontext
 
-    def update() -> None:
+    def update(by: int | Tensor | None = None) -> None:
         with torch.no_grad(), within():
             step(optimizer)
         for scheduler in each:
-            scheduler.step()
+            scheduler.step(by=by)
 
     return _with_code_of_its_own(update)
 
@@ -123,7 +125,7 @@ def _is_asked(optimizer: Optimizer, key: str) -> bool:
 _serial = itertools.count(1)
 
 
-def _with_code_of_its_own(function: Any) -> Callable[[], None]:
+def _with_code_of_its_own(function: Any) -> Callable[..., None]:
     """A copy that torch.compile takes for another function.
 
     It counts compiles, and remembers the shapes that change, by the code and by its name.
@@ -131,5 +133,9 @@ def _with_code_of_its_own(function: Any) -> Callable[[], None]:
     code = function.__code__
     named = code.replace(co_name=f"{code.co_name}_{next(_serial)}")
     return types.FunctionType(
-        named, function.__globals__, function.__name__, closure=function.__closure__
+        named,
+        function.__globals__,
+        function.__name__,
+        function.__defaults__,
+        function.__closure__,
     )

@@ -177,6 +177,24 @@ def test_dynamic_loss_scaling_does_not_count_a_step_that_it_skips(front_end):
 
 
 @pytest.mark.parametrize(
+    ("given", "counted"),
+    [("int", (4, 4)), ("tensor", (8, 800)), ("flag", (1, 0)), ("both", (4, 0))],
+)
+def test_a_step_by_the_samples_of_a_batch(front_end, given, counted):
+    """The sum of a batch of ones is 8, and of hundreds 800: more than the flag lets pass."""
+    lowered = front_end(cases.by_samples, given)
+    step = Step(lowered.cirh[0])
+    for data, count in zip((1, 100), counted, strict=True):
+        batch = np.full((4, 2), data, np.float32)
+        for t in (0, 7, 10**6):
+            outputs = step.run(inputs(lowered, **{COUNTER: np.int64(t), "input_0": batch}))
+            assert outputs[COUNTER] == t + count
+    assert COUNTER in step.carried
+    assert lowered.cirh[0] == lowered.cirh[1]
+    assert lowered.compiles == 1
+
+
+@pytest.mark.parametrize(
     ("lowering", "schedules"),
     [
         ("graph", [Multiplicative(0.1, base) for base in (0.99999, 0.9, 0.5)]),

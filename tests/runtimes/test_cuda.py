@@ -43,6 +43,32 @@ def test_capture_and_replay(name):
     scheduler.last_epoch = 2
     graph.replay()
     assert scheduler.last_epoch == 3
+    # No Python says when a graph is replayed: the rate is copied.
+    assert isinstance(scheduler.get_last_lr()[0], torch.Tensor)
+
+
+def test_a_captured_step_by_tokens_and_one_that_is_left_out():
+    optimizer = torch.optim.AdamW([torch.ones(4, device="cuda")], lr=0.1, capturable=True)
+    scheduler = Scheduler(optimizer, CosineDecay(0.1, 0.0, 10**13))
+    tokens = torch.tensor(1, device="cuda")
+    found = torch.tensor(0.0, device="cuda")
+    side = torch.cuda.Stream()
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):
+        scheduler.step(by=tokens, found_inf=found)
+    torch.cuda.current_stream().wait_stream(side)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        scheduler.step(by=tokens, found_inf=found)
+    step = 1
+    for count, flag in ((4_194_304, 0.0), (10**12, 0.0), (7, 1.0), (0, 0.0), (10**12, 0.0)):
+        tokens.fill_(count)
+        found.fill_(flag)
+        graph.replay()
+        step += 0 if flag else count
+        assert scheduler.last_epoch == step
+        want = reference.value(scheduler.schedule, step)
+        assert optimizer.param_groups[0]["lr"].item() == pytest.approx(want, rel=2**-23)
 
 
 # PyTorch says of its debug mode that it is a prototype.
@@ -50,12 +76,20 @@ def test_capture_and_replay(name):
 def test_nothing_in_a_step_waits_for_the_device():
     optimizer = torch.optim.AdamW([torch.ones(4, device="cuda")], lr=0.1, capturable=True)
     scheduler = Scheduler(optimizer, CosineDecay(0.1, 0.0, 20))
+    tokens, found = torch.tensor(2, device="cuda"), torch.tensor(0.0, device="cuda")
     torch.cuda.set_sync_debug_mode("error")
     try:
-        for _ in range(5):
+        for count in range(1, 6):
             scheduler.step()
+            assert scheduler.last_epoch == count
+            assert type(scheduler.get_last_lr()[0]) is float
+        scheduler.step(by=3)
+        scheduler.step(found_inf=True)
+        assert scheduler.state_dict()["last_epoch"] == 8
+        scheduler.step(by=tokens, found_inf=found)
     finally:
         torch.cuda.set_sync_debug_mode("default")
+    assert scheduler.last_epoch == 10
 
 
 def trained(steps, device, captured, foreach, **options):

@@ -117,6 +117,7 @@ def lower(
     groups: tuple[dict[str, Any], ...] = ({},),
     loss_scaling: bool = False,
     steps: int = 1,
+    stepping: Callable[[torch.Tensor], dict[str, Any]] = lambda batch: {},
 ) -> Lowered:
     """Lower a training step, once and once more after each of `between`.
 
@@ -127,6 +128,7 @@ def lower(
         groups: the options of each param group.
         loss_scaling: scale the loss dynamically.
         steps: of a run; more than one are traced each, for which the backend has a flag.
+        stepping: what the schedulers' step is given, for a batch.
     """
     import cerebras.pytorch as cstorch
 
@@ -154,7 +156,7 @@ def lower(
             loss.backward()
             opt.step()
         for each in schedulers:
-            each.step()
+            each.step(**stepping(batch[0]))
         return loss
 
     @cstorch.step_closure

@@ -78,6 +78,17 @@ def with_loss_scaling() -> Lowered:
     return lower(EVERY["SequentialLR"], loss_scaling=True)
 
 
+def by_samples(given: str) -> Lowered:
+    """A step that counts the samples of a batch: as many as there are, or not for a flag."""
+    stepping = {
+        "int": lambda batch: {"by": len(batch)},
+        "tensor": lambda batch: {"by": batch.sum().to(torch.int64)},
+        "flag": lambda batch: {"found_inf": (batch.sum() > 100).to(torch.float32)},
+        "both": lambda batch: {"by": len(batch), "found_inf": batch.sum() > 100},
+    }
+    return lower(EVERY["SequentialLR"], between=(TO_1000,), stepping=stepping[given])
+
+
 GROUPS = ({"tags": ["a"]}, {"tags": ["b"], "adjust_learning_rate": 0.5}, {})
 
 
