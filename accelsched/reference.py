@@ -319,6 +319,29 @@ def maximum(step: int, schedules: Sequence[Curve]) -> float:
     return max(schedule(step) for schedule in schedules)
 
 
+# A decay that begins where the run is.
+
+
+def planned(
+    step: int,
+    schedule: Curve,
+    start: int,
+    last: int,
+    total_iters: int,
+    initial: float,
+    end: float,
+    shape: int,
+) -> float:
+    if not start <= step <= last:
+        return schedule(step)
+    since = step - start
+    if shape == 3:
+        factor = _power(end / initial, since / total_iters)
+        return end if since >= total_iters else initial * factor
+    name = ("linear", "cosine", "1-sqrt")[shape]
+    return _shaped(name, since, initial, end, total_iters)
+
+
 # What everyone writes.
 
 
@@ -331,7 +354,7 @@ def warmup_cosine(step: int, peak: float, total_iters: int, warmup_iters: int, e
 def warmup_stable_decay(
     step: int,
     peak: float,
-    total_iters: int,
+    total_iters: int | None,
     warmup_iters: int,
     decay_iters: int,
     start: float,
@@ -341,7 +364,7 @@ def warmup_stable_decay(
 ) -> float:
     if step < warmup_iters:
         return _shaped(warmup_shape, step, start, peak, warmup_iters)
-    since = step - (total_iters - decay_iters)
+    since = -1 if total_iters is None else step - (total_iters - decay_iters)
     return peak if since < 0 else _shaped(decay_shape, since, peak, end, decay_iters)
 
 

@@ -22,6 +22,7 @@ from accelsched import Scheduler, on_device, reference
 from accelsched._runtimes import NAMED
 from accelsched.lr_scheduler import ConstantLR, LinearLR, SequentialLR
 from accelsched.schedules import Constant, CosineDecay, Linear, Step
+from accelsched.schedules._planned import END, SHAPES, Planned
 
 NUMBERS = st.floats(0.0, 1.0, width=32)
 STEPS = st.integers(0, 40)
@@ -47,18 +48,24 @@ class Model:
         self.step = 0
         self.theirs = {}  # by group: what somebody else has put there, until the next step
         self.held = {}  # by group: the scheduled value there
+        self.decay = {}  # the numbers of the decay that has begun
         self.write(groups)
+
+    def value(self):
+        return reference.value(Planned(self.schedule, **self.decay), self.step)
 
     def write(self, groups):
         """The values of this step, in all driven groups."""
-        value = reference.value(self.schedule, self.step)
+        value = self.value()
         self.held = {i: value for i, group in enumerate(groups) if self.driven(group)}
         self.theirs = {}
 
     def move(self, step):
         self.step = step
-        value = reference.value(self.schedule, step)
-        self.held = dict.fromkeys(self.held, value)
+        self.held = dict.fromkeys(self.held, self.value())
+
+    def follow(self, schedule):
+        self.schedule, self.decay = schedule, {}
 
 
 class Machine(RuleBasedStateMachine):
@@ -161,21 +168,44 @@ class Machine(RuleBasedStateMachine):
     @rule(key=KEYS, schedule=SCHEDULES)
     def reschedule(self, key, schedule):
         self.schedulers[key].schedule = schedule
-        self.models[key].schedule = schedule
+        self.models[key].follow(schedule)
 
     @precondition(lambda self: self.composed)
     @rule(peak=NUMBERS)
     def set_an_attribute_of_a_child(self, peak):
         self.schedulers["lr"].schedulers[1].learning_rate = peak
         ramp = self.schedulers["lr"].schedulers[0].end_learning_rate
-        self.models["lr"].schedule = Linear(0.0, ramp, 5).then(Constant(peak), at=5)
+        self.models["lr"].follow(Linear(0.0, ramp, 5).then(Constant(peak), at=5))
+
+    @rule(key=KEYS, length=st.integers(1, 9), end=NUMBERS, shape=st.sampled_from(SHAPES))
+    def begin_decay(self, key, length, end, shape):
+        model = self.models[key]
+        initial = model.value()
+        if shape == "exponential" and not initial * end > 1e-30:
+            return
+        self.schedulers[key].begin_decay(length, end, shape)
+        model.decay = {
+            "start": model.step,
+            "last": END,
+            "total_iters": length,
+            "initial": initial,
+            "end": end,
+            "shape": SHAPES.index(shape),
+        }
+
+    @rule(key=KEYS)
+    def end_decay(self, key):
+        self.schedulers[key].end_decay()
+        decay = self.models[key].decay
+        if decay:
+            decay["last"] = min(decay["last"], self.models[key].step)
 
     @rule(key=KEYS)
     def bind_again(self, key):
         with on_device():
             self.schedulers[key](self.optimizer)
         model = self.models[key]
-        model.step = 0
+        model.step, model.decay = 0, {}
         model.write(self.optimizer.param_groups)
         for i in model.held:
             self.others.pop((key, i), None)
@@ -251,18 +281,20 @@ class Machine(RuleBasedStateMachine):
     def save_a_scheduler(self, key):
         model = self.models[key]
         saved = pickle.loads(pickle.dumps(self.schedulers[key].state_dict()))
-        self.states.append((key, saved, model.step, model.schedule, set(model.held)))
+        known = model.step, model.schedule, dict(model.decay)
+        self.states.append((key, saved, *known, set(model.held)))
 
     @precondition(lambda self: self.states)
     @rule(data=st.data())
     def load_a_scheduler(self, data):
-        key, saved, step, schedule, driven = data.draw(st.sampled_from(self.states), label="state")
+        state = data.draw(st.sampled_from(self.states), label="state")
+        key, saved, step, schedule, decay, driven = state
         model = self.models[key]
         alike = driven == set(model.held) and type(schedule) is type(model.schedule)
         if not alike:
             return
         self.schedulers[key].load_state_dict(saved)
-        model.step, model.schedule = step, schedule
+        model.step, model.schedule, model.decay = step, schedule, dict(decay)
         held = set(model.held)
         model.write(self.optimizer.param_groups)
         model.held = {i: value for i, value in model.held.items() if i in held}
