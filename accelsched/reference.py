@@ -19,8 +19,8 @@ from math import ceil, expm1, floor, inf, log, log1p, pi, prod, sin, sqrt
 from typing import Any
 
 
-def value(schedule: Any, step: int) -> float:
-    """Return the value of a schedule object (a dataclass) at one step."""
+def value(schedule: Any, step: int | Fraction) -> float:
+    """Return the value of a schedule object (a dataclass) at one step, or between two steps."""
     fields = [f.name for f in dataclasses.fields(schedule) if f.init]
     given = {name: _plain(getattr(schedule, name)) for name in fields}
     return float(function_of(type(schedule))(step, **given))
@@ -47,7 +47,7 @@ class Curve:
     def __init__(self, schedule: Any) -> None:
         self.schedule = schedule
 
-    def __call__(self, step: int) -> float:
+    def __call__(self, step: int | Fraction) -> float:
         return value(self.schedule, step)
 
     @property
@@ -319,7 +319,7 @@ def maximum(step: int, schedules: Sequence[Curve]) -> float:
     return max(schedule(step) for schedule in schedules)
 
 
-# A decay that begins where the run is.
+# A decay that begins where the run is, and a curve that is stretched from there.
 
 
 def planned(
@@ -331,9 +331,15 @@ def planned(
     initial: float,
     end: float,
     shape: int,
+    since: int,
+    until: int,
+    slow: int,
+    pace: int,
+    target: int,
 ) -> float:
     if not start <= step <= last:
-        return schedule(step)
+        rest = Fraction(max(until - step, 0) * pace, slow)
+        return schedule(step if step <= since else Fraction(target, slow) - rest)
     since = step - start
     if shape == 3:
         factor = _power(end / initial, since / total_iters)

@@ -81,8 +81,8 @@ class Scheduler(TorchLRScheduler):
             float64, segments, or for a curve of too many parts a table; elsewhere the formula.
         relative: whether the schedule is a factor of each group's own value: of its ``initial_lr``
             for the learning rate, else of the value that it has when it is bound. Default False.
-        open_ended: whether the end is not known yet, so that :meth:`begin_decay` may come at any
-            step, and compiles nothing. Default: only for a schedule without an end of its own,
+        open_ended: whether the end is not known yet, so that :meth:`begin_decay` and :meth:`extend`
+            may come at any step, and compile nothing. Default: only for a schedule that has none,
             ``WarmupStableDecay(..., total_iters=None)``.
 
     Example:
@@ -275,7 +275,7 @@ class Scheduler(TorchLRScheduler):
 
     @property
     def open_ended(self) -> bool:
-        """Whether :meth:`begin_decay` compiles nothing; to set it to False drops a decay."""
+        """Whether :meth:`begin_decay` and :meth:`extend` compile nothing; False drops both."""
         return self._open_ended or plan.any_is_open_ended(self._schedules)
 
     @open_ended.setter
@@ -291,7 +291,7 @@ class Scheduler(TorchLRScheduler):
     def schedules(self) -> tuple[Schedule, ...]:
         """The schedule of each driven group; to set them is to :meth:`reschedule`.
 
-        A decay that was begun by :meth:`begin_decay` is beside them, and not in them.
+        What :meth:`begin_decay` and :meth:`extend` do is beside them, and not in them.
         """
         return self._schedules
 
@@ -561,7 +561,7 @@ class Scheduler(TorchLRScheduler):
     # The schedules, which may change between two steps.
 
     def reschedule(self, schedules: Sequence[Schedule]) -> None:
-        """Follow other schedules from the next step on, and drop a decay that was begun.
+        """Follow other schedules from the next step on, and drop what begin_decay or extend did.
 
         Args:
             schedules: one for each driven group. They see the same step counter; compiled graphs
@@ -590,7 +590,7 @@ class Scheduler(TorchLRScheduler):
             self._schedules = self._resolved(self._given, self._group_values)
             self.driver.follow(self._lowered(self._schedules, self._plan))
 
-    # A decay that begins where the run is.
+    # An end that is planned where the run is.
 
     def begin_decay(
         self, total_iters: int, end: float | Sequence[float] = 0.0, shape: str = "linear"
@@ -664,7 +664,7 @@ class Scheduler(TorchLRScheduler):
         self._require_whole("begin_decay")
         step = self.last_epoch
         driven = self._driven_by(self._schedules, self._plan)
-        begun = plan.decay_from(step, driven, total_iters, end, shape)
+        begun = plan.decay_from(self._plan, step, driven, total_iters, end, shape)
         try:
             self._follow_plan(begun)
         except ArgumentError as error:  # a value that the groups cannot have
@@ -680,6 +680,59 @@ class Scheduler(TorchLRScheduler):
         """
         self._require_whole("end_decay")
         self._follow_plan(self._plan.ended(self.last_epoch))
+
+    def extend(self, total_iters: int) -> None:
+        """Stretch what is left of the schedule, so that it ends at step ``total_iters``.
+
+        The value at step ``t``, where ``s`` is the step at which this is called and ``end`` the one
+        at which ``schedule`` comes to its end::
+
+            value = schedule(end - (total_iters - t) * (end - s) / (total_iters - s))
+
+        for ``s < t < total_iters``, and held from there on. So the curve goes on from the value
+        that it has, with the same shape, at another pace; what was stretched before is stretched
+        again. A schedule has no values between two steps: all of its counts of steps are multiplied
+        by a whole number, so that each of these places is a step.
+
+        To set ``scheduler.total_iters`` is something else: the curve as if it had always been so,
+        which jumps to the value that it would have had here. ``scheduler.total_iters`` reads what
+        was set there, or given; to set it, or to follow another schedule, drops this.
+
+        A checkpoint holds it; an earlier one undoes it. Before step ``s`` the schedule is as it
+        was. A scheduler that was built with ``open_ended=True`` compiles nothing. Another one
+        becomes open-ended, and compiled graphs compile once more. Waits for the device.
+
+        Args:
+            total_iters: the step of the new end, later than this one. It may be earlier than that
+                of the schedule.
+
+        Raises:
+            ArgumentError: the schedule has no end, or one of its numbers may count steps and may
+                not, as in a function of the user's; or it is at its end; nothing was changed.
+            RuntimeError: there is no optimizer yet, or another scheduler drives these values.
+
+        Example:
+            >>> from accelsched.schedules import CosineDecay
+            >>> optimizer = torch.optim.SGD([torch.zeros(1)], lr=1.0)
+            >>> schedule = CosineDecay(initial=0.1, end=0.0, total_iters=100)
+            >>> scheduler = Scheduler(optimizer, schedule, open_ended=True)
+            >>> scheduler.step(50)
+            >>> scheduler.extend(250)
+            >>> for step in (50, 150, 250):
+            ...     scheduler.step(step)
+            ...     print(round(optimizer.param_groups[0]["lr"], 6), round(schedule(step), 6))
+            0.05 0.05
+            0.014645 0.0
+            0.0 0.0
+
+        Elsewhere: none. A longer ``total_steps`` of torch, optax, Keras or transformers is another
+        curve from the start, which jumps where a run goes on with it.
+        """
+        self._require_whole("extend")
+        step = self.last_epoch
+        self._follow_plan(self._plan.stretched(step, self._schedules, total_iters))
+        # The same value, as a run that is continued from here computes it.
+        self._move(step)
 
     def _require_whole(self, method: str) -> None:
         """Refuse what a scheduler cannot do that is a part of another, or has no schedules."""

@@ -1,7 +1,7 @@
-"""A schedule with a decay that may begin at any step, as numbers beside it.
+"""A schedule whose end may be planned anew at any step: by numbers beside it.
 
-What drives a scheduler that may decay from any step on is one of these from the start. To begin a
-decay is to have other numbers: the structure, and so the graph, stays as it is.
+What drives a scheduler without a known end is one of these from the start. To begin a decay, or to
+stretch what is left, is to have other numbers: the structure, and so the graph, stays as it is.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from torch import Tensor
 
 from accelsched.errors import require
 from accelsched.schedules import terms
-from accelsched.schedules._fields import MAX_STEP, require_not_negative, require_positive
+from accelsched.schedules._fields import MAX_STEP, Source, require_not_negative, require_positive
+from accelsched.schedules._slowed import most_steps, require_stretches, slowed
 from accelsched.schedules.base import Schedule
 from accelsched.schedules.warmup import WarmupStableDecay
 
@@ -24,6 +25,8 @@ from accelsched.schedules.warmup import WarmupStableDecay
 END = MAX_STEP - 1
 #: The shapes of a decay; a schedule holds the position, so that all are one structure.
 SHAPES = ("linear", "cosine", "1-sqrt", "exponential")
+#: A position, and any count of steps in such, is at most this, so that int64 has sums of them.
+MOST_SMALL = 2**61
 _COSINE, _ROOT, _EXPONENTIAL = range(1, len(SHAPES))
 
 
@@ -31,8 +34,9 @@ _COSINE, _ROOT, _EXPONENTIAL = range(1, len(SHAPES))
 class Planned(Schedule):
     """A schedule, but for the steps of a decay: from ``initial`` to ``end``, which is then held.
 
-    The value at step ``t``::
+    The value at step ``t``, where ``schedule`` may be between two steps::
 
+        position = t if t <= since else (target - max(until - t, 0) * pace) / slow
         x = min(t - start, total_iters) / total_iters
         decay = {
             "linear": initial + (end - initial) * x,
@@ -40,9 +44,9 @@ class Planned(Schedule):
             "1-sqrt": initial + (end - initial) * sqrt(x),
             "exponential": initial * (end / initial) ** x,
         }
-        value = decay[SHAPES[shape]] if start <= t <= last else schedule(t)
+        value = decay[SHAPES[shape]] if start <= t <= last else schedule(position)
 
-    Without a decay the values are those of the schedule, bit for bit.
+    Without a decay, and before ``since``, the values are those of the schedule, bit for bit.
 
     Args:
         schedule: any schedule.
@@ -52,18 +56,30 @@ class Planned(Schedule):
         initial: the value at ``start``.
         end: the value from step ``start + total_iters`` on.
         shape: a position in :data:`SHAPES`.
+        since: the step after which the schedule is at other steps than the run. Default: none.
+        until: the step from which it stays where it is.
+        slow: how many smaller steps a step of the schedule is cut into, at least 1.
+        pace: how many of these a step of the run is, past ``since``.
+        target: where the schedule is at step ``until``, in these.
 
     Raises:
         ArgumentError: the numbers do not fit together.
     """
 
-    schedule: Schedule
+    schedule: Source[Schedule]
     start: int = 0
     last: int = -1
     total_iters: int = 1
     initial: float = 0.0
     end: float = 0.0
     shape: int = 0
+    since: int = END
+    until: int = 0
+    slow: int = 1
+    pace: int = 1
+    target: int = 0
+    #: The schedule in smaller steps.
+    inner: Schedule = field(init=False, repr=False, compare=False)
     #: What an exponential decay multiplies by in all; 1 for the others.
     ratio: float = field(init=False, repr=False, compare=False)
 
@@ -74,6 +90,19 @@ class Planned(Schedule):
         require(after, "total_iters", self.total_iters, "a decay ends before step 2**62")
         is_exponential = self.shape == _EXPONENTIAL
         object.__setattr__(self, "ratio", self._ratio() if is_exponential else 1.0)
+        self._check_clock()
+        object.__setattr__(self, "inner", slowed(self.schedule, self.slow))
+
+    def _check_clock(self) -> None:
+        require_positive(self, "slow", "pace")
+        require_not_negative(self, "since", "until", "target")
+        if self.since < END:
+            require_stretches(self.schedule)
+            most = max(self.until * self.pace, self.target, most_steps(self.schedule) * self.slow)
+            fits = most <= MOST_SMALL and self.since <= self.until
+            require(fits, "slow", self.slow, "int64 cannot count such small steps")
+        else:
+            require(self.slow == 1, "slow", self.slow, "1 is for a schedule at its own steps")
 
     def _ratio(self) -> float:
         remedy = 'an exponential decay is from one number above 0 to another: give shape="linear"'
@@ -90,22 +119,28 @@ class Planned(Schedule):
 
     @property
     def settles(self) -> int | None:
-        own = self.schedule.settles
+        own = self.schedule.settles if self.since == END else self.until
         if self.last == END:
             return self.start + self.total_iters
         return None if own is None else max(own, self.last + 1)
 
     @property
     def repeats(self) -> tuple[int, int] | None:
-        own = self.schedule.repeats
+        own = self.schedule.repeats if self.since == END else (self.until, 1)
         if self.last == END or own is None:
             return super().repeats
         return max(own[0], self.last + 1), own[1]
 
     def formula(self, step: Tensor) -> Tensor:
-        own = self.schedule.formula(step)
+        own = self.inner.formula(self._position(step))
         value = torch.where(step <= self.last, self._decay(step), own)
         return torch.where(step >= self.start, value, own)
+
+    def _position(self, step: Tensor) -> Tensor:
+        """Where the schedule is, in its smaller steps: exact, as all of it are integers."""
+        as_before = step.clamp(max=self.since) * self.slow
+        stretched = self.target - (self.until - step).clamp(min=0) * self.pace
+        return torch.where(step <= self.since, as_before, stretched.clamp(min=0))
 
     def _decay(self, step: Tensor) -> Tensor:
         """The value of the decay; the shapes are a few operations each, so all are computed."""

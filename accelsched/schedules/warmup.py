@@ -20,6 +20,7 @@ from accelsched.schedules.ramps import CosineDecay, Linear, Logarithmic, OneMinu
 class Composed(Schedule):
     """A schedule that is made of others, by its arguments; a phase of 0 steps is skipped."""
 
+    stretches = True
     made: Schedule = field(init=False, repr=False, compare=False)
 
     @abstractmethod

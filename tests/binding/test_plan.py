@@ -1,8 +1,9 @@
-"""A decay that begins where the run is: on every back end, again, undone, in states and copies."""
+"""An end that is planned where the run is: on every back end, again, undone, in states, copies."""
 
 import copy
 import math
 import pickle
+from fractions import Fraction
 
 import pytest
 import torch
@@ -12,7 +13,15 @@ from ulps import float32_ulps
 from accelsched import ArgumentError, Scheduler, reference
 from accelsched.lr_scheduler import ConstantLR, CosineDecayLR, LinearLR, LRScheduler, SequentialLR
 from accelsched.policy import Multiply, Policy
-from accelsched.schedules import Constant, CosineDecay, Cyclic, Linear, WarmupStableDecay
+from accelsched.schedules import (
+    Constant,
+    CosineDecay,
+    Cyclic,
+    Lambda,
+    Linear,
+    Tabulated,
+    WarmupStableDecay,
+)
 from accelsched.schedules._planned import SHAPES
 
 KINDS = pytest.mark.parametrize("kind", ["host", "graph"])
@@ -139,6 +148,138 @@ def test_a_scheduler_of_every_class_is_the_same_until_its_decay_begins(name):
     assert walked(planned, 2) == pytest.approx([(before + 0.5) / 2, 0.5])
 
 
+# A curve whose rest is stretched.
+
+
+def at(fraction, schedule):
+    """The value of a schedule between two steps, by the reference."""
+    return reference.value(schedule, fraction)
+
+
+@pytest.mark.parametrize("runtime", ["eager", "compile", "xla", "lazy"], indirect=True)
+@pytest.mark.parametrize("lowering", ["graph", "segments", "table", "host"])
+def test_what_is_left_goes_on_at_another_pace(runtime, lowering):
+    parameter = torch.nn.Parameter(torch.ones(2, device=runtime.device()))
+    made = torch.optim.SGD([parameter], lr=torch.tensor(0.5))
+    schedule = Linear(0.0, 0.1, 4).then(CosineDecay(0.1, 0.001, 12), at=4)
+    scheduler = Scheduler(made, schedule, lowering=lowering)
+    scheduler.step(7)
+    scheduler.extend(22)
+    assert float32_ulps(rates(scheduler)[0], at(7, schedule)) <= 1
+    for step, got in enumerate(walked(scheduler, 17), start=8):
+        place = 7 + Fraction(9, 15) * (min(step, 22) - 7)
+        assert float32_ulps(got, at(place, schedule)) <= 1
+    assert rates(scheduler) == pytest.approx([0.001], rel=2**-24)
+
+
+@KINDS
+def test_a_run_may_be_extended_again_and_shortened(kind):
+    schedule = Linear(0.1, 0.0, 10)
+    scheduler = Scheduler(optimizer(kind=kind), schedule, open_ended=True)
+    scheduler.step(5)  # at 5 of 10
+    scheduler.extend(15)
+    assert walked(scheduler, 4) == pytest.approx([0.045, 0.04, 0.035, 0.03])
+    scheduler.extend(12)  # at 7 of 10, and 3 steps are left
+    assert walked(scheduler, 4) == pytest.approx([0.02, 0.01, 0.0, 0.0], rel=2**-24)
+    with pytest.raises(ArgumentError, match="nothing is left to stretch"):
+        scheduler.extend(100)
+
+
+@KINDS
+@pytest.mark.parametrize(("end", "until"), [(10**5, 10**6 + 3), (2**40, 2**41 + 1), (7, 2**45)])
+def test_long_runs_end_where_they_are_to(kind, end, until):
+    schedule = CosineDecay(0.5, 0.25, end)
+    scheduler = Scheduler(optimizer(kind=kind), schedule, open_ended=True, lowering=None)
+    now = end // 3
+    scheduler.step(now)
+    scheduler.extend(until)
+    for step in (now, now + 1, (now + until) // 2, until - 1, until, until + 1):
+        scheduler.step(step)
+        place = now + Fraction(end - now, until - now) * (min(step, until) - now)
+        assert float32_ulps(rates(scheduler)[0], at(place, schedule)) <= 1
+    assert rates(scheduler) == [0.25]
+
+
+def test_groups_that_end_at_other_steps_keep_their_order():
+    made = optimizer({}, {})
+    scheduler = Scheduler(made, [Linear(0.1, 0.0, 10), Linear(0.2, 0.0, 20)])
+    scheduler.step(5)
+    scheduler.extend(35)
+    scheduler.step(15)
+    assert rates(scheduler) == pytest.approx([0.0, 0.1], abs=1e-12)
+    scheduler.step(35)
+    assert rates(scheduler) == [0.0, 0.0]
+
+
+@KINDS
+def test_an_attribute_is_the_curve_as_if_it_had_always_been_so(kind):
+    scheduler = CosineDecayLR(optimizer(kind=kind), 0.1, 0.0, 10, open_ended=True)
+    scheduler.step(5)
+    scheduler.extend(25)
+    assert (scheduler.total_iters, scheduler.schedule) == (10, CosineDecay(0.1, 0.0, 10))
+    scheduler.total_iters = 25
+    assert walked(scheduler, 1) == pytest.approx([CosineDecay(0.1, 0.0, 25)(6)])
+    assert "plan" not in scheduler.state_dict()
+
+
+@KINDS
+def test_a_decay_and_a_stretched_curve_are_beside_each_other(kind):
+    scheduler = Scheduler(optimizer(kind=kind), Linear(0.1, 0.0, 10))
+    scheduler.step(5)
+    scheduler.extend(15)
+    scheduler.begin_decay(2, 0.01)
+    assert walked(scheduler, 2) == pytest.approx([0.03, 0.01])
+    with pytest.raises(ArgumentError, match="total_iters=20: a decay began at step 5"):
+        scheduler.extend(20)
+    scheduler.end_decay()
+    assert walked(scheduler, 1) == pytest.approx([0.035])
+    scheduler.extend(22)  # at 6.5 of 10, and 14 steps are left
+    assert walked(scheduler, 2) == pytest.approx([0.0325, 0.03])
+    assert scheduler.state_dict()["plan"]["last"] == 7
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_every_class_is_stretched_or_says_why_not(name):
+    scheduler = EVERY[name](optimizer(kind="graph"))
+    scheduler.step(13)
+    before = scheduler.state_dict()
+    settles = max((s.settles or 0 for s in scheduler.schedules), default=0)
+    if settles <= 13:
+        with pytest.raises(ArgumentError, match=r"no end|count steps|come to its end"):
+            scheduler.extend(500)
+        assert scheduler.state_dict() == before
+        return
+    (schedule,) = scheduler.schedules
+    scheduler.extend(500)
+    assert rates(scheduler) == pytest.approx(before["_last_lr"], rel=2**-22)
+    scheduler.step(300)
+    place = 13 + Fraction(settles - 13, 500 - 13) * (300 - 13)
+    assert rates(scheduler) == pytest.approx([at(place, schedule)], rel=2**-22, abs=1e-12)
+    scheduler.step(500)
+    assert rates(scheduler) == pytest.approx([schedule(settles)], rel=2**-22)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "wrong", "says"),
+    [
+        (Linear(0.1, 0.0, 10), 5, "total_iters=5: this is step 5"),
+        (Linear(0.1, 0.0, 10), 2.5, "total_iters=2.5"),
+        (Linear(0.1, 0.0, 5), 20, "nothing is left"),
+        (Linear(0.1, 0.0, 2**60), 2**61, "int64 cannot count"),
+        (Cyclic(0.0, 0.1), 20, "schedule=Cyclic.*no end"),
+        (Tabulated(Linear(0.1, 0.0, 10), 10), 20, "schedule=Tabulated.*count steps"),
+        (Constant(0.1) * Lambda(1.0, [lambda t: 1 / (1 + t)], 10), 20, "Lambda.*count steps"),
+    ],
+)
+def test_what_cannot_be_stretched_is_refused_and_changes_nothing(schedule, wrong, says):
+    scheduler = Scheduler(optimizer(), schedule)
+    scheduler.step(5)
+    before = scheduler.state_dict()
+    with pytest.raises(ArgumentError, match=says):
+        scheduler.extend(wrong)
+    assert scheduler.state_dict() == before and not scheduler.open_ended
+
+
 # What it is beside: schedules, attributes, parents.
 
 
@@ -202,8 +343,8 @@ def test_a_part_refuses_and_its_parent_does_it():
     parts = [LinearLR(made, 0.0, 0.1, 5), ConstantLR(made, 0.1)]
     scheduler = SequentialLR(made, parts, [5], open_ended=True)
     for part in parts:
-        for call in (lambda: part.begin_decay(3), part.end_decay):  # noqa: B023
-            with pytest.raises(RuntimeError, match="call .*_decay on that one"):
+        for call in (lambda: part.begin_decay(3), part.end_decay, lambda: part.extend(9)):  # noqa: B023
+            with pytest.raises(RuntimeError, match="call .* on that one"):
                 call()
     scheduler.step(10)
     scheduler.begin_decay(2)
@@ -290,6 +431,25 @@ def phases(kind):
     yield scheduler
 
 
+def phases_of_a_stretched_curve(kind):
+    """A scheduler in each phase of a run that is extended twice."""
+    schedule = Linear(0.0, 0.1, 4).then(CosineDecay(0.1, 0.0, 8), at=4)
+    scheduler = Scheduler(optimizer({}, {}, kind=kind), schedule)
+    scheduler.step(6)
+    scheduler.extend(19)
+    yield scheduler
+    scheduler.step()
+    yield scheduler
+    scheduler.extend(23)
+    yield scheduler
+    scheduler.begin_decay(3, 0.01)
+    scheduler.step()
+    yield scheduler
+    scheduler.end_decay()
+    scheduler.step(21)
+    yield scheduler
+
+
 @KINDS
 @pytest.mark.parametrize("open_ended", [True, False])
 def test_a_run_that_is_killed_in_any_phase_continues_bit_for_bit(kind, open_ended):
@@ -306,6 +466,17 @@ def test_a_run_that_is_killed_in_any_phase_continues_bit_for_bit(kind, open_ende
         want = rates_ahead(copies.pop())
         assert rates_ahead(killed) == want
         assert rates_ahead(copies.pop()) == want
+
+
+@KINDS
+def test_a_run_that_was_extended_continues_bit_for_bit(kind):
+    for scheduler in phases_of_a_stretched_curve(kind):
+        schedule = Linear(0.0, 0.1, 4).then(CosineDecay(0.1, 0.0, 8), at=4)
+        killed = Scheduler(optimizer({}, {}, kind=kind), schedule)
+        killed.load_state_dict(pickle.loads(pickle.dumps(scheduler.state_dict())))
+        copied = copy.deepcopy(scheduler)
+        assert rates(killed) == rates(scheduler) == rates(copied)
+        assert rates_ahead(killed) == rates_ahead(copied)
 
 
 def rates_ahead(scheduler):
@@ -349,6 +520,8 @@ def test_the_scheduler_of_torch_goes_on_from_our_state():
         {"initial": [0.1, 0.1]},
         {"end": [-1.0]},
         {"more": 1},
+        {"slow": 3},
+        {"since": 5, "until": 3},
     ],
 )
 def test_a_state_with_a_plan_that_cannot_be_is_refused(change):

@@ -3,6 +3,7 @@
 import copy
 import pickle
 import warnings
+from fractions import Fraction
 
 import pytest
 import torch
@@ -18,7 +19,7 @@ from hypothesis.stateful import (
 )
 from wrappers import Sharing, Wrapping
 
-from accelsched import Scheduler, on_device, reference
+from accelsched import ArgumentError, Scheduler, on_device, reference
 from accelsched._runtimes import NAMED
 from accelsched.lr_scheduler import ConstantLR, LinearLR, SequentialLR
 from accelsched.schedules import Constant, CosineDecay, Linear, Step
@@ -48,11 +49,19 @@ class Model:
         self.step = 0
         self.theirs = {}  # by group: what somebody else has put there, until the next step
         self.held = {}  # by group: the scheduled value there
-        self.decay = {}  # the numbers of the decay that has begun
+        self.plan = {}  # the numbers of a decay that has begun, and of a stretched curve
         self.write(groups)
 
     def value(self):
-        return reference.value(Planned(self.schedule, **self.decay), self.step)
+        return reference.value(Planned(self.schedule, **self.plan), self.step)
+
+    def position(self):
+        """Where the schedule is."""
+        plan = self.plan
+        if self.step <= plan.get("since", END):
+            return Fraction(self.step)
+        rest = max(plan["until"] - self.step, 0) * plan["pace"]
+        return Fraction(plan["target"] - rest, plan["slow"])
 
     def write(self, groups):
         """The values of this step, in all driven groups."""
@@ -65,7 +74,7 @@ class Model:
         self.held = dict.fromkeys(self.held, self.value())
 
     def follow(self, schedule):
-        self.schedule, self.decay = schedule, {}
+        self.schedule, self.plan = schedule, {}
 
 
 class Machine(RuleBasedStateMachine):
@@ -184,7 +193,7 @@ class Machine(RuleBasedStateMachine):
         if shape == "exponential" and not initial * end > 1e-30:
             return
         self.schedulers[key].begin_decay(length, end, shape)
-        model.decay = {
+        model.plan |= {
             "start": model.step,
             "last": END,
             "total_iters": length,
@@ -193,19 +202,39 @@ class Machine(RuleBasedStateMachine):
             "shape": SHAPES.index(shape),
         }
 
+    @rule(key=KEYS, more=st.integers(1, 30))
+    def extend(self, key, more):
+        model = self.models[key]
+        end, decays = model.schedule.settles, model.plan.get("last", -1) > model.step
+        position = model.position()
+        until = model.step + more
+        if end is None or decays or position >= end:
+            with pytest.raises(ArgumentError):
+                self.schedulers[key].extend(until)
+            return
+        self.schedulers[key].extend(until)
+        ratio = Fraction(more) / (end - position)
+        model.plan |= {
+            "since": model.step,
+            "until": until,
+            "slow": ratio.numerator,
+            "pace": ratio.denominator,
+            "target": end * ratio.numerator,
+        }
+
     @rule(key=KEYS)
     def end_decay(self, key):
         self.schedulers[key].end_decay()
-        decay = self.models[key].decay
-        if decay:
-            decay["last"] = min(decay["last"], self.models[key].step)
+        plan = self.models[key].plan
+        if "last" in plan:
+            plan["last"] = min(plan["last"], self.models[key].step)
 
     @rule(key=KEYS)
     def bind_again(self, key):
         with on_device():
             self.schedulers[key](self.optimizer)
         model = self.models[key]
-        model.step, model.decay = 0, {}
+        model.step, model.plan = 0, {}
         model.write(self.optimizer.param_groups)
         for i in model.held:
             self.others.pop((key, i), None)
@@ -281,20 +310,20 @@ class Machine(RuleBasedStateMachine):
     def save_a_scheduler(self, key):
         model = self.models[key]
         saved = pickle.loads(pickle.dumps(self.schedulers[key].state_dict()))
-        known = model.step, model.schedule, dict(model.decay)
+        known = model.step, model.schedule, dict(model.plan)
         self.states.append((key, saved, *known, set(model.held)))
 
     @precondition(lambda self: self.states)
     @rule(data=st.data())
     def load_a_scheduler(self, data):
         state = data.draw(st.sampled_from(self.states), label="state")
-        key, saved, step, schedule, decay, driven = state
+        key, saved, step, schedule, plan, driven = state
         model = self.models[key]
         alike = driven == set(model.held) and type(schedule) is type(model.schedule)
         if not alike:
             return
         self.schedulers[key].load_state_dict(saved)
-        model.step, model.schedule, model.decay = step, schedule, dict(decay)
+        model.step, model.schedule, model.plan = step, schedule, dict(plan)
         held = set(model.held)
         model.write(self.optimizer.param_groups)
         model.held = {i: value for i, value in model.held.items() if i in held}

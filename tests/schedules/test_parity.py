@@ -10,7 +10,7 @@ import functools
 
 import pytest
 import torch
-from drawing import CLASSES, compositions, one, planned, steps_of
+from drawing import CLASSES, compositions, one, planned, steps_of, stretched
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from parity import RELATIVE, agrees, leaves_of
@@ -194,12 +194,13 @@ def test_a_composition_equals_its_reference(runtime, lowering):
 
 
 @ROADS
-def test_a_decay_that_was_begun_equals_its_reference(runtime, lowering):
+def test_an_end_that_was_planned_anew_equals_its_reference(runtime, lowering):
     # What it is beside has its own test; of few structures machine code is compiled once.
     beside = st.one_of(one(CosineDecay), one(Step))
+    drawn = st.one_of(planned(beside), stretched(one(CosineDecay)))
 
     @settings(max_examples=2 + examples(runtime, lowering) // 3, **QUIET)
-    @given(schedule=planned(beside), dtype=st.sampled_from([torch.float64, torch.float32]))
+    @given(schedule=drawn, dtype=st.sampled_from([torch.float64, torch.float32]))
     def holds(schedule, dtype):
         check(runtime, lowering, schedule, dtype)
 

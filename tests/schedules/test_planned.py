@@ -2,13 +2,16 @@
 
 import pytest
 import torch
-from drawing import compositions, planned, steps_of
-from hypothesis import HealthCheck, given, settings
+from drawing import CLASSES, compositions, _is_composed, one, planned, steps_of, stretched
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+from parity import agrees, leaves_of
 
-from accelsched import ArgumentError
-from accelsched.schedules import Constant, CosineDecay, Cyclic, Linear, WarmupStableDecay
+from accelsched import ArgumentError, reference, schedules
+from accelsched.schedules import Constant, CosineDecay, Cyclic, Linear, Schedule, WarmupStableDecay
 from accelsched.schedules._planned import END, SHAPES, Planned, is_open_ended
 from accelsched.schedules._pytree import flatten
+from accelsched.schedules._slowed import most_steps, require_stretches, slowed
 
 QUIET = {"deadline": None, "suppress_health_check": list(HealthCheck)}
 
@@ -67,7 +70,93 @@ def test_no_number_of_a_decay_is_structure():
     plans = [Planned(schedule)]
     plans += [Planned(schedule, 20, END, 5, 0.1, 0.01, shape) for shape in range(len(SHAPES))]
     plans += [Planned(schedule, 20, 30, 5, 0.1, 0.0)]
+    plans += [Planned(schedule, since=3, until=90, slow=12, pace=7, target=120)]
     assert len({flatten(plan)[1] for plan in plans}) == 1
+
+
+# Schedules in smaller steps.
+
+
+def stretches(schedule):
+    try:
+        require_stretches(schedule)
+    except ArgumentError:
+        return False
+    return True
+
+
+#: Those whose formulas know what one step is.
+NEVER = {"InverseExponentialTimeDecay", "InverseSquareRootDecay", "Lambda", "Multiplicative"}
+NEVER |= {"Tabulated"}
+#: Those that do so with some of their arguments; those that are made of others have some of them.
+SOMETIMES = {"CosineAnnealingWarmRestarts", "Cyclic"}
+SOMETIMES |= {cls.__name__ for cls in CLASSES if _is_composed(cls)}
+
+
+@pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
+def test_a_class_in_smaller_steps_has_the_same_values(cls):
+    inner = st.one_of(one(schedules.Step), one(schedules.Polynomial), one(schedules.Constant))
+
+    @settings(max_examples=20, **QUIET)
+    @given(
+        schedule=one(cls, inner if _is_composed(cls) else None),
+        by=st.one_of(st.integers(1, 9), st.integers(1, 2**20)),
+    )
+    def holds(schedule, by):
+        if cls.__name__ in NEVER or not stretches(schedule):
+            assert not stretches(schedule) and cls.__name__ in NEVER | SOMETIMES
+            return
+        assume(most_steps(schedule) * by <= 2**61)
+        smaller = slowed(schedule, by)
+        assert flatten(smaller)[1] == flatten(schedule)[1]
+        steps = torch.tensor([step for step in steps_of(schedule) if step * by <= 2**61])
+        both = smaller.formula(steps * by).tolist(), schedule.formula(steps).tolist()
+        assert all(agrees(*pair, leaves_of(schedule)) for pair in zip(*both, strict=True))
+
+    holds()
+
+
+@settings(max_examples=200, **QUIET)
+@given(schedule=stretched(st.sampled_from(CLASSES).flatmap(one)))
+def test_what_is_stretched_is_the_reference_between_two_steps(schedule):
+    steps = [step for step in steps_of(schedule) if step <= 2**41]
+    values = schedule.formula(torch.tensor(steps)).tolist()
+    # A phase of OneCycle begins between two steps, in float64.
+    assume(not isinstance(schedule.schedule, schedules.OneCycle) or schedule.until < 2**20)
+    for step, value in zip(steps, values, strict=True):
+        want = reference.value(schedule, step)
+        assert agrees(value, want, leaves_of(schedule)), (step, value, want)
+    until = schedule.settles
+    assert schedule.formula(torch.tensor([until, until + 1, END])).unique().numel() == 1
+
+
+def test_a_class_of_a_user_stretches_if_it_says_what_counts_steps():
+    from dataclasses import dataclass
+
+    from accelsched.schedules import Steps, Table, terms
+
+    @dataclass(frozen=True)
+    class Told(Schedule):
+        half_life: Steps
+        jumps: Table[Steps]
+
+        def formula(self, step):
+            return terms.reached(self.jumps, step) / (1 + terms.real(step) / self.half_life)
+
+    @dataclass(frozen=True)
+    class Untold(Schedule):
+        half_life: int
+
+        def formula(self, step):
+            return 1 / (1 + terms.real(step) / self.half_life)
+
+    told, steps = Told(10, (2, 5)), torch.arange(30)
+    assert torch.equal(slowed(told, 6).formula(6 * steps), told.formula(steps))
+    with pytest.raises(ArgumentError, match="schedule=.*Untold.*count steps"):
+        require_stretches(0.5 * Untold(10))
+
+
+# Others.
 
 
 def test_a_schedule_without_an_end_is_found_in_others():
@@ -86,6 +175,11 @@ def test_a_schedule_without_an_end_is_found_in_others():
         {"shape": 3, "initial": 0.0, "end": 1.0},
         {"shape": 3, "initial": 1.0, "end": 0.0},
         {"shape": 3, "initial": 1e-300, "end": 1e300},
+        {"slow": 2},
+        {"slow": 0, "since": 3, "until": 5},
+        {"pace": -1, "since": 3, "until": 5},
+        {"since": 5, "until": 3},
+        {"since": 3, "until": 2**40, "pace": 2**40},
     ],
 )
 def test_numbers_that_do_not_fit_are_refused(numbers):

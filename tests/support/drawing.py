@@ -84,6 +84,7 @@ def _field(hint: Any, inner: st.SearchStrategy[Schedule]) -> st.SearchStrategy[A
 
 
 def _is_composed(cls: type[Schedule]) -> bool:
+    """Whether a class is made of schedules that it is given."""
     return any("Schedule" in str(f.type) for f in dataclasses.fields(cls) if f.init)
 
 
@@ -195,6 +196,20 @@ def planned(inner: st.SearchStrategy[Schedule]) -> st.SearchStrategy[Schedule]:
         "shape": st.integers(0, len(SHAPES) - 1),
     }
     return st.fixed_dictionaries(fields).map(lambda given: _built(Planned, given))
+
+
+def stretched(inner: st.SearchStrategy[Schedule]) -> st.SearchStrategy[Schedule]:
+    """Schedules of which the rest is stretched, or shortened, from a step on."""
+
+    def built(schedule: Schedule, part: float, until: int) -> Schedule:
+        end = schedule.settles
+        assume(end is not None and end > 0)
+        since = int(part * (end or 0))
+        until += since
+        clock = {"slow": until - since, "pace": end - since, "target": end * (until - since)}
+        return _built(Planned, {"schedule": schedule, "since": since, "until": until, **clock})
+
+    return st.builds(built, inner, st.floats(0, 1, exclude_max=True), whole)
 
 
 _FITTED: dict[str, Callable[[Any], st.SearchStrategy[Schedule]]] = {
