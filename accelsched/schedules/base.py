@@ -34,11 +34,11 @@ class Schedule(ABC):
 
     Example:
         >>> from dataclasses import dataclass
-        >>> from accelsched.schedules import Steps, terms
+        >>> from accelsched.schedules import terms
         >>> @dataclass(frozen=True)
         ... class InverseTime(Schedule):
         ...     initial: float
-        ...     half_life: Steps
+        ...     half_life: int
         ...
         ...     def formula(self, step):
         ...         return self.initial / (1 + terms.real(step) / self.half_life)

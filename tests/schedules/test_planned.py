@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from drawing import CLASSES, compositions, _is_composed, one, planned, steps_of, stretched
+from drawing import CLASSES, _is_composed, compositions, one, planned, steps_of, stretched
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from parity import agrees, leaves_of
