@@ -201,6 +201,8 @@ def _require_child(name: str, child: object, key: str, tags: Tags) -> None:
     require(pure, name, child, "its values depend on those before them: it cannot be composed")
     parent = alive(child._parent)
     require(parent is None, name, child, f"it was given to {parent} already")
+    remedy = "begin_decay or extend was called on it: build it anew, and call that on this one"
+    require(not child._plan, name, child, remedy)
     own = child._param_group_tags
     same = own is None or (tags is not None and tag_set(own) == tag_set(tags))
     remedy = (

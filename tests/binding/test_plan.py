@@ -280,6 +280,35 @@ def test_what_cannot_be_stretched_is_refused_and_changes_nothing(schedule, wrong
     assert scheduler.state_dict() == before and not scheduler.open_ended
 
 
+# What it costs.
+
+
+@pytest.mark.parametrize("runtime", ["xla"], indirect=True)
+def test_decays_compile_nothing_where_steps_are_traced(runtime):
+    parameter = torch.nn.Parameter(torch.ones(2, device=runtime.device()))
+    made = torch.optim.SGD([parameter], lr=0.5)
+    scheduler = Scheduler(made, STABLE)
+
+    def train(steps):
+        for _ in range(steps):
+            with torch.no_grad():
+                parameter.mul_(made.param_groups[0]["lr"])
+            scheduler.step()
+            runtime.finish_step()
+        return scheduler.last_epoch
+
+    train(8)
+    before = runtime.counters()
+    for shape in SHAPES:
+        scheduler.begin_decay(8, 0.001, shape)
+        train(10)
+        scheduler.end_decay()
+        train(3)
+    runtime.wait()
+    assert (runtime.counters() - before).compiles == 0
+    assert scheduler.driver.lowering == "segments"
+
+
 # What it is beside: schedules, attributes, parents.
 
 
@@ -349,6 +378,15 @@ def test_a_part_refuses_and_its_parent_does_it():
     scheduler.step(10)
     scheduler.begin_decay(2)
     assert walked(scheduler, 2) == pytest.approx([0.05, 0.0])
+
+
+def test_what_is_planned_for_one_is_not_lost_in_another():
+    made = optimizer()
+    part = ConstantLR(made, 0.1)
+    part.begin_decay(3)
+    with pytest.raises(ArgumentError, match="begin_decay or extend was called on it"):
+        SequentialLR(made, [LinearLR(made, 0.0, 0.1, 5), part], [5])
+    assert walked(part, 3)[-1] == 0
 
 
 def test_without_an_optimizer_there_is_no_value_to_decay_from():
