@@ -10,7 +10,7 @@ import torch
 from binding import EVERY, optimizer
 from ulps import float32_ulps
 
-from accelsched import ArgumentError, Scheduler, reference
+from accelsched import ArgumentError, Scheduler, on_device, reference
 from accelsched.lr_scheduler import ConstantLR, CosineDecayLR, LinearLR, LRScheduler, SequentialLR
 from accelsched.policy import Multiply, Policy
 from accelsched.schedules import (
@@ -67,7 +67,8 @@ def test_every_shape_is_compared_here():
 def test_a_decay_goes_from_the_value_now_to_its_end(runtime, lowering):
     parameter = torch.nn.Parameter(torch.ones(2, device=runtime.device()))
     made = torch.optim.SGD([parameter], lr=torch.tensor(0.5))
-    scheduler = Scheduler(made, STABLE, lowering=lowering)
+    with on_device():
+        scheduler = Scheduler(made, STABLE, lowering=lowering)
     for shape, curve in CURVES.items():
         scheduler.step(10)
         scheduler.begin_decay(8, 0.001, shape)
@@ -162,7 +163,8 @@ def test_what_is_left_goes_on_at_another_pace(runtime, lowering):
     parameter = torch.nn.Parameter(torch.ones(2, device=runtime.device()))
     made = torch.optim.SGD([parameter], lr=torch.tensor(0.5))
     schedule = Linear(0.0, 0.1, 4).then(CosineDecay(0.1, 0.001, 12), at=4)
-    scheduler = Scheduler(made, schedule, lowering=lowering)
+    with on_device():
+        scheduler = Scheduler(made, schedule, lowering=lowering)
     scheduler.step(7)
     scheduler.extend(22)
     assert float32_ulps(rates(scheduler)[0], at(7, schedule)) <= 1
