@@ -28,6 +28,10 @@ class ArgumentError(ValueError):
         name, bracket, index = self.argument.partition("[")
         return ArgumentError(names.get(name, name) + bracket + index, self.value, self.remedy)
 
+    def of(self, argument: str, value: object) -> ArgumentError:
+        """Return the same remedy for an argument that this value was made of."""
+        return ArgumentError(argument, value, self.remedy)
+
 
 class Reason(str):
     """Text that an error shows whole, without quotes."""

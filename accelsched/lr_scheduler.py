@@ -159,9 +159,15 @@ class ConstantLR(LRScheduler, scheduler.ConstantScheduler):
         param_group_tags: Tags = None,
         *,
         last_epoch: int = -1,
+        open_ended: bool = False,
     ) -> None:
         super().__init__(
-            optimizer, learning_rate, total_iters, param_group_tags, last_epoch=last_epoch
+            optimizer,
+            learning_rate,
+            total_iters,
+            param_group_tags,
+            last_epoch=last_epoch,
+            open_ended=open_ended,
         )
 
 
@@ -185,6 +191,7 @@ class PolynomialLR(LRScheduler, scheduler.PolynomialScheduler):
         param_group_tags: Tags = None,
         *,
         last_epoch: int = -1,
+        open_ended: bool = False,
     ) -> None:
         super().__init__(
             optimizer,
@@ -195,6 +202,7 @@ class PolynomialLR(LRScheduler, scheduler.PolynomialScheduler):
             cycle,
             param_group_tags,
             last_epoch=last_epoch,
+            open_ended=open_ended,
         )
 
 
@@ -218,6 +226,7 @@ class LinearLR(LRScheduler, scheduler.LinearScheduler):
         param_group_tags: Tags = None,
         *,
         last_epoch: int = -1,
+        open_ended: bool = False,
     ) -> None:
         super().__init__(
             optimizer,
@@ -227,6 +236,7 @@ class LinearLR(LRScheduler, scheduler.LinearScheduler):
             cycle,
             param_group_tags,
             last_epoch=last_epoch,
+            open_ended=open_ended,
         )
 
 
@@ -249,6 +259,7 @@ class ExponentialLR(LRScheduler, scheduler.ExponentialScheduler):
         param_group_tags: Tags = None,
         *,
         last_epoch: int = -1,
+        open_ended: bool = False,
     ) -> None:
         super().__init__(
             optimizer,
@@ -258,6 +269,7 @@ class ExponentialLR(LRScheduler, scheduler.ExponentialScheduler):
             staircase,
             param_group_tags,
             last_epoch=last_epoch,
+            open_ended=open_ended,
         )
 
 
@@ -280,6 +292,7 @@ class InverseExponentialTimeDecayLR(LRScheduler, scheduler.InverseExponentialTim
         param_group_tags: Tags = None,
         *,
         last_epoch: int = -1,
+        open_ended: bool = False,
     ) -> None:
         super().__init__(
             optimizer,
@@ -290,6 +303,7 @@ class InverseExponentialTimeDecayLR(LRScheduler, scheduler.InverseExponentialTim
             staircase,
             param_group_tags,
             last_epoch=last_epoch,
+            open_ended=open_ended,
         )
 
 
@@ -310,6 +324,7 @@ class InverseSquareRootDecayLR(LRScheduler, scheduler.InverseSquareRootDecaySche
         param_group_tags: Tags = None,
         *,
         last_epoch: int = -1,
+        open_ended: bool = False,
     ) -> None:
         super().__init__(
             optimizer,
@@ -318,6 +333,7 @@ class InverseSquareRootDecayLR(LRScheduler, scheduler.InverseSquareRootDecaySche
             warmup_steps,
             param_group_tags,
             last_epoch=last_epoch,
+            open_ended=open_ended,
         )
 
 
@@ -340,6 +356,7 @@ class CosineDecayLR(LRScheduler, scheduler.CosineDecayScheduler):
         param_group_tags: Tags = None,
         *,
         last_epoch: int = -1,
+        open_ended: bool = False,
     ) -> None:
         super().__init__(
             optimizer,
@@ -348,6 +365,7 @@ class CosineDecayLR(LRScheduler, scheduler.CosineDecayScheduler):
             total_iters,
             param_group_tags,
             last_epoch=last_epoch,
+            open_ended=open_ended,
         )
 
 
@@ -367,6 +385,7 @@ class PiecewiseConstantLR(LRScheduler, scheduler.PiecewiseConstantScheduler):
         param_group_tags: Tags = None,
         *,
         last_epoch: int = -1,
+        open_ended: bool = False,
     ) -> None:
         super().__init__(
             optimizer,
@@ -375,6 +394,7 @@ class PiecewiseConstantLR(LRScheduler, scheduler.PiecewiseConstantScheduler):
             milestones,
             param_group_tags,
             last_epoch=last_epoch,
+            open_ended=open_ended,
         )
 
 
@@ -395,6 +415,7 @@ class MultiStepLR(LRScheduler, scheduler.MultiStepScheduler):
         param_group_tags: Tags = None,
         *,
         last_epoch: int = -1,
+        open_ended: bool = False,
     ) -> None:
         super().__init__(
             optimizer,
@@ -403,6 +424,7 @@ class MultiStepLR(LRScheduler, scheduler.MultiStepScheduler):
             milestones,
             param_group_tags,
             last_epoch=last_epoch,
+            open_ended=open_ended,
         )
 
 
@@ -423,6 +445,7 @@ class StepLR(LRScheduler, scheduler.StepScheduler):
         param_group_tags: Tags = None,
         *,
         last_epoch: int = -1,
+        open_ended: bool = False,
     ) -> None:
         super().__init__(
             optimizer,
@@ -431,6 +454,7 @@ class StepLR(LRScheduler, scheduler.StepScheduler):
             gamma,
             param_group_tags,
             last_epoch=last_epoch,
+            open_ended=open_ended,
         )
 
 
@@ -452,6 +476,7 @@ class CosineAnnealingLR(LRScheduler, scheduler.CosineAnnealingScheduler):
         param_group_tags: Tags = None,
         *,
         last_epoch: int = -1,
+        open_ended: bool = False,
     ) -> None:
         super().__init__(
             optimizer,
@@ -460,6 +485,7 @@ class CosineAnnealingLR(LRScheduler, scheduler.CosineAnnealingScheduler):
             eta_min,
             param_group_tags,
             last_epoch=last_epoch,
+            open_ended=open_ended,
         )
 
 
@@ -482,6 +508,7 @@ class CosineAnnealingWarmRestarts(LRScheduler, scheduler.CosineAnnealingWarmRest
         param_group_tags: Tags = None,
         *,
         last_epoch: int = -1,
+        open_ended: bool = False,
     ) -> None:
         super().__init__(
             optimizer,
@@ -491,6 +518,7 @@ class CosineAnnealingWarmRestarts(LRScheduler, scheduler.CosineAnnealingWarmRest
             eta_min,
             param_group_tags,
             last_epoch=last_epoch,
+            open_ended=open_ended,
         )
 
 
@@ -516,6 +544,7 @@ class CyclicLR(LRScheduler, scheduler.CyclicScheduler):
         param_group_tags: Tags = None,
         *,
         last_epoch: int = -1,
+        open_ended: bool = False,
     ) -> None:
         super().__init__(
             optimizer,
@@ -528,6 +557,7 @@ class CyclicLR(LRScheduler, scheduler.CyclicScheduler):
             scale_mode,
             param_group_tags,
             last_epoch=last_epoch,
+            open_ended=open_ended,
         )
 
 
@@ -555,6 +585,7 @@ class OneCycleLR(LRScheduler, scheduler.OneCycleScheduler):
         param_group_tags: Tags = None,
         *,
         last_epoch: int = -1,
+        open_ended: bool = False,
     ) -> None:
         super().__init__(
             optimizer,
@@ -567,6 +598,7 @@ class OneCycleLR(LRScheduler, scheduler.OneCycleScheduler):
             anneal_strategy,
             param_group_tags,
             last_epoch=last_epoch,
+            open_ended=open_ended,
         )
 
 
@@ -587,9 +619,15 @@ class LambdaLR(LRScheduler, scheduler.LambdaScheduler):
         total_iters: int | None = None,
         *,
         last_epoch: int = -1,
+        open_ended: bool = False,
     ) -> None:
         super().__init__(
-            optimizer, initial_learning_rate, param_group_tags, total_iters, last_epoch=last_epoch
+            optimizer,
+            initial_learning_rate,
+            param_group_tags,
+            total_iters,
+            last_epoch=last_epoch,
+            open_ended=open_ended,
         )
 
 
@@ -610,9 +648,15 @@ class MultiplicativeLR(LRScheduler, scheduler.MultiplicativeScheduler):
         param_group_tags: Tags = None,
         *,
         last_epoch: int = -1,
+        open_ended: bool = False,
     ) -> None:
         super().__init__(
-            optimizer, initial_learning_rate, coefficient, param_group_tags, last_epoch=last_epoch
+            optimizer,
+            initial_learning_rate,
+            coefficient,
+            param_group_tags,
+            last_epoch=last_epoch,
+            open_ended=open_ended,
         )
 
 

@@ -19,8 +19,8 @@ from math import ceil, expm1, floor, inf, log, log1p, pi, prod, sin, sqrt
 from typing import Any
 
 
-def value(schedule: Any, step: int) -> float:
-    """Return the value of a schedule object (a dataclass) at one step."""
+def value(schedule: Any, step: int | Fraction) -> float:
+    """Return the value of a schedule object (a dataclass) at one step, or between two steps."""
     fields = [f.name for f in dataclasses.fields(schedule) if f.init]
     given = {name: _plain(getattr(schedule, name)) for name in fields}
     return float(function_of(type(schedule))(step, **given))
@@ -47,7 +47,7 @@ class Curve:
     def __init__(self, schedule: Any) -> None:
         self.schedule = schedule
 
-    def __call__(self, step: int) -> float:
+    def __call__(self, step: int | Fraction) -> float:
         return value(self.schedule, step)
 
     @property
@@ -319,6 +319,35 @@ def maximum(step: int, schedules: Sequence[Curve]) -> float:
     return max(schedule(step) for schedule in schedules)
 
 
+# A decay that begins where the run is, and a curve that is stretched from there.
+
+
+def planned(
+    step: int,
+    schedule: Curve,
+    start: int,
+    last: int,
+    total_iters: int,
+    initial: float,
+    end: float,
+    shape: int,
+    since: int,
+    until: int,
+    slow: int,
+    pace: int,
+    target: int,
+) -> float:
+    if not start <= step <= last:
+        rest = Fraction(max(until - step, 0) * pace, slow)
+        return schedule(step if step <= since else Fraction(target, slow) - rest)
+    since = step - start
+    if shape == 3:
+        factor = _power(end / initial, since / total_iters)
+        return end if since >= total_iters else initial * factor
+    name = ("linear", "cosine", "1-sqrt")[shape]
+    return _shaped(name, since, initial, end, total_iters)
+
+
 # What everyone writes.
 
 
@@ -331,7 +360,7 @@ def warmup_cosine(step: int, peak: float, total_iters: int, warmup_iters: int, e
 def warmup_stable_decay(
     step: int,
     peak: float,
-    total_iters: int,
+    total_iters: int | None,
     warmup_iters: int,
     decay_iters: int,
     start: float,
@@ -341,7 +370,7 @@ def warmup_stable_decay(
 ) -> float:
     if step < warmup_iters:
         return _shaped(warmup_shape, step, start, peak, warmup_iters)
-    since = step - (total_iters - decay_iters)
+    since = -1 if total_iters is None else step - (total_iters - decay_iters)
     return peak if since < 0 else _shaped(decay_shape, since, peak, end, decay_iters)
 
 

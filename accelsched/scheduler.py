@@ -85,6 +85,7 @@ class ConstantScheduler(WithArguments):
         total_iters: taken for compatibility and not used: a constant has no end. Default None.
         param_group_tags: which param groups to drive, by their ``"tags"``. Default: all of them.
         last_epoch: start one step after this one. Default -1: start at step 0.
+        open_ended: whether :meth:`begin_decay` is to compile nothing. Default False.
 
     Example:
         >>> import torch
@@ -119,11 +120,16 @@ class ConstantScheduler(WithArguments):
         param_group_tags: Tags = None,
         *,
         last_epoch: int = -1,
+        open_ended: bool = False,
     ) -> None:
         self.total_iters = total_iters
         schedule = self._schedule(Constant, value=val)
         super().__init__(
-            optimizer, schedule, param_group_tags=param_group_tags, last_epoch=last_epoch
+            optimizer,
+            schedule,
+            param_group_tags=param_group_tags,
+            last_epoch=last_epoch,
+            open_ended=open_ended,
         )
 
 
@@ -146,6 +152,7 @@ class PolynomialScheduler(WithArguments):
             of ``total_iters``. Default False.
         param_group_tags: which param groups to drive, by their ``"tags"``. Default: all of them.
         last_epoch: start one step after this one. Default -1: start at step 0.
+        open_ended: whether :meth:`begin_decay` is to compile nothing. Default False.
 
     Example:
         >>> import torch
@@ -197,6 +204,7 @@ class PolynomialScheduler(WithArguments):
         param_group_tags: Tags = None,
         *,
         last_epoch: int = -1,
+        open_ended: bool = False,
     ) -> None:
         schedule = self._schedule(
             Polynomial,
@@ -207,7 +215,11 @@ class PolynomialScheduler(WithArguments):
             cycle=cycle,
         )
         super().__init__(
-            optimizer, schedule, param_group_tags=param_group_tags, last_epoch=last_epoch
+            optimizer,
+            schedule,
+            param_group_tags=param_group_tags,
+            last_epoch=last_epoch,
+            open_ended=open_ended,
         )
 
 
@@ -229,6 +241,7 @@ class LinearScheduler(WithArguments):
             of ``total_iters``. Default False.
         param_group_tags: which param groups to drive, by their ``"tags"``. Default: all of them.
         last_epoch: start one step after this one. Default -1: start at step 0.
+        open_ended: whether :meth:`begin_decay` is to compile nothing. Default False.
 
     Example:
         >>> import torch
@@ -273,6 +286,7 @@ class LinearScheduler(WithArguments):
         param_group_tags: Tags = None,
         *,
         last_epoch: int = -1,
+        open_ended: bool = False,
     ) -> None:
         schedule = self._schedule(
             Linear,
@@ -282,7 +296,11 @@ class LinearScheduler(WithArguments):
             cycle=cycle,
         )
         super().__init__(
-            optimizer, schedule, param_group_tags=param_group_tags, last_epoch=last_epoch
+            optimizer,
+            schedule,
+            param_group_tags=param_group_tags,
+            last_epoch=last_epoch,
+            open_ended=open_ended,
         )
 
     def _settings_of_cerebras(self, step: int) -> dict[str, Any]:
@@ -308,6 +326,7 @@ class ExponentialScheduler(WithArguments):
         staircase: apply whole factors only, one every ``total_iters`` steps. Default False.
         param_group_tags: which param groups to drive, by their ``"tags"``. Default: all of them.
         last_epoch: start one step after this one. Default -1: start at step 0.
+        open_ended: whether :meth:`begin_decay` is to compile nothing. Default False.
 
     Example:
         >>> import torch
@@ -353,6 +372,7 @@ class ExponentialScheduler(WithArguments):
         param_group_tags: Tags = None,
         *,
         last_epoch: int = -1,
+        open_ended: bool = False,
     ) -> None:
         schedule = self._schedule(
             Exponential,
@@ -362,7 +382,11 @@ class ExponentialScheduler(WithArguments):
             staircase=staircase,
         )
         super().__init__(
-            optimizer, schedule, param_group_tags=param_group_tags, last_epoch=last_epoch
+            optimizer,
+            schedule,
+            param_group_tags=param_group_tags,
+            last_epoch=last_epoch,
+            open_ended=open_ended,
         )
 
 
@@ -385,6 +409,7 @@ class InverseExponentialTimeDecayScheduler(WithArguments):
         staircase: round ``a`` down to a whole number. Default False.
         param_group_tags: which param groups to drive, by their ``"tags"``. Default: all of them.
         last_epoch: start one step after this one. Default -1: start at step 0.
+        open_ended: whether :meth:`begin_decay` is to compile nothing. Default False.
 
     Example:
         >>> import torch
@@ -436,6 +461,7 @@ class InverseExponentialTimeDecayScheduler(WithArguments):
         param_group_tags: Tags = None,
         *,
         last_epoch: int = -1,
+        open_ended: bool = False,
     ) -> None:
         schedule = self._schedule(
             InverseExponentialTimeDecay,
@@ -446,7 +472,11 @@ class InverseExponentialTimeDecayScheduler(WithArguments):
             staircase=staircase,
         )
         super().__init__(
-            optimizer, schedule, param_group_tags=param_group_tags, last_epoch=last_epoch
+            optimizer,
+            schedule,
+            param_group_tags=param_group_tags,
+            last_epoch=last_epoch,
+            open_ended=open_ended,
         )
 
 
@@ -464,6 +494,7 @@ class InverseSquareRootDecayScheduler(WithArguments):
         warmup_steps: the step until which the value is held; 0 counts as 1. Default 1.
         param_group_tags: which param groups to drive, by their ``"tags"``. Default: all of them.
         last_epoch: start one step after this one. Default -1: start at step 0.
+        open_ended: whether :meth:`begin_decay` is to compile nothing. Default False.
 
     Example:
         >>> import torch
@@ -507,6 +538,7 @@ class InverseSquareRootDecayScheduler(WithArguments):
         param_group_tags: Tags = None,
         *,
         last_epoch: int = -1,
+        open_ended: bool = False,
     ) -> None:
         schedule = self._schedule(
             InverseSquareRootDecay,
@@ -515,7 +547,11 @@ class InverseSquareRootDecayScheduler(WithArguments):
             warmup_steps=warmup_steps,
         )
         super().__init__(
-            optimizer, schedule, param_group_tags=param_group_tags, last_epoch=last_epoch
+            optimizer,
+            schedule,
+            param_group_tags=param_group_tags,
+            last_epoch=last_epoch,
+            open_ended=open_ended,
         )
 
 
@@ -536,6 +572,7 @@ class CosineDecayScheduler(WithArguments):
         total_iters: the length of the decay in steps; one of 0 steps is skipped, and is at the end.
         param_group_tags: which param groups to drive, by their ``"tags"``. Default: all of them.
         last_epoch: start one step after this one. Default -1: start at step 0.
+        open_ended: whether :meth:`begin_decay` is to compile nothing. Default False.
 
     Example:
         >>> import torch
@@ -578,6 +615,7 @@ class CosineDecayScheduler(WithArguments):
         param_group_tags: Tags = None,
         *,
         last_epoch: int = -1,
+        open_ended: bool = False,
     ) -> None:
         schedule = self._schedule(
             CosineDecay,
@@ -586,7 +624,11 @@ class CosineDecayScheduler(WithArguments):
             total_iters=total_iters,
         )
         super().__init__(
-            optimizer, schedule, param_group_tags=param_group_tags, last_epoch=last_epoch
+            optimizer,
+            schedule,
+            param_group_tags=param_group_tags,
+            last_epoch=last_epoch,
+            open_ended=open_ended,
         )
 
 
@@ -605,6 +647,7 @@ class PiecewiseConstantScheduler(WithArguments):
         milestones: steps from 0 on, in increasing order. At a milestone the new one is in force.
         param_group_tags: which param groups to drive, by their ``"tags"``. Default: all of them.
         last_epoch: start one step after this one. Default -1: start at step 0.
+        open_ended: whether :meth:`begin_decay` is to compile nothing. Default False.
 
     Example:
         >>> import torch
@@ -654,11 +697,16 @@ class PiecewiseConstantScheduler(WithArguments):
         param_group_tags: Tags = None,
         *,
         last_epoch: int = -1,
+        open_ended: bool = False,
     ) -> None:
         self._constant_cls = constant_cls
         schedule = self._schedule(PiecewiseConstant, values=vals, milestones=milestones)
         super().__init__(
-            optimizer, schedule, param_group_tags=param_group_tags, last_epoch=last_epoch
+            optimizer,
+            schedule,
+            param_group_tags=param_group_tags,
+            last_epoch=last_epoch,
+            open_ended=open_ended,
         )
 
     def _settings_of_cerebras(self, step: int) -> dict[str, Any]:
@@ -684,6 +732,7 @@ class MultiStepScheduler(WithArguments):
         milestones: steps from 0 on, in increasing order; one that is given twice counts twice.
         param_group_tags: which param groups to drive, by their ``"tags"``. Default: all of them.
         last_epoch: start one step after this one. Default -1: start at step 0.
+        open_ended: whether :meth:`begin_decay` is to compile nothing. Default False.
 
     Example:
         >>> import torch
@@ -729,12 +778,17 @@ class MultiStepScheduler(WithArguments):
         param_group_tags: Tags = None,
         *,
         last_epoch: int = -1,
+        open_ended: bool = False,
     ) -> None:
         schedule = self._schedule(
             MultiStep, initial=initial_val, gamma=gamma, milestones=milestones
         )
         super().__init__(
-            optimizer, schedule, param_group_tags=param_group_tags, last_epoch=last_epoch
+            optimizer,
+            schedule,
+            param_group_tags=param_group_tags,
+            last_epoch=last_epoch,
+            open_ended=open_ended,
         )
 
 
@@ -752,6 +806,7 @@ class StepScheduler(WithArguments):
         gamma: the factor of a decay, not negative, without a unit.
         param_group_tags: which param groups to drive, by their ``"tags"``. Default: all of them.
         last_epoch: start one step after this one. Default -1: start at step 0.
+        open_ended: whether :meth:`begin_decay` is to compile nothing. Default False.
 
     Example:
         >>> import torch
@@ -793,10 +848,15 @@ class StepScheduler(WithArguments):
         param_group_tags: Tags = None,
         *,
         last_epoch: int = -1,
+        open_ended: bool = False,
     ) -> None:
         schedule = self._schedule(Step, initial=initial_val, step_size=step_size, gamma=gamma)
         super().__init__(
-            optimizer, schedule, param_group_tags=param_group_tags, last_epoch=last_epoch
+            optimizer,
+            schedule,
+            param_group_tags=param_group_tags,
+            last_epoch=last_epoch,
+            open_ended=open_ended,
         )
 
 
@@ -814,6 +874,7 @@ class CosineAnnealingScheduler(WithArguments):
         eta_min: the value at every odd multiple of ``T_max``. Default 0.
         param_group_tags: which param groups to drive, by their ``"tags"``. Default: all of them.
         last_epoch: start one step after this one. Default -1: start at step 0.
+        open_ended: whether :meth:`begin_decay` is to compile nothing. Default False.
 
     Example:
         >>> import torch
@@ -856,12 +917,17 @@ class CosineAnnealingScheduler(WithArguments):
         param_group_tags: Tags = None,
         *,
         last_epoch: int = -1,
+        open_ended: bool = False,
     ) -> None:
         schedule = self._schedule(
             CosineAnnealing, initial=initial_val, T_max=T_max, eta_min=eta_min
         )
         super().__init__(
-            optimizer, schedule, param_group_tags=param_group_tags, last_epoch=last_epoch
+            optimizer,
+            schedule,
+            param_group_tags=param_group_tags,
+            last_epoch=last_epoch,
+            open_ended=open_ended,
         )
 
 
@@ -886,6 +952,7 @@ class CosineAnnealingWarmRestartsScheduler(WithArguments):
             Default 0.
         param_group_tags: which param groups to drive, by their ``"tags"``. Default: all of them.
         last_epoch: start one step after this one. Default -1: start at step 0.
+        open_ended: whether :meth:`begin_decay` is to compile nothing. Default False.
 
     Example:
         >>> import torch
@@ -931,12 +998,17 @@ class CosineAnnealingWarmRestartsScheduler(WithArguments):
         param_group_tags: Tags = None,
         *,
         last_epoch: int = -1,
+        open_ended: bool = False,
     ) -> None:
         schedule = self._schedule(
             WarmRestarts, initial=initial_val, T_0=T_0, T_mult=T_mult, eta_min=eta_min
         )
         super().__init__(
-            optimizer, schedule, param_group_tags=param_group_tags, last_epoch=last_epoch
+            optimizer,
+            schedule,
+            param_group_tags=param_group_tags,
+            last_epoch=last_epoch,
+            open_ended=open_ended,
         )
 
 
@@ -974,6 +1046,7 @@ class CyclicScheduler(WithArguments):
             paper.
         param_group_tags: which param groups to drive, by their ``"tags"``. Default: all of them.
         last_epoch: start one step after this one. Default -1: start at step 0.
+        open_ended: whether :meth:`begin_decay` is to compile nothing. Default False.
 
     Example:
         >>> import torch
@@ -1029,6 +1102,7 @@ class CyclicScheduler(WithArguments):
         param_group_tags: Tags = None,
         *,
         last_epoch: int = -1,
+        open_ended: bool = False,
     ) -> None:
         schedule = self._schedule(
             Cyclic,
@@ -1041,7 +1115,11 @@ class CyclicScheduler(WithArguments):
             scale_mode=None if isinstance(scale_mode, _ModeDefault) else scale_mode,
         )
         super().__init__(
-            optimizer, schedule, param_group_tags=param_group_tags, last_epoch=last_epoch
+            optimizer,
+            schedule,
+            param_group_tags=param_group_tags,
+            last_epoch=last_epoch,
+            open_ended=open_ended,
         )
 
 
@@ -1077,6 +1155,7 @@ class OneCycleScheduler(WithArguments):
             line. Default ``"cos"``.
         param_group_tags: which param groups to drive, by their ``"tags"``. Default: all of them.
         last_epoch: start one step after this one. Default -1: start at step 0.
+        open_ended: whether :meth:`begin_decay` is to compile nothing. Default False.
 
     Example:
         >>> import torch
@@ -1131,6 +1210,7 @@ class OneCycleScheduler(WithArguments):
         param_group_tags: Tags = None,
         *,
         last_epoch: int = -1,
+        open_ended: bool = False,
     ) -> None:
         schedule = self._schedule(
             OneCycle,
@@ -1143,7 +1223,11 @@ class OneCycleScheduler(WithArguments):
             anneal_strategy=anneal_strategy,
         )
         super().__init__(
-            optimizer, schedule, param_group_tags=param_group_tags, last_epoch=last_epoch
+            optimizer,
+            schedule,
+            param_group_tags=param_group_tags,
+            last_epoch=last_epoch,
+            open_ended=open_ended,
         )
 
 
@@ -1197,6 +1281,7 @@ class LambdaScheduler(_FunctionsScheduler):
             functions in ``math``, NumPy, ``min`` or an ``if``, which cannot be traced. Default: no
             table.
         last_epoch: start one step after this one. Default -1: start at step 0.
+        open_ended: whether :meth:`begin_decay` is to compile nothing. Default False.
 
     Example:
         >>> import torch
@@ -1238,6 +1323,7 @@ class LambdaScheduler(_FunctionsScheduler):
         total_iters: int | None = None,
         *,
         last_epoch: int = -1,
+        open_ended: bool = False,
     ) -> None:
         schedule = self._schedule(
             Lambda,
@@ -1246,7 +1332,11 @@ class LambdaScheduler(_FunctionsScheduler):
             total_iters=total_iters,
         )
         super().__init__(
-            optimizer, schedule, param_group_tags=param_group_tags, last_epoch=last_epoch
+            optimizer,
+            schedule,
+            param_group_tags=param_group_tags,
+            last_epoch=last_epoch,
+            open_ended=open_ended,
         )
 
     def set_value_lambda(self) -> Any:
@@ -1273,6 +1363,7 @@ class MultiplicativeScheduler(_FunctionsScheduler):
         coefficient: the factor of one step, not negative, without a unit.
         param_group_tags: which param groups to drive, by their ``"tags"``. Default: all of them.
         last_epoch: start one step after this one. Default -1: start at step 0.
+        open_ended: whether :meth:`begin_decay` is to compile nothing. Default False.
 
     Example:
         >>> import torch
@@ -1311,6 +1402,7 @@ class MultiplicativeScheduler(_FunctionsScheduler):
         param_group_tags: Tags = None,
         *,
         last_epoch: int = -1,
+        open_ended: bool = False,
     ) -> None:
         initial: dict[str, Any] = {"initial": initial_val}
         if type(self).set_value_lambda is MultiplicativeScheduler.set_value_lambda:
@@ -1318,7 +1410,11 @@ class MultiplicativeScheduler(_FunctionsScheduler):
         else:
             schedule = self._schedule(Lambda, functions=self._functions(), **initial)
         super().__init__(
-            optimizer, schedule, param_group_tags=param_group_tags, last_epoch=last_epoch
+            optimizer,
+            schedule,
+            param_group_tags=param_group_tags,
+            last_epoch=last_epoch,
+            open_ended=open_ended,
         )
 
     def set_value_lambda(self) -> Any:
@@ -1357,6 +1453,7 @@ class SequentialScheduler(_CompositeScheduler):
             force.
         last_epoch: start one step after this one, the schedulers with it. Default -1: step 0.
         param_group_tags: which param groups to drive, by their ``"tags"``. Default: all of them.
+        open_ended: whether :meth:`begin_decay` is to compile nothing. Default False.
 
     Example:
         >>> import torch
@@ -1405,10 +1502,16 @@ class SequentialScheduler(_CompositeScheduler):
         milestones: Sequence[int],
         last_epoch: int = -1,
         param_group_tags: Tags = None,
+        *,
+        open_ended: bool = False,
     ) -> None:
         self._milestones: Sequence[int] = milestones
         super().__init__(
-            optimizer, schedulers, param_group_tags=param_group_tags, last_epoch=last_epoch
+            optimizer,
+            schedulers,
+            param_group_tags=param_group_tags,
+            last_epoch=last_epoch,
+            open_ended=open_ended,
         )
 
     def _settings_of_cerebras(self, step: int) -> dict[str, Any]:
@@ -1456,6 +1559,7 @@ class ChainedScheduler(_CompositeScheduler):
             this scheduler only: it drives them.
         param_group_tags: which param groups to drive, by their ``"tags"``. Default: all of them.
         last_epoch: start one step after this one. Default -1: start at step 0.
+        open_ended: whether :meth:`begin_decay` is to compile nothing. Default False.
 
     Example:
         >>> import torch
@@ -1492,12 +1596,17 @@ class ChainedScheduler(_CompositeScheduler):
         param_group_tags: Tags = None,
         *,
         last_epoch: int = -1,
+        open_ended: bool = False,
     ) -> None:
         first = as_list("schedulers", schedulers)[0]
         if not isinstance(first, Scheduler):
             raise ArgumentError("schedulers[0]", first, "give a scheduler of accelsched")
         super().__init__(
-            first.optimizer, schedulers, param_group_tags=param_group_tags, last_epoch=last_epoch
+            first.optimizer,
+            schedulers,
+            param_group_tags=param_group_tags,
+            last_epoch=last_epoch,
+            open_ended=open_ended,
         )
 
     def composed(self, index: int) -> Schedule:
@@ -1524,6 +1633,7 @@ class ScalePerParamScheduler(_CompositeScheduler):
             drives the other.
         param_group_tags: which param groups to drive, by their ``"tags"``. Default: all of them.
         last_epoch: start one step after this one. Default -1: start at step 0.
+        open_ended: whether :meth:`begin_decay` is to compile nothing. Default False.
 
     Example:
         >>> import torch
@@ -1566,10 +1676,15 @@ class ScalePerParamScheduler(_CompositeScheduler):
         param_group_tags: Tags = None,
         *,
         last_epoch: int = -1,
+        open_ended: bool = False,
     ) -> None:
         self._scalars = [1.0]
         super().__init__(
-            optimizer, [scheduler], param_group_tags=param_group_tags, last_epoch=last_epoch
+            optimizer,
+            [scheduler],
+            param_group_tags=param_group_tags,
+            last_epoch=last_epoch,
+            open_ended=open_ended,
         )
 
     def _schedules_for(self, group_values: GroupValues) -> tuple[Schedule, ...]:

@@ -112,9 +112,16 @@ class PiecewiseConstantWD(WeightDecayScheduler, scheduler.PiecewiseConstantSched
         param_group_tags: Tags = None,
         *,
         last_epoch: int = -1,
+        open_ended: bool = False,
     ) -> None:
         super().__init__(
-            optimizer, ConstantWD, vals, milestones, param_group_tags, last_epoch=last_epoch
+            optimizer,
+            ConstantWD,
+            vals,
+            milestones,
+            param_group_tags,
+            last_epoch=last_epoch,
+            open_ended=open_ended,
         )
 
 

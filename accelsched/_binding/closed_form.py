@@ -156,10 +156,11 @@ def _as_ours(
     total_iters: int | None,
     last_epoch: int = -1,
     param_group_tags: Any = None,
+    **ours: Any,
 ) -> dict[str, Any]:
     """Cerebras' arguments as those of :class:`accelsched.Scheduler`; ``total_iters`` is kept."""
     scheduler.total_iters = total_iters
-    options = {"param_group_tags": param_group_tags, "last_epoch": last_epoch}
+    options = {"param_group_tags": param_group_tags, "last_epoch": last_epoch, **ours}
     return {"optimizer": optimizer, "schedule": None, **options}
 
 

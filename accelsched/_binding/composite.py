@@ -29,6 +29,7 @@ class Composite(Scheduler):
         key: the hyper-parameter, that of the children.
         param_group_tags: as for :class:`Scheduler`; they hold for the children too.
         last_epoch: start one step after this one.
+        open_ended: as for :class:`Scheduler`.
     """
 
     #: What a child is called in the signature of the class.
@@ -42,6 +43,7 @@ class Composite(Scheduler):
         param_group_tags: Tags = None,
         *,
         last_epoch: int = -1,
+        open_ended: bool = False,
     ) -> None:
         if self._writes_its_form:
             raise refused(type(self))
@@ -53,7 +55,14 @@ class Composite(Scheduler):
             unbound = optimizer is not None or not child._bound
             require(unbound, "optimizer", optimizer, f"give the one that {child} is bound to")
         schedules = [] if optimizer is not None else [self.composed(0)]
-        super().__init__(optimizer, schedules, key, param_group_tags, last_epoch=last_epoch)
+        super().__init__(
+            optimizer,
+            schedules,
+            key,
+            param_group_tags,
+            last_epoch=last_epoch,
+            open_ended=open_ended,
+        )
         self._adopt()
 
     @property
@@ -192,6 +201,8 @@ def _require_child(name: str, child: object, key: str, tags: Tags) -> None:
     require(pure, name, child, "its values depend on those before them: it cannot be composed")
     parent = alive(child._parent)
     require(parent is None, name, child, f"it was given to {parent} already")
+    remedy = "begin_decay or extend was called on it: build it anew, and call that on this one"
+    require(not child._plan, name, child, remedy)
     own = child._param_group_tags
     same = own is None or (tags is not None and tag_set(own) == tag_set(tags))
     remedy = (

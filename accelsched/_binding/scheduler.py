@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler as TorchLRScheduler
 
-from accelsched._binding import state
+from accelsched._binding import plan, state
 from accelsched._binding.closed_form import (
     given_forms,
     numbers_of,
@@ -21,7 +21,7 @@ from accelsched._binding.closed_form import (
     with_attributes,
 )
 from accelsched._binding.drivers import PureDriver, driver_for
-from accelsched._binding.given import as_schedules, one_each, step_to_move_to
+from accelsched._binding.given import as_schedules, is_flag, one_each, step_to_move_to
 from accelsched._binding.graph_driver import GraphDriver
 from accelsched._binding.host_values import machine_code
 from accelsched._binding.limits import require_possible
@@ -88,6 +88,9 @@ class Scheduler(TorchLRScheduler):
             float64, segments, or for a curve of too many parts a table; elsewhere the formula.
         relative: whether the schedule is a factor of each group's own value: of its ``initial_lr``
             for the learning rate, else of the value that it has when it is bound. Default False.
+        open_ended: whether the end is not known yet, so that :meth:`begin_decay` and :meth:`extend`
+            may come at any step, and compile nothing. Default: only for a schedule that has none,
+            ``WarmupStableDecay(..., total_iters=None)``.
 
     Example:
         >>> import torch
@@ -138,6 +141,9 @@ class Scheduler(TorchLRScheduler):
     _form_names: frozenset[str] = frozenset()
     #: The settings in the state of the scheduler of torch that this one was made of.
     _settings_of_torch: frozenset[str] | None = None
+    #: Whether a decay may begin at any step, and the one that has.
+    _open_ended = False
+    _plan = plan.Plan()
     # There are none as long as there is no optimizer; see `driver` and `group_values`.
     _driver: PureDriver
     _advance: Callable[[], bool]
@@ -160,6 +166,7 @@ class Scheduler(TorchLRScheduler):
         last_epoch: int = -1,
         lowering: str | None = None,
         relative: bool = False,
+        open_ended: bool = False,
     ) -> None: ...
     @overload
     def __init__(
@@ -168,6 +175,8 @@ class Scheduler(TorchLRScheduler):
         total_iters: int | None,
         last_epoch: int = -1,
         param_group_tags: Tags = None,
+        *,
+        open_ended: bool = False,
     ) -> None: ...
     @takes_total_iters
     def __init__(
@@ -180,6 +189,7 @@ class Scheduler(TorchLRScheduler):
         last_epoch: int = -1,
         lowering: str | None = None,
         relative: bool = False,
+        open_ended: bool = False,
     ) -> None:
         # Not super().__init__: it patches optimizer.step and steps the scheduler.
         require(lowering in LOWERINGS, "lowering", lowering, f"give one of {LOWERINGS}")
@@ -190,6 +200,7 @@ class Scheduler(TorchLRScheduler):
         self._param_group_tags = param_group_tags
         self._lowering = lowering
         self._relative = relative
+        self._open_ended = is_flag("open_ended", open_ended)
         self._first_step = last_epoch + 1
         self._extra_step_count = 0
         self._is_shared = not isinstance(schedule, (list, tuple))
@@ -272,8 +283,25 @@ class Scheduler(TorchLRScheduler):
         return self._relative
 
     @property
+    def open_ended(self) -> bool:
+        """Whether :meth:`begin_decay` and :meth:`extend` compile nothing; False drops both."""
+        return self._open_ended or plan.any_is_open_ended(self._schedules)
+
+    @open_ended.setter
+    def open_ended(self, open_ended: bool) -> None:
+        before, self._open_ended = self._open_ended, is_flag("open_ended", open_ended)
+        try:
+            self._follow_plan(self._plan if open_ended else plan.Plan())
+        except ArgumentError:
+            self._open_ended = before
+            raise
+
+    @property
     def schedules(self) -> tuple[Schedule, ...]:
-        """The schedule of each driven group; to set them is to :meth:`reschedule`."""
+        """The schedule of each driven group; to set them is to :meth:`reschedule`.
+
+        What :meth:`begin_decay` and :meth:`extend` do is beside them, and not in them.
+        """
         return self._schedules
 
     @schedules.setter
@@ -318,15 +346,23 @@ class Scheduler(TorchLRScheduler):
     def _bind(self, optimizer: Optimizer) -> None:
         """Bind to an optimizer; an error leaves everything as it was."""
         group_values = GroupValues(optimizer, self.key, self._param_group_tags)
-        self._drive(optimizer, group_values, self._first_step)
+        before, self._plan = self._plan, plan.Plan()
+        try:
+            self._drive(optimizer, group_values, self._first_step)
+        except Exception:
+            self._plan = before
+            raise
 
     def _drive(self, optimizer: Optimizer, group_values: GroupValues, step: int) -> None:
         """Drive values from a step on."""
         with unchanged_on_error([group_values.optimizer]):
             ownership_of(group_values.optimizer).remember(group_values)
             schedules = self._schedules_for(group_values)
-            require_possible(group_values, schedules)
-            driver = self._driver_for(group_values, schedules, step)
+            planned = self._plan.for_groups(schedules)
+            driven = self._driven_by(schedules, planned)
+            require_possible(group_values, driven)
+            driver = self._driver_for(group_values, driven, step)
+        self._plan = planned
         self._unbind()
         self._attach(optimizer, group_values, schedules)
         self._be_driven_by(driver)
@@ -360,6 +396,19 @@ class Scheduler(TorchLRScheduler):
         self, group_values: GroupValues, schedules: Sequence[Schedule], step: int
     ) -> PureDriver:
         return driver_for(group_values, schedules, step, self.lowering)
+
+    def _driven_by(
+        self, schedules: tuple[Schedule, ...], planned: plan.Plan
+    ) -> tuple[Schedule, ...]:
+        """What the driver evaluates: the schedules, and what is planned beside them."""
+        wanted = self._open_ended or bool(planned) or plan.any_is_open_ended(schedules)
+        return planned.of(schedules) if wanted and not self._writes_its_rule else schedules
+
+    def _lowered(self, schedules: tuple[Schedule, ...], planned: plan.Plan) -> Any:
+        """What the driver follows. What can fail, fails here."""
+        driven = self._driven_by(schedules, planned)
+        require_possible(self._group_values, driven)
+        return self.driver.lower(driven)
 
     def _be_driven_by(self, driver: PureDriver) -> None:
         self._driver, self._advance = driver, driver.stepper()
@@ -656,7 +705,7 @@ class Scheduler(TorchLRScheduler):
     # The schedules, which may change between two steps.
 
     def reschedule(self, schedules: Sequence[Schedule]) -> None:
-        """Follow other schedules from the next step on.
+        """Follow other schedules from the next step on, and drop what begin_decay or extend did.
 
         Args:
             schedules: one for each driven group. They see the same step counter; compiled graphs
@@ -666,13 +715,14 @@ class Scheduler(TorchLRScheduler):
             ArgumentError: there is a wrong number of them, or the lowering cannot take them;
                 nothing was changed.
         """
-        before = self._given, self._schedules, self._is_shared
+        before = self._given, self._schedules, self._is_shared, self._plan
         self._given = one_each(as_schedules(schedules), len(self._schedules))
         self._is_shared = len(set(self._given)) == 1
+        self._plan = plan.Plan()
         try:
             self._follow_given()
         except ArgumentError:
-            self._given, self._schedules, self._is_shared = before
+            self._given, self._schedules, self._is_shared, self._plan = before
             raise
 
     def _follow_given(self) -> None:
@@ -682,8 +732,167 @@ class Scheduler(TorchLRScheduler):
             parent.recompose()
         elif self._bound:
             self._schedules = self._resolved(self._given, self._group_values)
-            require_possible(self._group_values, self._schedules)
-            self.driver.follow(self.driver.lower(self._schedules))
+            self.driver.follow(self._lowered(self._schedules, self._plan))
+
+    # An end that is planned where the run is.
+
+    def begin_decay(
+        self, total_iters: int, end: float | Sequence[float] = 0.0, shape: str = "linear"
+    ) -> None:
+        """Go from the value of this step to ``end``, from the next step on, and hold it.
+
+        The value at step ``t``, where ``s`` is the step at which this is called and ``initial`` the
+        value there::
+
+            x = min(t - s, total_iters) / total_iters
+            y = {
+                "linear": x,
+                "cosine": (1 - cos(pi * x)) / 2,
+                "1-sqrt": sqrt(x),
+            }
+            value = initial + (end - initial) * y[shape]
+            value = initial * (end / initial) ** x if shape == "exponential" else value
+
+        A checkpoint holds the decay; an earlier one undoes it. To call this again begins another
+        decay, from the value of that step. :meth:`end_decay` goes back to the schedule. Before step
+        ``s`` the schedule is in force. Waits for the device.
+
+        A scheduler that was built with ``open_ended=True`` compiles nothing. Another one becomes
+        open-ended, and compiled graphs compile once more.
+
+        Args:
+            total_iters: the length of the decay in steps, at least 1.
+            end: the value from step ``s + total_iters`` on, or a list with one for each driven
+                group. With ``relative=True`` it is a value too, no factor. Default 0.
+            shape: ``"linear"``, ``"cosine"``, ``"1-sqrt"`` or ``"exponential"``; the last is from
+                one value above 0 to another. Default ``"linear"``.
+
+        Raises:
+            ArgumentError: an argument cannot be; nothing was changed.
+            RuntimeError: there is no optimizer yet, or another scheduler drives these values.
+
+        Example:
+            >>> from accelsched.schedules import WarmupStableDecay
+            >>> optimizer = torch.optim.SGD([torch.zeros(1)], lr=1.0)
+            >>> schedule = WarmupStableDecay(peak=0.1, total_iters=None, warmup_iters=2)
+            >>> scheduler = Scheduler(optimizer, schedule)
+            >>> scheduler.step(1000)
+            >>> scheduler.begin_decay(total_iters=4)
+            >>> for _ in range(5):
+            ...     scheduler.step()
+            ...     print(round(optimizer.param_groups[0]["lr"], 6))
+            0.075
+            0.05
+            0.025
+            0.0
+            0.0
+
+            WSD-S (Wen et al., arXiv:2410.05192): a decay before each checkpoint, and then on at the
+            stable value:
+
+            >>> scheduler.end_decay()
+            >>> for checkpoint in (2000, 4000):
+            ...     scheduler.step(checkpoint - 4)
+            ...     scheduler.begin_decay(total_iters=4, end=0.01, shape="exponential")
+            ...     scheduler.step(checkpoint)
+            ...     decayed = round(optimizer.param_groups[0]["lr"], 6)
+            ...     scheduler.end_decay()
+            ...     scheduler.step()
+            ...     print(decayed, optimizer.param_groups[0]["lr"])
+            0.01 0.1
+            0.01 0.1
+
+        Elsewhere: OLMo-core's ``OverrideDecay``, on the host and from a configuration. torch, optax
+        and transformers have none: their WSD needs the length of the run.
+        """
+        self._require_whole("begin_decay")
+        step = self.last_epoch
+        driven = self._driven_by(self._schedules, self._plan)
+        begun = plan.decay_from(self._plan, step, driven, total_iters, end, shape)
+        try:
+            self._follow_plan(begun)
+        except ArgumentError as error:  # a value that the groups cannot have
+            raise (error if error.argument != "schedule" else error.of("end", end)) from None
+
+    def end_decay(self) -> None:
+        """Go back to the value of the schedule itself, from the next step on. See begin_decay.
+
+        Without a decay this does nothing. Waits for the device.
+
+        Raises:
+            RuntimeError: there is no optimizer yet, or another scheduler drives these values.
+        """
+        self._require_whole("end_decay")
+        self._follow_plan(self._plan.ended(self.last_epoch))
+
+    def extend(self, total_iters: int) -> None:
+        """Stretch what is left of the schedule, so that it ends at step ``total_iters``.
+
+        The value at step ``t``, where ``s`` is the step at which this is called and ``end`` the one
+        at which ``schedule`` comes to its end::
+
+            value = schedule(end - (total_iters - t) * (end - s) / (total_iters - s))
+
+        for ``s < t < total_iters``, and held from there on. So the curve goes on from the value
+        that it has, with the same shape, at another pace; what was stretched before is stretched
+        again. A schedule has no values between two steps: all of its counts of steps are multiplied
+        by a whole number, so that each of these places is a step.
+
+        To set ``scheduler.total_iters`` is something else: the curve as if it had always been so,
+        which jumps to the value that it would have had here. ``scheduler.total_iters`` reads what
+        was set there, or given; to set it, or to follow another schedule, drops this.
+
+        A checkpoint holds it; an earlier one undoes it. Before step ``s`` the schedule is as it
+        was. A scheduler that was built with ``open_ended=True`` compiles nothing. Another one
+        becomes open-ended, and compiled graphs compile once more. Waits for the device.
+
+        Args:
+            total_iters: the step of the new end, later than this one. It may be earlier than that
+                of the schedule.
+
+        Raises:
+            ArgumentError: the schedule has no end, or one of its numbers may count steps and may
+                not, as in a function of the user's; or it is at its end; nothing was changed.
+            RuntimeError: there is no optimizer yet, or another scheduler drives these values.
+
+        Example:
+            >>> from accelsched.schedules import CosineDecay
+            >>> optimizer = torch.optim.SGD([torch.zeros(1)], lr=1.0)
+            >>> schedule = CosineDecay(initial=0.1, end=0.0, total_iters=100)
+            >>> scheduler = Scheduler(optimizer, schedule, open_ended=True)
+            >>> scheduler.step(50)
+            >>> scheduler.extend(250)
+            >>> for step in (50, 150, 250):
+            ...     scheduler.step(step)
+            ...     print(round(optimizer.param_groups[0]["lr"], 6), round(schedule(step), 6))
+            0.05 0.05
+            0.014645 0.0
+            0.0 0.0
+
+        Elsewhere: none. A longer ``total_steps`` of torch, optax, Keras or transformers is another
+        curve from the start, which jumps where a run goes on with it.
+        """
+        self._require_whole("extend")
+        step = self.last_epoch
+        self._follow_plan(self._plan.stretched(step, self._schedules, total_iters))
+        # The same value, as a run that is continued from here computes it.
+        self._move(step)
+
+    def _require_whole(self, method: str) -> None:
+        """Refuse what a scheduler cannot do that is a part of another, or has no schedules."""
+        parent = alive(self._parent)
+        if parent is not None:
+            raise RuntimeError(f"{self} was given to {parent}: call {method} on that one")
+        self._require_driving()
+        pure = bool(self._schedules) and not self._writes_its_rule
+        remedy = "its values depend on those before them, or are what get_lr says: change these"
+        require(pure, method, self, remedy)
+
+    def _follow_plan(self, planned: plan.Plan) -> None:
+        """Follow another plan from the next step on; an error leaves everything as it was."""
+        if self._drives:
+            self.driver.follow(self._lowered(self._schedules, planned))
+        self._plan, self._open_ended = planned, self._open_ended or bool(planned)
 
     # A formula that is a method of the user's class.
 
@@ -718,6 +927,7 @@ class Scheduler(TorchLRScheduler):
             **self._as_cerebras(header["last_epoch"]),
             **header,
             "schedules": [state.plain(schedule) for schedule in self._schedules],
+            **({"plan": self._plan.plain()} if self._plan else {}),
         }
 
     def _as_cerebras(self, step: int) -> dict[str, Any]:
@@ -754,12 +964,13 @@ class Scheduler(TorchLRScheduler):
                 self._require_alike(state_dict)
             return lambda: self._set_step(step)
         step, schedules = state.fitting(state_dict, self, self._schedules)
-        require_possible(self._group_values, schedules)
-        lowered = self.driver.lower(schedules)
+        planned = plan.from_state(state_dict.get("plan"), schedules)
+        lowered = self._lowered(tuple(schedules), planned)
 
         def load() -> None:
             self.driver.follow(lowered)
             self._take_over(schedules)
+            self._plan, self._open_ended = planned, self._open_ended or bool(planned)
             self._set_step(step)
 
         return load
@@ -797,7 +1008,8 @@ class Scheduler(TorchLRScheduler):
             self.refusal = _UNBOUND if not self._bound else _WITHOUT_PARENT
             return
         # New tensors: a copy of an optimizer must not share the values of the original.
-        self._be_driven_by(self._driver_for(self._group_values, self._schedules, saved["step"]))
+        driven = self._driven_by(self._schedules, self._plan)
+        self._be_driven_by(self._driver_for(self._group_values, driven, saved["step"]))
 
     @property
     def _drives(self) -> bool:

@@ -93,13 +93,16 @@ def _demo(options: argparse.Namespace) -> None:
     if unavailable and options.runtime is None:
         print(f"{unavailable}: running on torch.compile instead.")
         runtime, unavailable = "compile", None
-    obstacle = _missing() or unavailable
+    misplaced = options.decay_at is not None and options.schedule != "wsd"
+    obstacle = "--decay-at: only --schedule wsd has one" if misplaced else None
+    obstacle = obstacle or _missing() or unavailable
     if obstacle:
         raise Obstacle(obstacle)
     _require_writable(options.output)
     optimizer = options.optimizer or ("SGD" if runtime == "lazy" else "AdamW")
     named = NAMED[runtime]
-    demo.run(named, options.schedule, optimizer, options.steps, options.output)
+    asked = options.schedule, optimizer, options.steps, options.output, options.decay_at
+    demo.run(named, *asked)
 
 
 def _missing() -> str | None:
@@ -139,11 +142,13 @@ def _parser() -> argparse.ArgumentParser:
     which = "the default is AdamW, or SGD on the lazy runtime"
     recipe = "the curve of the learning rate (default: %(default)s)"
     count = f"how long to train, at least {demo.MIN_STEPS} (default: %(default)s)"
+    decay = "with --schedule wsd: begin the decay in mid-run, at a step that nobody knew before"
     picture = "the picture to write (default: %(default)s)"
     option("--runtime", choices=NAMED, help=where)
     option("--schedule", choices=demo.SCHEDULES, default="warmup-cosine", help=recipe)
     option("--optimizer", choices=demo.OPTIMIZERS, help=which)
     option("--steps", type=_steps, default=600, help=count)
+    option("--decay-at", type=_positive, metavar="STEP", help=decay)
     option("--output", type=Path, default=Path("accelsched-demo.png"), help=picture)
     summary = "print, write or draw the curves of schedules"
     details = """Print the values of one or several schedules side by side, or write those of each

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -23,7 +23,16 @@ from torch.optim import lr_scheduler as torch_lr
 
 from accelsched import Scheduler, reference
 from accelsched._runtimes import Counters, Runtime, runtime_of
-from accelsched.schedules import Constant, CosineDecay, Linear, OneCycle, Schedule, Step
+from accelsched.errors import ArgumentError
+from accelsched.schedules import (
+    Constant,
+    CosineDecay,
+    Linear,
+    OneCycle,
+    Schedule,
+    Step,
+    WarmupStableDecay,
+)
 
 SEED, BATCH, MIN_STEPS = 0, 64, 100
 #: Steps in a turn, and the first turns, which are for compiling and not measured.
@@ -39,12 +48,22 @@ Batches = Iterator[tuple[Tensor, Tensor]]
 
 @dataclass(frozen=True)
 class Recipe:
-    """A curve: our schedule, PyTorch's scheduler of each phase, a word on each milestone."""
+    """A curve: our schedule, PyTorch's scheduler of each phase, a word on each milestone.
+
+    With ``decides`` our scheduler follows another schedule, which has no end, and is told in
+    mid-run how to end: what to call, before which step.
+    """
 
     title: str
     schedule: Schedule
     phases: list[Callable[[Optimizer], torch_lr.LRScheduler]]
     milestones: dict[int, str]
+    undecided: Schedule | None = None
+    decides: tuple[int, Callable[[Scheduler], None]] | None = None
+
+    def scheduler(self, optimizer: Optimizer) -> Scheduler:
+        """Build our scheduler for the curve."""
+        return Scheduler(optimizer, self.undecided or self.schedule)
 
     def torch_scheduler(self, optimizer: Optimizer) -> torch_lr.LRScheduler:
         """Build PyTorch's scheduler for the curve."""
@@ -74,9 +93,9 @@ def one_cycle(peak: float, steps: int) -> Recipe:
     return Recipe("One cycle", schedule, [cycle], {round(0.3 * total) - 1: "peak"})
 
 
-def warmup_stable_decay(peak: float, steps: int) -> Recipe:
-    """Up in a tenth of the steps, then constant, then a straight line down in a fifth."""
-    warmup, decay, low = steps // 10, steps // 5, peak / 100
+def warmup_stable_decay(peak: float, steps: int, decay: int = 0) -> Recipe:
+    """Up in a tenth of the steps, then constant, then a line down, by default in a fifth."""
+    warmup, decay, low = steps // 10, decay or steps // 5, peak / 100
     schedule = Linear(low, peak, warmup).then(Constant(peak), at=warmup)
     schedule = schedule.then(Linear(peak, low, decay), at=steps - decay)
     up = partial(torch_lr.LinearLR, start_factor=1 / 100, total_iters=warmup)
@@ -84,6 +103,17 @@ def warmup_stable_decay(peak: float, steps: int) -> Recipe:
     down = partial(torch_lr.LinearLR, start_factor=1.0, end_factor=1 / 100, total_iters=decay)
     milestones = {warmup: "warm-up ends", steps - decay: "decay begins"}
     return Recipe("Warm-up, stable, decay", schedule, [up, stable, down], milestones)
+
+
+def decay_from(peak: float, steps: int, at: int) -> Recipe:
+    """The same, but for us the end is not known before it begins; PyTorch's are told at first."""
+    warmup, low = steps // 10, peak / 100
+    if not warmup <= at < steps:
+        raise ArgumentError("--decay-at", at, f"give a step from {warmup} to {steps - 1}")
+    known = warmup_stable_decay(peak, steps, steps - at)
+    undecided = WarmupStableDecay(peak, None, warmup, start=low)
+    decision = at, partial(Scheduler.begin_decay, total_iters=steps - at, end=low)
+    return replace(known, undecided=undecided, decides=decision)
 
 
 def steps_down(peak: float, steps: int) -> Recipe:
@@ -134,7 +164,14 @@ def training_step(
     return step
 
 
-def run(runtime: Runtime, schedule: str, optimizer: str, steps: int, output: Path) -> None:
+def run(
+    runtime: Runtime,
+    schedule: str,
+    optimizer: str,
+    steps: int,
+    output: Path,
+    decay_at: int | None = None,
+) -> None:
     """Train with each way to schedule the learning rate, print the table, draw the curve.
 
     Args:
@@ -143,11 +180,16 @@ def run(runtime: Runtime, schedule: str, optimizer: str, steps: int, output: Pat
         optimizer: one of ``OPTIMIZERS``.
         steps: how many steps to train, at least ``MIN_STEPS``.
         output: the PNG to write.
+        decay_at: for ``"wsd"``, the step at which our scheduler is told to decay.
     """
     from accelsched._cli.plot import plot
 
+    peak = OPTIMIZERS[optimizer][1]
+    if decay_at is None:
+        recipe = SCHEDULES[schedule](peak, steps)
+    else:
+        recipe = decay_from(peak, steps, decay_at)
     _prepare(runtime)
-    recipe = SCHEDULES[schedule](OPTIMIZERS[optimizer][1], steps)
     train, test = _digits(runtime.device())
     contestants = _contestants(runtime, optimizer, recipe, train)
     _take_turns(runtime, contestants, steps)
@@ -172,19 +214,23 @@ class Contestant:
     model: nn.Module
     optimizer: Optimizer
     step: Callable[[], None]
+    #: What to do before some steps.
+    before: dict[int, Callable[[], None]] = field(default_factory=dict)
     #: Of each turn: its steps, its seconds, what the back end did in it.
     turns: list[tuple[int, float, Counters]] = field(default_factory=list)
     #: The learning rate after each turn, by step.
     lr: dict[int, float] = field(default_factory=dict)
 
-    def take_turn(self, runtime: Runtime, steps: int) -> None:
+    def take_turn(self, runtime: Runtime, turn: range) -> None:
         """Train some steps, and note their time and their counters."""
         before, start = runtime.counters(), time.perf_counter()
-        for _ in range(steps):
+        for step in turn:
+            if step in self.before:
+                self.before[step]()
             self.step()
         runtime.wait()
         seconds = time.perf_counter() - start
-        self.turns.append((steps, seconds, runtime.counters() - before))
+        self.turns.append((len(turn), seconds, runtime.counters() - before))
 
     def read_lr(self, step: int) -> None:
         """Read the learning rate, which waits for the device: between two turns only."""
@@ -221,12 +267,12 @@ def _take_turns(runtime: Runtime, contestants: Sequence[Contestant], steps: int)
 
     with tqdm(total=steps * len(contestants), unit=" steps", leave=False, disable=None) as bar:
         for start in range(0, steps, TURN):
-            count = min(TURN, steps - start)
+            turn = range(start, min(start + TURN, steps))
             for contestant in contestants:
                 bar.set_description(f"{contestant.name:17}")
-                contestant.take_turn(runtime, count)
-                contestant.read_lr(start + count)
-                bar.update(count)
+                contestant.take_turn(runtime, turn)
+                contestant.read_lr(turn.stop)
+                bar.update(len(turn))
 
 
 def _contestants(
@@ -244,8 +290,13 @@ def _contestants(
     ) -> Contestant:
         model = _model().to(device)
         bound = build(model.parameters(), lr=lr, **options)
-        step = training_step(runtime, model, bound, bind(bound), _batches(*train))
-        return Contestant(name, schedule, model, bound, step)
+        scheduler = bind(bound)
+        step = training_step(runtime, model, bound, scheduler, _batches(*train))
+        made = Contestant(name, schedule, model, bound, step)
+        if recipe.decides is not None and isinstance(scheduler, Scheduler):
+            at, decide = recipe.decides
+            made.before[at] = partial(decide, scheduler)
+        return made
 
     curve = recipe.schedule
     on_device = torch.tensor(peak, device=device)
@@ -255,7 +306,7 @@ def _contestants(
     # as its recompiles may make torch.compile give up.
     return [
         contestant("constant lr", Constant(peak), peak, lambda _: None),
-        contestant("accelsched", curve, ours, lambda bound: Scheduler(bound, curve)),
+        contestant("accelsched", curve, ours, recipe.scheduler),
         contestant("torch (tensor lr)", curve, on_device, recipe.torch_scheduler),
         contestant("torch (float lr)", curve, peak, recipe.torch_scheduler),
     ]

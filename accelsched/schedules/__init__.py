@@ -3,7 +3,7 @@
 To add a schedule, add a class here and a function of the same name in :mod:`accelsched.reference`.
 """
 
-from accelsched.schedules._fields import Table
+from accelsched.schedules._fields import Steps, Table
 from accelsched.schedules._operators import maximum, minimum
 from accelsched.schedules.base import Schedule
 from accelsched.schedules.compose import (
@@ -64,6 +64,7 @@ __all__ = [
     "Sequential",
     "Shifted",
     "Step",
+    "Steps",
     "Sum",
     "Table",
     "Tabulated",

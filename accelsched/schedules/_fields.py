@@ -27,6 +27,12 @@ MAX_STEP = 2**62
 Table = Annotated[tuple[T, ...], "table"]
 #: A table that is a tensor from the start, such as ``values: TensorTable``.
 TensorTable = Annotated[Tensor, "table"]
+#: A number that counts steps, such as ``total_iters: Steps`` or ``milestones: Table[Steps]``. If
+#: the step and all of these are multiplied by one number, the value is to stay as it is: this is
+#: how :meth:`accelsched.Scheduler.extend` stretches a curve.
+Steps = Annotated[int, "steps"]
+#: The same, of a length that may end between two steps.
+RealSteps = Annotated[float, "steps"]
 #: A field that other fields are derived from, and that the formula itself does not read, such as
 #: ``schedules: Source[tuple[Schedule, ...]]``.
 Source = Annotated[T, "source"]
@@ -42,6 +48,7 @@ class FieldType:
         is_table: whether it is a :data:`Table` or a :data:`TensorTable`.
         is_source: whether it is a :data:`Source`.
         is_number: whether it, or each item, is an int or a float.
+        is_steps: whether it, or each item, is a :data:`Steps`.
     """
 
     element: Callable[[str, Any], Any]
@@ -49,6 +56,7 @@ class FieldType:
     is_table: bool = False
     is_source: bool = False
     is_number: bool = False
+    is_steps: bool = False
 
     def convert(self, name: str, value: Any) -> Any:
         """Check a value, and convert it to what the formula reads.
@@ -86,8 +94,8 @@ def check_fields(schedule: Any) -> None:
 def _field_type(hint: Any) -> FieldType:
     """Read an annotation."""
     if typing.get_origin(hint) is Annotated:
-        kind, (mark, *_) = _field_type(typing.get_args(hint)[0]), hint.__metadata__
-        return dataclasses.replace(kind, is_table=mark == "table", is_source=mark == "source")
+        marks: dict[str, Any] = {f"is_{mark}": True for mark in hint.__metadata__}
+        return dataclasses.replace(_field_type(typing.get_args(hint)[0]), **marks)
     if typing.get_origin(hint) is tuple:
         return dataclasses.replace(_field_type(typing.get_args(hint)[0]), is_tuple=True)
     if typing.get_origin(hint) is Literal:

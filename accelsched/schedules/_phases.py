@@ -14,7 +14,7 @@ from typing import Any
 from torch import Tensor
 
 from accelsched.schedules import terms
-from accelsched.schedules._fields import Table
+from accelsched.schedules._fields import Steps, Table
 from accelsched.schedules._pytree import (
     PerPhase,
     TablePerTerm,
@@ -42,7 +42,7 @@ class MergedPhases(Schedule):
     """
 
     pattern: Schedule
-    starts: Table[int]
+    starts: Table[Steps]
     depth: int
 
     def formula(self, step: Tensor) -> Tensor:

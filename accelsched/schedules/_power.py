@@ -37,6 +37,7 @@ class Power(Schedule):
     factor: float
     rate: float
     is_scaled: bool = False
+    stretches = True
     turns: bool = field(init=False, repr=False, compare=False)
     turn: float = field(init=False, repr=False, compare=False)
     shift: float = field(init=False, repr=False, compare=False)

@@ -6,7 +6,7 @@ evaluated by the same machine code. Each of these maps over their leaves.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,7 +65,17 @@ def flatten(schedule: Schedule) -> tuple[list[Any], Hashable]:
 
 def unflatten(pattern: Schedule, leaves: Iterable[Any]) -> Schedule:
     """Build a schedule of the structure of ``pattern`` with other leaves, unchecked."""
-    return _rebuilt(pattern, iter(leaves))
+    others = iter(leaves)
+    return map_leaves(lambda *_: next(others), pattern)
+
+
+def map_leaves(function: Callable[[Any, FieldType], Any], schedule: Schedule) -> Schedule:
+    """Map each leaf of a schedule, given the type of its field, to another one, unchecked."""
+    made = object.__new__(type(schedule))
+    for name, field_type in field_types(type(schedule)).items():
+        value = _mapped(function, getattr(schedule, name), field_type)
+        object.__setattr__(made, name, value)
+    return made
 
 
 def tree_map(function: Callable[[list[Any]], Any], schedules: Sequence[Schedule]) -> Schedule:
@@ -119,23 +129,15 @@ def _structure_of_leaf(leaf: Any, field_type: FieldType) -> Hashable:
     return ("table", len(leaf)) if field_type.is_table else "number"
 
 
-def _rebuilt(schedule: Schedule, leaves: Iterator[Any]) -> Schedule:
-    made = object.__new__(type(schedule))
-    for name, field_type in field_types(type(schedule)).items():
-        value = _with_leaves(getattr(schedule, name), field_type, leaves)
-        object.__setattr__(made, name, value)
-    return made
-
-
-def _with_leaves(value: Any, field_type: FieldType, leaves: Iterator[Any]) -> Any:
-    """Return a field's value with the next leaves in the place of its own."""
+def _mapped(function: Callable[[Any, FieldType], Any], value: Any, field_type: FieldType) -> Any:
+    """Return a field's value with other leaves in the place of its own."""
     if field_type.is_source or value is None:
         return value
     if _is_leaf(value, field_type):
-        return next(leaves)
+        return function(value, field_type)
     if isinstance(value, tuple):
-        return tuple(_with_leaves(item, field_type, leaves) for item in value)
-    return _rebuilt(value, leaves) if isinstance(value, Schedule) else value
+        return tuple(_mapped(function, item, field_type) for item in value)
+    return map_leaves(function, value) if isinstance(value, Schedule) else value
 
 
 def _equal(one: Any, other: Any) -> bool:

@@ -42,6 +42,7 @@ class MergedTerms(Schedule):
     pattern: Schedule
     depth: int
     reduction: str
+    stretches = True
 
     def formula(self, step: Tensor) -> Tensor:
         # The terms are along a dimension in front of those of the step or of the param groups.

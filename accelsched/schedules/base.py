@@ -13,7 +13,7 @@ from torch import Tensor
 
 from accelsched._runtimes import runtime_of
 from accelsched.errors import ArgumentError, require
-from accelsched.schedules._fields import check_fields, step_number
+from accelsched.schedules._fields import check_fields, field_types, step_number
 from accelsched.schedules._once import computed_once
 
 if TYPE_CHECKING:
@@ -29,8 +29,8 @@ class Schedule(ABC):
 
     A new schedule is a frozen dataclass with a :meth:`formula`. The annotations of its fields say
     how arguments are checked and converted: ``float``, ``int``, ``bool``, ``Literal``,
-    ``Schedule``, tuples of these, and :data:`Table`, a tuple that the formula reads by index.
-    :meth:`check` adds what only the class knows.
+    ``Schedule``, tuples of these, :data:`Steps`, an int that counts steps, and :data:`Table`, a
+    tuple that the formula reads by index. :meth:`check` adds what only the class knows.
 
     Example:
         >>> from dataclasses import dataclass
@@ -99,6 +99,15 @@ class Schedule(ABC):
         None if they never do, or if it is unknown. One that settles has a period of 1.
         """
         return None if self.settles is None else (self.settles, 1)
+
+    @property
+    def stretches(self) -> bool:
+        """Whether its steps can be stretched, as :meth:`accelsched.Scheduler.extend` does.
+
+        If so, the value stays what it is if the step and all fields that are :data:`Steps` are
+        multiplied by one number. By default a class with such a field says so.
+        """
+        return any(kind.is_steps for kind in field_types(type(self)).values())
 
     @overload
     def __call__(self, step: int) -> float: ...

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from accelsched.errors import require
 from accelsched.schedules import terms
-from accelsched.schedules._fields import Source, Table, require_increasing
+from accelsched.schedules._fields import Source, Steps, Table, require_increasing
 from accelsched.schedules._once import computed_once
 from accelsched.schedules._phases import merge_phases
 from accelsched.schedules._side_by_side import merge_terms
@@ -77,8 +77,8 @@ class Sequential(Schedule):
     schedules: Source[tuple[Schedule, ...]]
     milestones: Source[tuple[int, ...]]
     parts: tuple[Schedule, ...] = field(init=False, repr=False, compare=False)
-    starts: tuple[int, ...] = field(init=False, repr=False, compare=False)
-    turns: Table[int] | None = field(init=False, repr=False, compare=False)
+    starts: tuple[Steps, ...] = field(init=False, repr=False, compare=False)
+    turns: Table[Steps] | None = field(init=False, repr=False, compare=False)
     part_of: Table[int] | None = field(init=False, repr=False, compare=False)
 
     def check(self) -> None:
@@ -168,6 +168,7 @@ class Chained(Schedule):
     """
 
     schedules: tuple[Schedule, ...]
+    stretches = True
     bases: tuple[float, ...] = field(init=False, repr=False, compare=False)
 
     def check(self) -> None:
@@ -225,6 +226,7 @@ class Scaled(Schedule):
 
     schedule: Source[Schedule]
     factor: Source[float]
+    stretches = True
     # Of factors in a row: what they scale, and their product.
     inner: Schedule = field(init=False, repr=False, compare=False)
     product: float = field(init=False, repr=False, compare=False)
@@ -267,6 +269,7 @@ class _Fold(Schedule):
     """
 
     schedules: Source[tuple[Schedule, ...]]
+    stretches = True
     # Not before it is asked for: a + b + c + ... makes a sum for each of its operators.
     parts: tuple[Schedule, ...] = field(
         init=False, repr=False, compare=False,

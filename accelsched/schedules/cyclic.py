@@ -13,7 +13,9 @@ from torch import Tensor
 from accelsched.errors import require
 from accelsched.schedules import terms
 from accelsched.schedules._fields import (
+    RealSteps,
     Source,
+    Steps,
     Table,
     require_not_negative,
     require_positive,
@@ -56,7 +58,7 @@ class CosineAnnealing(Schedule):
     """
 
     initial: float
-    T_max: int
+    T_max: Steps
     eta_min: float = 0.0
 
     def check(self) -> None:
@@ -114,11 +116,11 @@ class CosineAnnealingWarmRestarts(Schedule):
     T_0: Source[int]
     T_mult: Source[float] = 1
     eta_min: float = 0.0
-    starts: Table[int] = field(init=False, repr=False, compare=False)
-    lengths: Table[int] = field(init=False, repr=False, compare=False)
-    spans: Table[float] = field(init=False, repr=False, compare=False)
-    leads: Table[float] | None = field(init=False, repr=False, compare=False)
-    trails: Table[float] | None = field(init=False, repr=False, compare=False)
+    starts: Table[Steps] = field(init=False, repr=False, compare=False)
+    lengths: Table[Steps] = field(init=False, repr=False, compare=False)
+    spans: Table[RealSteps] = field(init=False, repr=False, compare=False)
+    leads: Table[RealSteps] | None = field(init=False, repr=False, compare=False)
+    trails: Table[RealSteps] | None = field(init=False, repr=False, compare=False)
 
     def check(self) -> None:
         require_positive(self, "T_0")
@@ -133,6 +135,10 @@ class CosineAnnealingWarmRestarts(Schedule):
     @property
     def repeats(self) -> tuple[int, int] | None:
         return (0, self.T_0) if self.T_mult == 1 else None
+
+    @property
+    def stretches(self) -> bool:
+        return self.leads is None  # the formula counts the last step of a period
 
     def formula(self, step: Tensor) -> Tensor:
         period = terms.reached(self.starts, step) - 1
@@ -219,8 +225,8 @@ class Cyclic(Schedule):
 
     base_value: float
     max_value: float
-    step_size_up: int = 2000
-    step_size_down: int | None = None
+    step_size_up: Steps = 2000
+    step_size_down: Steps | None = None
     mode: Literal["triangular", "triangular2", "exp_range"] = "triangular"
     gamma: float = 1.0
     scale_mode: Literal["cycle", "iterations"] | None = None
@@ -253,6 +259,10 @@ class Cyclic(Schedule):
         assert self.step_size_down is not None
         period = self.step_size_up + self.step_size_down
         return (0, period) if self.mode == "triangular" else None
+
+    @property
+    def stretches(self) -> bool:
+        return self.mode == "triangular" or self.scale_mode == "cycle"
 
     def formula(self, step: Tensor) -> Tensor:
         down = self.step_size_down
@@ -334,13 +344,14 @@ class OneCycle(Schedule):
 
     initial: float
     max_value: float
-    total_steps: int = 1000
+    total_steps: Source[int] = 1000
     pct_start: float = 0.3
     final_div_factor: float = 1e4
     three_phase: bool = False
     anneal_strategy: Literal["cos", "linear"] = "cos"
-    starts: Table[float] = field(init=False, repr=False, compare=False)
-    ends: Table[float] = field(init=False, repr=False, compare=False)
+    last: Steps = field(init=False, repr=False, compare=False)
+    starts: Table[RealSteps] = field(init=False, repr=False, compare=False)
+    ends: Table[RealSteps] = field(init=False, repr=False, compare=False)
     from_values: Table[float] = field(init=False, repr=False, compare=False)
     to_values: Table[float] = field(init=False, repr=False, compare=False)
 
@@ -361,7 +372,8 @@ class OneCycle(Schedule):
         self._derive_phases()
 
     def _derive_phases(self) -> None:
-        """Derive the start, the end and both values of each phase that has steps."""
+        """Derive the last step, and the start, the end and both values of each phase."""
+        object.__setattr__(self, "last", self.total_steps - 1)
         rise = self.pct_start * self.total_steps
         knots = [(0.0, self.initial), (rise - 1, self.max_value)]
         if self.three_phase:
@@ -378,10 +390,10 @@ class OneCycle(Schedule):
 
     @property
     def settles(self) -> int | None:
-        return self.total_steps - 1
+        return self.last
 
     def formula(self, step: Tensor) -> Tensor:
-        now = terms.real(step.clamp(max=self.total_steps - 1))
+        now = terms.real(step.clamp(max=self.last))
         phase = terms.reached(self.starts, now) - 1
         start, end = terms.take(self.starts, phase), terms.take(self.ends, phase)
         elapsed, rest = (now - start) / (end - start), (end - now) / (end - start)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from accelsched.errors import require
 from accelsched.schedules import terms
-from accelsched.schedules._fields import require_not_negative, require_positive
+from accelsched.schedules._fields import Steps, require_not_negative, require_positive
 from accelsched.schedules._keywords import by_keyword
 from accelsched.schedules._power import Power
 from accelsched.schedules.base import Schedule
@@ -40,6 +40,7 @@ class Constant(Schedule):
     """
 
     value: float
+    stretches = True
 
     @property
     def base(self) -> float:
@@ -85,7 +86,7 @@ class Exponential(Schedule):
     """
 
     initial: float
-    total_iters: int
+    total_iters: Steps
     rate: float
     staircase: bool = False
     powers: Power = field(init=False, repr=False, compare=False)

@@ -9,6 +9,7 @@ from torch import Tensor
 from accelsched.errors import require
 from accelsched.schedules import terms
 from accelsched.schedules._fields import (
+    Steps,
     Table,
     require_increasing,
     require_not_negative,
@@ -47,7 +48,7 @@ class PiecewiseConstant(Schedule):
     """
 
     values: Table[float]
-    milestones: Table[int]
+    milestones: Table[Steps]
 
     def check(self) -> None:
         require_increasing("milestones", self.milestones)
@@ -97,7 +98,7 @@ class Step(Schedule):
     """
 
     initial: float
-    step_size: int
+    step_size: Steps
     gamma: float
     powers: Power = field(init=False, repr=False, compare=False)
 
@@ -139,7 +140,7 @@ class MultiStep(Schedule):
 
     initial: float
     gamma: float
-    milestones: Table[int]
+    milestones: Table[Steps]
     powers: Power = field(init=False, repr=False, compare=False)
 
     def check(self) -> None:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from accelsched.errors import require
 from accelsched.schedules import terms
-from accelsched.schedules._fields import Source, require_not_negative
+from accelsched.schedules._fields import Source, Steps, require_not_negative
 from accelsched.schedules.base import Schedule
 
 
@@ -26,7 +26,7 @@ class Ramp(Schedule):
     end: float
     total_iters: Source[int]
     first: float = field(init=False, repr=False, compare=False)
-    length: int = field(init=False, repr=False, compare=False)
+    length: Steps = field(init=False, repr=False, compare=False)
 
     def check(self) -> None:
         require_not_negative(self, "total_iters")
@@ -272,17 +272,21 @@ class Logarithmic(Ramp):
     """
 
     log_length: float = field(init=False, repr=False, compare=False)
+    # The step that is added before the logarithm is taken.
+    unit: Steps = field(init=False, repr=False, compare=False)
 
     def check(self) -> None:
         super().check()
         object.__setattr__(self, "log_length", math.log1p(self.length))
+        object.__setattr__(self, "unit", 1)
 
     def formula(self, step: Tensor) -> Tensor:
         step = step.clamp(max=self.length)
-        counted = terms.real(step + 1)
+        counted = terms.real(step + self.unit)
         # The logarithm of the quotient of what is to be counted, which is near 1 at the end.
         left = (terms.real(self.length - step) / counted).log1p()
-        elapsed, rest = terms.adding_up(counted.log() / self.log_length, left / self.log_length)
+        passed = (counted / self.unit).log()
+        elapsed, rest = terms.adding_up(passed / self.log_length, left / self.log_length)
         return terms.blend(self.first, self.end, elapsed, rest)
 
 

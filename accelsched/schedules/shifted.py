@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from torch import Tensor
 
 from accelsched.errors import require
-from accelsched.schedules._fields import Source
+from accelsched.schedules._fields import Source, Steps
 from accelsched.schedules.base import Schedule
 
 #: A step ahead of one below 2**62 is still one that int64 counts.
@@ -50,7 +50,7 @@ class Shifted(Schedule):
     schedule: Schedule
     by: Source[int]
     # The number that a sequence has already, as the milestone at which a phase begins.
-    start: int = field(init=False, repr=False, compare=False)
+    start: Steps = field(init=False, repr=False, compare=False)
 
     def check(self) -> None:
         require(self.by <= _MOST_AHEAD, "by", self.by, "give at most 2**53 steps")

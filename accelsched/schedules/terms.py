@@ -66,10 +66,8 @@ def blend(start: float | Tensor, end: float | Tensor, elapsed: Tensor, rest: Ten
     return start * rest + end * elapsed
 
 
-def cosine_blend(
-    start: float | Tensor, end: float | Tensor, elapsed: Tensor, rest: Tensor
-) -> Tensor:
-    """Interpolate by half a cosine wave from start to end.
+def half_wave(elapsed: Tensor, rest: Tensor) -> tuple[Tensor, Tensor]:
+    """Bend two fractions that add up to 1 by half a cosine wave.
 
     (1 - cos(pi x)) / 2 equals sin(pi x / 2) ** 2, which does not cancel near 0. It is computed for
     the smaller fraction; the other one is 1 minus that.
@@ -77,9 +75,14 @@ def cosine_blend(
     small = torch.sin(torch.minimum(elapsed, rest) * (math.pi / 2)).square()
     large = 1.0 - small
     first_half = elapsed < rest
-    return blend(
-        start, end, torch.where(first_half, small, large), torch.where(first_half, large, small)
-    )
+    return torch.where(first_half, small, large), torch.where(first_half, large, small)
+
+
+def cosine_blend(
+    start: float | Tensor, end: float | Tensor, elapsed: Tensor, rest: Tensor
+) -> Tensor:
+    """Interpolate by half a cosine wave from start to end."""
+    return blend(start, end, *half_wave(elapsed, rest))
 
 
 def reached(milestones: Table[int] | Table[float], step: Tensor) -> Tensor:

@@ -20,6 +20,7 @@ from accelsched.schedules.ramps import CosineDecay, Linear, Logarithmic, OneMinu
 class Composed(Schedule):
     """A schedule that is made of others, by its arguments; a phase of 0 steps is skipped."""
 
+    stretches = True
     made: Schedule = field(init=False, repr=False, compare=False)
 
     @abstractmethod
@@ -113,13 +114,14 @@ class WarmupStableDecay(Composed):
         else:
             value = peak
 
-    A phase of 0 steps is skipped.
+    A phase of 0 steps is skipped. With ``total_iters=None`` the value stays at ``peak`` until
+    somebody calls :meth:`accelsched.Scheduler.begin_decay`: a scheduler of it is open-ended.
 
     Args:
         peak: the value from step ``warmup_iters`` to step ``total_iters - decay_iters``.
-        total_iters: the length of all three phases in steps.
+        total_iters: the length of all three phases in steps; None for an end that is not known.
         warmup_iters: the length of the warm-up in steps, from 0 on.
-        decay_iters: the length of the decay in steps, from 0 on.
+        decay_iters: the length of the decay in steps, from 0 on. Default 0: there is none.
         start: the value at step 0. Default 0.
         end: the value at step ``total_iters`` and past it. Default 0.
         warmup_shape: ``"linear"``, ``"cosine"`` or ``"logarithmic"``: that of :class:`Linear`,
@@ -132,9 +134,15 @@ class WarmupStableDecay(Composed):
         >>> [round(schedule(t), 6) for t in (0, 5, 10, 80, 90, 100, 200)]
         [0.0, 0.05, 0.1, 0.1, 0.05, 0.0, 0.0]
 
+        Without an end:
+
+        >>> schedule = WarmupStableDecay(peak=0.1, total_iters=None, warmup_iters=10)
+        >>> [round(schedule(t), 6) for t in (0, 5, 10, 200)]
+        [0.0, 0.05, 0.1, 0.1]
+
     Raises:
-        ArgumentError: a number of steps is negative, the phases are longer than ``total_iters``, a
-            shape is unknown, or a number is not finite.
+        ArgumentError: a number of steps is negative, the phases are longer than ``total_iters``,
+            there is a decay and no ``total_iters``, a shape is unknown, or a number is not finite.
 
     Source: Hu et al., MiniCPM, arXiv:2404.06395, section 4; Hägele et al., arXiv:2405.18392.
 
@@ -143,9 +151,9 @@ class WarmupStableDecay(Composed):
     """
 
     peak: Source[float]
-    total_iters: Source[int]
+    total_iters: Source[int | None]
     warmup_iters: Source[int]
-    decay_iters: Source[int]
+    decay_iters: Source[int] = 0
     start: Source[float] = 0.0
     end: Source[float] = 0.0
     warmup_shape: Source[Literal["linear", "cosine", "logarithmic"]] = "linear"
@@ -153,10 +161,14 @@ class WarmupStableDecay(Composed):
 
     def composition(self) -> Schedule:
         require_not_negative(self, "warmup_iters", "decay_iters")
+        warmup = _SHAPES[self.warmup_shape](self.start, self.peak, self.warmup_iters)
+        if self.total_iters is None:
+            remedy = "without total_iters, scheduler.begin_decay(...) begins it: leave it out"
+            require(self.decay_iters == 0, "decay_iters", self.decay_iters, remedy)
+            return warmup.then(Constant(self.peak), at=self.warmup_iters)
         stable_until = self.total_iters - self.decay_iters
         remedy = f"give at least the {self.warmup_iters} + {self.decay_iters} of both other phases"
         require(self.warmup_iters <= stable_until, "total_iters", self.total_iters, remedy)
-        warmup = _SHAPES[self.warmup_shape](self.start, self.peak, self.warmup_iters)
         decay = _SHAPES[self.decay_shape](self.peak, self.end, self.decay_iters)
         phases = (warmup, Constant(self.peak), decay)
         return Sequential(phases, (self.warmup_iters, stable_until))

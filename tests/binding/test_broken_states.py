@@ -11,10 +11,18 @@ from accelsched.policy import Multiply, Switch
 from accelsched.schedules import Linear
 
 GROUPS = ({"adjust_learning_rate": 0.5}, {})
+
+
+def decaying(scheduler):
+    scheduler.begin_decay(3, 0.05, "exponential")
+    return scheduler
+
+
 MAKERS = {
     **EVERY,
     "Multiply": lambda o: Multiply({3: 0.5, 7: 0.5}, 1.0)(o),
     "Switch": lambda o: Switch({3: 0.5, 7: 0.25}, 1.0)(o),
+    "a decay that has begun": lambda o: decaying(Scheduler(o, Linear(0.5, 0.1, 9))),
     "SchedulerList": lambda o: SchedulerList(
         [Scheduler(o, Linear(0.0, 1.0, 9)), Scheduler(o, Linear(0.5, 0.9, 9), key="momentum")]
     ),

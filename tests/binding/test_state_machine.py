@@ -3,6 +3,7 @@
 import copy
 import pickle
 import warnings
+from fractions import Fraction
 
 import pytest
 import torch
@@ -19,10 +20,11 @@ from hypothesis.stateful import (
 from ulps import float32_ulps
 from wrappers import Sharing, Wrapping
 
-from accelsched import Scheduler, on_device, reference
+from accelsched import ArgumentError, Scheduler, on_device, reference
 from accelsched._runtimes import NAMED
 from accelsched.lr_scheduler import ConstantLR, LinearLR, SequentialLR
 from accelsched.schedules import Constant, CosineDecay, Linear, Step
+from accelsched.schedules._planned import END, SHAPES, Planned
 
 NUMBERS = st.floats(0.0, 1.0, width=32)
 STEPS = st.integers(0, 40)
@@ -48,18 +50,32 @@ class Model:
         self.step = 0
         self.theirs = {}  # by group: what somebody else has put there, until the next step
         self.held = {}  # by group: the scheduled value there
+        self.plan = {}  # the numbers of a decay that has begun, and of a stretched curve
         self.write(groups)
+
+    def value(self):
+        return reference.value(Planned(self.schedule, **self.plan), self.step)
+
+    def position(self):
+        """Where the schedule is."""
+        plan = self.plan
+        if self.step <= plan.get("since", END):
+            return Fraction(self.step)
+        rest = max(plan["until"] - self.step, 0) * plan["pace"]
+        return Fraction(plan["target"] - rest, plan["slow"])
 
     def write(self, groups):
         """The values of this step, in all driven groups."""
-        value = reference.value(self.schedule, self.step)
+        value = self.value()
         self.held = {i: value for i, group in enumerate(groups) if self.driven(group)}
         self.theirs = {}
 
     def move(self, step):
         self.step = step
-        value = reference.value(self.schedule, step)
-        self.held = dict.fromkeys(self.held, value)
+        self.held = dict.fromkeys(self.held, self.value())
+
+    def follow(self, schedule):
+        self.schedule, self.plan = schedule, {}
 
 
 class Machine(RuleBasedStateMachine):
@@ -183,21 +199,64 @@ class Machine(RuleBasedStateMachine):
     @rule(key=KEYS, schedule=SCHEDULES)
     def reschedule(self, key, schedule):
         self.schedulers[key].schedule = schedule
-        self.models[key].schedule = schedule
+        self.models[key].follow(schedule)
 
     @precondition(lambda self: self.composed)
     @rule(peak=NUMBERS)
     def set_an_attribute_of_a_child(self, peak):
         self.schedulers["lr"].schedulers[1].learning_rate = peak
         ramp = self.schedulers["lr"].schedulers[0].end_learning_rate
-        self.models["lr"].schedule = Linear(0.0, ramp, 5).then(Constant(peak), at=5)
+        self.models["lr"].follow(Linear(0.0, ramp, 5).then(Constant(peak), at=5))
+
+    @rule(key=KEYS, length=st.integers(1, 9), end=NUMBERS, shape=st.sampled_from(SHAPES))
+    def begin_decay(self, key, length, end, shape):
+        model = self.models[key]
+        initial = model.value()
+        if shape == "exponential" and not initial * end > 1e-30:
+            return
+        self.schedulers[key].begin_decay(length, end, shape)
+        model.plan |= {
+            "start": model.step,
+            "last": END,
+            "total_iters": length,
+            "initial": initial,
+            "end": end,
+            "shape": SHAPES.index(shape),
+        }
+
+    @rule(key=KEYS, more=st.integers(1, 30))
+    def extend(self, key, more):
+        model = self.models[key]
+        end, decays = model.schedule.settles, model.plan.get("last", -1) > model.step
+        position = model.position()
+        until = model.step + more
+        if end is None or decays or position >= end:
+            with pytest.raises(ArgumentError):
+                self.schedulers[key].extend(until)
+            return
+        self.schedulers[key].extend(until)
+        ratio = Fraction(more) / (end - position)
+        model.plan |= {
+            "since": model.step,
+            "until": until,
+            "slow": ratio.numerator,
+            "pace": ratio.denominator,
+            "target": end * ratio.numerator,
+        }
+
+    @rule(key=KEYS)
+    def end_decay(self, key):
+        self.schedulers[key].end_decay()
+        plan = self.models[key].plan
+        if "last" in plan:
+            plan["last"] = min(plan["last"], self.models[key].step)
 
     @rule(key=KEYS)
     def bind_again(self, key):
         with on_device():
             self.schedulers[key](self.optimizer)
         model = self.models[key]
-        model.step = 0
+        model.step, model.plan = 0, {}
         model.write(self.optimizer.param_groups)
         for i in model.held:
             self.others.pop((key, i), None)
@@ -276,18 +335,20 @@ class Machine(RuleBasedStateMachine):
     def save_a_scheduler(self, key):
         model = self.models[key]
         saved = pickle.loads(pickle.dumps(self.schedulers[key].state_dict()))
-        self.states.append((key, saved, model.step, model.schedule, set(model.held)))
+        known = model.step, model.schedule, dict(model.plan)
+        self.states.append((key, saved, *known, set(model.held)))
 
     @precondition(lambda self: self.states)
     @rule(data=st.data())
     def load_a_scheduler(self, data):
-        key, saved, step, schedule, driven = data.draw(st.sampled_from(self.states), label="state")
+        state = data.draw(st.sampled_from(self.states), label="state")
+        key, saved, step, schedule, plan, driven = state
         model = self.models[key]
         alike = driven == set(model.held) and type(schedule) is type(model.schedule)
         if not alike:
             return
         self.schedulers[key].load_state_dict(saved)
-        model.step, model.schedule = step, schedule
+        model.step, model.schedule, model.plan = step, schedule, dict(plan)
         held = set(model.held)
         model.write(self.optimizer.param_groups)
         model.held = {i: value for i, value in model.held.items() if i in held}

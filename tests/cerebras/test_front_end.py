@@ -24,7 +24,8 @@ from own_schedulers import EXPECTED
 from ulps import float32_ulps
 
 from accelsched import ArgumentError, from_spec, reference
-from accelsched.schedules import Linear, Multiplicative
+from accelsched.schedules import CosineDecay, Linear, Multiplicative
+from accelsched.schedules._planned import END, SHAPES, Planned
 
 COUNTER = "state.schedulers.0.accelsched.0.0"
 WEIGHTS = "state.model.w.{}"
@@ -134,6 +135,23 @@ def test_a_schedule_of_no_class_of_cerebras(front_end, expression):
     lowered = front_end(cases.of_schedule, expression)
     compare(lowered, from_spec(expression))
     assert lowered.compiles == 1
+
+
+@pytest.mark.parametrize(
+    ("plan", "shape"), [("extend", ""), *(("begin_decay", shape) for shape in SHAPES)]
+)
+def test_an_end_that_is_planned_anew_between_two_runs(front_end, plan, shape):
+    lowered = front_end(cases.planned_anew, plan, shape)
+    numbers = {"since": 100, "until": 700, "slow": 3, "target": 900}  # 600 steps for 200
+    curve = CosineDecay(0.1, 0.001, 300)
+    if plan == "begin_decay":
+        now = reference.value(curve, 100)
+        numbers = {"start": 100, "last": END, "total_iters": 50, "initial": now, "end": 0.002}
+        numbers["shape"] = SHAPES.index(shape)
+    schedule, step = Planned(curve, **numbers), Step(lowered.cirh[1])
+    for t in (*range(95, 160), 400, 699, 700, 10**6):
+        outputs = step.run(inputs(lowered, run=1, **{COUNTER: np.int64(t)}))
+        assert float32_ulps(rate(outputs), reference.value(schedule, t)) <= 1, t
 
 
 def test_a_thousand_steps_that_are_all_traced_are_one_graph(front_end):

@@ -42,6 +42,30 @@ def test_the_table_and_the_picture(runtime, schedule, capsys, tmp_path):
     assert struct.unpack(">II", header[16:24]) == (2000, 1120)
 
 
+@pytest.mark.filterwarnings("ignore:The epoch parameter")
+@pytest.mark.parametrize("runtime", ["xla"], indirect=True)
+def test_a_decay_that_begins_in_mid_run_compiles_nothing(runtime, capsys, tmp_path):
+    arguments = ["--runtime", runtime.name, "--schedule", "wsd", "--decay-at", "80"]
+    arguments += ["--optimizer", "SGD", "--steps", "100", "--output", str(tmp_path / "curve.png")]
+    assert cli.main(["demo", *arguments]) == 0
+    _, _, _, later, *_, error = rows(capsys.readouterr().out)["accelsched"]
+    assert later == "0" and float(error) <= 2**-24
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        (["--decay-at", "80"], "only --schedule wsd"),
+        (["--schedule", "wsd", "--decay-at", "3"], "give a step from 10 to 99"),
+        (["--schedule", "wsd", "--decay-at", "100"], "give a step from 10 to 99"),
+    ],
+)
+def test_a_decay_where_there_is_none_is_refused(wrong, says, capsys, tmp_path):
+    arguments = ["--runtime", "eager", "--steps", "100", "--output", str(tmp_path / "curve.png")]
+    assert cli.main(["demo", *arguments, *wrong]) == 1
+    assert says in capsys.readouterr().err
+
+
 def test_what_cannot_run_is_said(capsys, tmp_path, monkeypatch):
     missing = tmp_path / "nowhere" / "curve.png"
     assert cli.main(["demo", "--runtime", "eager", "--output", str(missing)]) == 1

@@ -10,7 +10,7 @@ import functools
 
 import pytest
 import torch
-from drawing import CLASSES, compositions, one, steps_of
+from drawing import CLASSES, compositions, one, planned, steps_of, stretched
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from parity import RELATIVE, agrees, leaves_of
@@ -21,7 +21,7 @@ from accelsched._lowering.fitting import NotFitted
 from accelsched._lowering.segments import BatchedSegments
 from accelsched._lowering.tables import BatchedTables
 from accelsched._recording import record
-from accelsched.schedules import CosineDecay, Tabulated
+from accelsched.schedules import CosineDecay, Step, Tabulated
 from accelsched.schedules._vectorize import BatchedFormulas, group_by_structure
 from accelsched.schedules.warmup import Composed
 
@@ -187,6 +187,20 @@ def test_a_class_equals_its_reference(runtime, lowering, cls):
 def test_a_composition_equals_its_reference(runtime, lowering):
     @settings(max_examples=3 * examples(runtime, lowering), **QUIET)
     @given(schedule=compositions(depth=4), dtype=st.sampled_from([torch.float64, torch.float32]))
+    def holds(schedule, dtype):
+        check(runtime, lowering, schedule, dtype)
+
+    holds()
+
+
+@ROADS
+def test_an_end_that_was_planned_anew_equals_its_reference(runtime, lowering):
+    # What it is beside has its own test; of few structures machine code is compiled once.
+    beside = st.one_of(one(CosineDecay), one(Step))
+    drawn = st.one_of(planned(beside), stretched(one(CosineDecay)))
+
+    @settings(max_examples=2 + examples(runtime, lowering) // 3, **QUIET)
+    @given(schedule=drawn, dtype=st.sampled_from([torch.float64, torch.float32]))
     def holds(schedule, dtype):
         check(runtime, lowering, schedule, dtype)
 

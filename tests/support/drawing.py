@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from accelsched import ArgumentError, schedules
 from accelsched.schedules import Schedule
+from accelsched.schedules._planned import END, SHAPES, Planned
 from accelsched.schedules.ramps import Ramp
 
 CLASSES = [
@@ -83,6 +84,7 @@ def _field(hint: Any, inner: st.SearchStrategy[Schedule]) -> st.SearchStrategy[A
 
 
 def _is_composed(cls: type[Schedule]) -> bool:
+    """Whether a class is made of schedules that it is given."""
     return any("Schedule" in str(f.type) for f in dataclasses.fields(cls) if f.init)
 
 
@@ -167,16 +169,47 @@ def _warmup_stable_decay(_: object) -> st.SearchStrategy[Schedule]:
         st.sampled_from(["linear", "cosine", "1-sqrt"]),
     )
 
-    def built(values: Any, steps: Any, shapes: Any) -> Schedule:
+    def built(values: Any, steps: Any, shapes: Any, has_end: bool) -> Schedule:
         peak, *ends = values
-        return schedules.WarmupStableDecay(peak, sum(steps), steps[0], steps[2], *ends, *shapes)
+        phases = (sum(steps), steps[0], steps[2]) if has_end else (None, steps[0], 0)
+        return schedules.WarmupStableDecay(peak, *phases, *ends, *shapes)
 
-    return st.builds(built, st.tuples(numbers, numbers, numbers), lengths(3), shapes)
+    values = st.tuples(numbers, numbers, numbers)
+    return st.builds(built, values, lengths(3), shapes, st.sampled_from([True, True, False]))
 
 
 def lengths(count: int) -> st.SearchStrategy[list[int]]:
     """Those of some phases, of which some may have no steps."""
     return st.lists(st.one_of(st.just(0), whole), min_size=count, max_size=count)
+
+
+def planned(inner: st.SearchStrategy[Schedule]) -> st.SearchStrategy[Schedule]:
+    """Schedules with a decay that begins somewhere and may end, or with none."""
+    at = st.one_of(st.integers(0, 100), st.integers(0, 2**39))
+    fields = {
+        "schedule": inner,
+        "start": at,
+        "last": st.one_of(st.sampled_from([-1, END]), at),
+        "total_iters": st.one_of(st.integers(1, 50), st.integers(1, 2**39)),
+        "initial": numbers,
+        "end": numbers,
+        "shape": st.integers(0, len(SHAPES) - 1),
+    }
+    return st.fixed_dictionaries(fields).map(lambda given: _built(Planned, given))
+
+
+def stretched(inner: st.SearchStrategy[Schedule]) -> st.SearchStrategy[Schedule]:
+    """Schedules of which the rest is stretched, or shortened, from a step on."""
+
+    def built(schedule: Schedule, part: float, until: int) -> Schedule:
+        end = schedule.settles
+        assume(end is not None and end > 0)
+        since = int(part * (end or 0))
+        until += since
+        clock = {"slow": until - since, "pace": end - since, "target": end * (until - since)}
+        return _built(Planned, {"schedule": schedule, "since": since, "until": until, **clock})
+
+    return st.builds(built, inner, st.floats(0, 1, exclude_max=True), whole)
 
 
 _FITTED: dict[str, Callable[[Any], st.SearchStrategy[Schedule]]] = {

@@ -12,7 +12,7 @@ from wafer import Lowered, lower
 
 from accelsched import Scheduler, from_spec
 from accelsched.lr_scheduler import CosineDecayLR, LinearLR, PolynomialLR, SequentialLR
-from accelsched.schedules import Constant, Lambda, Linear, Multiplicative
+from accelsched.schedules import Constant, CosineDecay, Lambda, Linear, Multiplicative
 
 
 def move(step: int, scheduler: Any) -> None:
@@ -63,6 +63,20 @@ def renumbered(lowering: str, before: str, after: str) -> Lowered:
         move(1, scheduler)
 
     return lower(lambda o: Scheduler(o, first, lowering=lowering), between=(follow,))
+
+
+def planned_anew(plan: str, shape: str) -> Lowered:
+    """A step before and after its end is planned anew, between two runs."""
+    schedule = CosineDecay(0.1, 0.001, 300)
+
+    def between(scheduler: Any) -> None:
+        scheduler.last_epoch = 100
+        if plan == "extend":
+            scheduler.extend(700)
+        else:
+            scheduler.begin_decay(50, 0.002, shape)
+
+    return lower(lambda o: Scheduler(o, schedule, open_ended=True), between=(between,))
 
 
 def traced_often(name: str, steps: int) -> Lowered:
