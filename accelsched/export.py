@@ -53,7 +53,7 @@ def program(source: Schedule | Scheduler) -> ExportedProgram:
     if isinstance(source, Schedule):
         schedules: tuple[Schedule, ...] = (source,)
     elif isinstance(source, Scheduler):
-        schedules = source._driven_by(source.schedules, source._plan)
+        schedules = source.in_force
     else:
         raise ArgumentError("source", source, "give a schedule or a scheduler")
     pure = bool(schedules)

@@ -6,12 +6,11 @@ them waits for no device.
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from accelsched._lowering import lower_to_host
+from accelsched._binding.host_values import host_function_of
 from accelsched.errors import require
 from accelsched.schedules import Schedule
 from accelsched.schedules._ends import end_of, unscaled, without_end
@@ -21,13 +20,6 @@ from accelsched.schedules.warmup import Composed
 
 if TYPE_CHECKING:
     from accelsched._binding.scheduler import Scheduler
-    from accelsched.kernels import HostFunction
-
-#: For each scheduler that was asked, the schedules that it had and their function. No attribute of
-#: the scheduler: a copy or a state of one has none.
-_functions: weakref.WeakKeyDictionary[Scheduler, tuple[tuple[Schedule, ...], HostFunction]] = (
-    weakref.WeakKeyDictionary()
-)
 
 #: So many values are printed; of more, the first ones.
 _MOST_VALUES = 4
@@ -35,16 +27,12 @@ _MOST_VALUES = 4
 
 def values_at(scheduler: Scheduler, step: Any) -> list[float]:
     """Compute the value of each driven group at a step; see :meth:`Scheduler.value_at`."""
-    number, schedules = step_number("step", step), scheduler.schedules
+    number = step_number("step", step)
     if scheduler.optimizer is None:
         raise RuntimeError(scheduler.refusal)
     remedy = "its values depend on those before them: step it, and read get_last_value()"
-    require(bool(schedules), "scheduler", scheduler, remedy)
-    known = _functions.get(scheduler)
-    # The tuple is another one whenever a schedule is.
-    if known is None or known[0] is not schedules:
-        known = _functions[scheduler] = schedules, lower_to_host(schedules)
-    return known[1].at(number)
+    require(bool(scheduler.schedules), "scheduler", scheduler, remedy)
+    return host_function_of(scheduler).at(number)
 
 
 @dataclass(frozen=True)
@@ -76,7 +64,7 @@ class Report:
 
 def report_on(scheduler: Scheduler) -> Report:
     """Say where a scheduler is; see :meth:`Scheduler.report`."""
-    step, schedules = scheduler.last_epoch, scheduler.schedules
+    step, schedules = scheduler.last_epoch, scheduler.in_force
     if schedules:
         values = values_at(scheduler, step)
         lines = _lines(schedules, scheduler.indices, step, values)

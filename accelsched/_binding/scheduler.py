@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import warnings
 import weakref
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
+from typing import Any, Protocol, TypeVar, overload
 
 import torch
 from torch import Tensor
@@ -23,7 +24,7 @@ from accelsched._binding.closed_form import (
 from accelsched._binding.drivers import PureDriver, driver_for
 from accelsched._binding.given import as_schedules, is_flag, one_each, step_to_move_to
 from accelsched._binding.graph_driver import GraphDriver
-from accelsched._binding.host_values import machine_code
+from accelsched._binding.host_values import values_by_machine_code
 from accelsched._binding.limits import require_possible
 from accelsched._binding.ownership import ownership_of
 from accelsched._binding.param_groups import GroupValues, Tags, tag_set, unchanged_on_error
@@ -35,9 +36,6 @@ from accelsched._optimizers.remedies import level_of_the_caller
 from accelsched.errors import ArgumentError, require
 from accelsched.schedules import Schedule
 from accelsched.schedules._fields import MAX_STEP
-
-if TYPE_CHECKING:
-    from accelsched.kernels import Kernel
 
 Self = TypeVar("Self", bound="Scheduler")
 
@@ -148,8 +146,8 @@ class Scheduler(TorchLRScheduler):
     _driver: PureDriver
     _advance: Callable[[], bool]
     _group_values: GroupValues
-    #: Schedules, and machine code for them, if they have become some.
-    _host_values: tuple[Any, Kernel | None] = (None, None)
+    #: What :attr:`in_force` was made of, and is.
+    _in_force: tuple[Any, tuple[Schedule, ...]] = (None, ())
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -307,6 +305,17 @@ class Scheduler(TorchLRScheduler):
     @schedules.setter
     def schedules(self, schedules: Sequence[Schedule]) -> None:
         self.reschedule(schedules)
+
+    @property
+    def in_force(self) -> tuple[Schedule, ...]:
+        """The schedule of each driven group, with the decay or the new end that was planned."""
+        if not self._plan:
+            return self._schedules
+        now, (made_of, made) = (self._schedules, self._plan), self._in_force
+        if made_of is None or made_of[0] is not now[0] or made_of[1] is not now[1]:
+            made = self._plan.of(self._schedules)
+            self._in_force = now, made
+        return made
 
     @property
     def schedule(self) -> Schedule:
@@ -595,15 +604,9 @@ class Scheduler(TorchLRScheduler):
     def known_values(self) -> dict[int, float]:
         """What the tensors of the groups hold, where the host can say so without a read."""
         driver = self._driver
-        return driver.known_values(self._at) if isinstance(driver, GraphDriver) else {}
-
-    def _at(self, step: int) -> list[float] | None:
-        """The values of the groups at a step, by machine code; None if Python is needed for it."""
-        schedules, function = self._host_values
-        if schedules is not self._schedules:
-            function = machine_code(self._schedules)
-            self._host_values = self._schedules, function
-        return None if function is None else function.at(step)
+        if not isinstance(driver, GraphDriver):
+            return {}
+        return driver.known_values(functools.partial(values_by_machine_code, self))
 
     def get(self) -> list[float | Tensor | None]:
         """Compute the value of each driven group anew; copy that of other groups."""
@@ -1033,7 +1036,7 @@ class Scheduler(TorchLRScheduler):
     def _attributes(self) -> dict[str, Any]:
         """Return the attributes that a copy takes over unchanged."""
         rebuilt = {"_driver", "_advance", "_parent", "_refusal", "_needs_look", "_needs_attention"}
-        rebuilt.add("_host_values")
+        rebuilt.add("_in_force")
         return {name: value for name, value in vars(self).items() if name not in rebuilt}
 
     def _restore(self, attributes: dict[str, Any]) -> None:

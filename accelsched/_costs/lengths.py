@@ -67,9 +67,9 @@ def lengths_of(schedulers: Iterable[Scheduler], run: Run | None) -> Iterator[Len
 def _by_group(scheduler: Scheduler) -> Iterable[tuple[int, Schedule]]:
     """The index of each driven group, and its schedule; without an optimizer, by their order."""
     if scheduler.optimizer is None:
-        return enumerate(scheduler.schedules)
+        return enumerate(scheduler.in_force)
     # There are none where the values depend on those before them.
-    return zip(scheduler.indices, scheduler.schedules, strict=False)
+    return zip(scheduler.indices, scheduler.in_force, strict=False)
 
 
 def _said(schedule: Schedule, key: str, run: Run | None) -> tuple[str, str | None]:

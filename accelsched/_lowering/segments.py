@@ -29,6 +29,7 @@ from accelsched.schedules import (
 )
 from accelsched.schedules._fields import MAX_STEP, field_types
 from accelsched.schedules._from_function import PROBES
+from accelsched.schedules._planned import Planned
 from accelsched.schedules._vectorize import Batch, stack
 
 #: A curve that settles before this step is computed once, and the fit is compared at all its steps.
@@ -39,6 +40,8 @@ ALL_STEPS, ALL_OF_USERS = 2**20, 2**23
 FAR = 2**41
 #: These are 2.8 KB, as a graph compares a step with all of them at once.
 _LEAST_ROOM = 64
+#: Of a schedule that is to be planned: 11 KB, for a warm-up, two curves of any length and more.
+_PLANNED_ROOM = 256
 # As many values are in the processor's caches from one operation of a formula to the next. With
 # fewer, PyTorch's threads wait for each other more often: it has even 2**12 sines done by several.
 _BLOCK = 2**17
@@ -310,7 +313,7 @@ class BatchedSegments:
     def __init__(self, batches: Sequence[Batch], held: Sequence[Room] = ()) -> None:
         fits = [fit_all(_distinct(batch)) for batch in batches]
         self.end = min(fit.end for of_batch in fits for fit in of_batch)
-        at_least = held if len(held) == len(fits) else [Room()] * len(fits)
+        at_least = held if len(held) == len(fits) else map(_room_for_plans, batches)
         curves = [_BatchedCurve(*pair) for pair in zip(fits, at_least, strict=True)]
         self.rooms = [curve.room for curve in curves]
         self._curves = [
@@ -378,6 +381,15 @@ class _BatchedCurve:
         return step % period if self.room.repeats == 1 else step
 
 
+def _room_for_plans(batch: Batch) -> Room:
+    """Room for the decays and for the end of schedules that are to be planned."""
+    planned = [schedule for schedule in batch.schedules if isinstance(schedule, Planned)]
+    if not planned:
+        return Room()
+    waves = any(one.schedule.settles is None and one.schedule.repeats for one in planned)
+    return Room(_PLANNED_ROOM, fitting.DEGREE + 1, is_scaled=True, repeats=2 if waves else 0)
+
+
 def _roomy(segments: int) -> int:
     """Room for half as many more: another curve of the kind mostly fits."""
     room: int = 2 ** (segments * 3 // 2).bit_length()
@@ -406,7 +418,7 @@ def _padded(column: np.ndarray, length: int, by: int) -> np.ndarray:
 
 def _repeats(fits: Sequence[Fitted]) -> tuple[Tensor, Tensor]:
     """From which step on the values repeat, and after how many steps: for all, or for each."""
-    known = [fit.repeats or (MAX_STEP, 1) for fit in fits]
+    known = [fit.repeats or (0, MAX_STEP) for fit in fits]
     return _shared([start for start, _ in known]), _shared([period for _, period in known])
 
 

@@ -17,7 +17,15 @@ from ulps import float32_ulps
 from accelsched import Scheduler, reference
 from accelsched._recording import record
 from accelsched.lr_scheduler import CosineDecayLR, LinearLR, OneCycleLR, SequentialLR
-from accelsched.schedules import Constant, CosineDecay, Linear, Schedule, Step
+from accelsched.schedules import (
+    Constant,
+    CosineAnnealing,
+    CosineDecay,
+    Linear,
+    Schedule,
+    Step,
+    WarmupStableDecay,
+)
 from accelsched.schedules._pytree import flatten
 from accelsched.schedules._vectorize import BatchedFormulas, group_by_structure
 
@@ -66,7 +74,7 @@ class Training:
         return max(
             float32_ulps(group["lr"].item(), reference.value(schedule, step))
             for group, schedule in zip(
-                self.optimizer.param_groups, self.scheduler.schedules, strict=True
+                self.optimizer.param_groups, self.scheduler.in_force, strict=True
             )
         )
 
@@ -149,6 +157,51 @@ def test_the_room_of_a_curve_serves_shorter_and_longer_ones(runtime, lowering):
         training.scheduler.schedule = schedule
         assert training.train(2) == 0
         assert training.off() <= 1
+
+
+@EVERYWHERE
+def test_a_wave_becomes_a_curve_that_does_not_repeat(runtime):
+    training = Training(
+        runtime, lambda o: Scheduler(o, CosineAnnealing(0.1, 4), lowering="segments")
+    )
+    training.scheduler.schedule = CosineDecay(0.3, 0.0, 1000)
+    assert training.train(9) == 0
+    assert training.off() <= 1
+
+
+@EVERYWHERE
+@pytest.mark.parametrize("lowering", [None, "graph"])
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        WarmupStableDecay(0.1, None, 3),
+        Linear(0.0, 0.1, 20).then(CosineDecay(0.1, 0.001, 10**6), at=20),
+        CosineAnnealing(0.1, 5),
+    ],
+    ids=["stable", "curve", "wave"],
+)
+def test_decays_from_here_and_an_end_that_is_moved(runtime, schedule, lowering):
+    """Begun, ended, begun again with each shape, and undone by a state."""
+
+    def make(optimizer):
+        return Scheduler(optimizer, schedule, lowering=lowering, open_ended=True)
+
+    training = Training(runtime, make, groups=1)
+    scheduler, saved = training.scheduler, training.scheduler.state_dict()
+    if scheduler.last_epoch < (schedule.settles or 0):
+        scheduler.extend(2 * 10**6)
+        assert training.train(2) == 0
+        assert training.off() <= 1
+    for shape in ("linear", "cosine", "1-sqrt", "exponential"):
+        scheduler.begin_decay(10**5, 0.01, shape)
+        assert training.train(3) == 0
+        assert training.off() <= 1
+    scheduler.end_decay()
+    assert training.train(2) == 0
+    assert training.off() <= 1
+    scheduler.load_state_dict(saved)
+    assert training.train(2) == 0
+    assert training.off() <= 1
 
 
 @EVERYWHERE
