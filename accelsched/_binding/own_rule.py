@@ -88,7 +88,7 @@ class CalledDriver(RecurrentHostDriver):
     def step(self) -> bool:
         """Write what ``get_lr`` says of the next step."""
         self.set_step(self.count + 1)
-        return len(self.group_values.optimizer.param_groups) != self._group_count
+        return self.has_new_groups()
 
 
 class OwnRule(Scheduler):

@@ -77,6 +77,10 @@ class RecurrentHostDriver:
         count = self.count + 1
         now = zip(self._recurrences, self.values(), strict=True)
         self.set_state(count, [recurrence(value, count) for recurrence, value in now])
+        return self.has_new_groups()
+
+    def has_new_groups(self) -> bool:
+        """Whether the optimizer has other groups than it was made for."""
         return len(self.group_values.optimizer.param_groups) != self._group_count
 
     def ignore_new_groups(self) -> None:

@@ -69,6 +69,13 @@ class Runtime:
         """Put a CPU tensor on the device, as state that graphs carry from step to step."""
         return state.to(device)
 
+    def as_data(self, vector: Tensor, device: torch.device) -> Tensor:
+        """Put a CPU tensor of shape [n] on the device, as data that no operation makes there.
+
+        A graph that reads it is the same whatever is in it, and whether or not it is new.
+        """
+        return vector.to(device)
+
     def lower(
         self,
         evaluation: Callable[[torch.device], Evaluate],

@@ -31,6 +31,13 @@ class Lazy(Runtime):
     def as_state(self, state: Tensor, device: torch.device) -> Tensor:
         return state.to(device).clone()
 
+    def as_data(self, vector: Tensor, device: torch.device) -> Tensor:
+        data = vector.to(device)
+        # The next graph would have what is new for one more output, and be another one. Nothing is
+        # compiled or executed here.
+        torch._C._lazy._sync_multi([data], [], True, True)
+        return data
+
     def replacements(self) -> dict[Any, Callable[..., Tensor]]:
         return _in_graph()
 
