@@ -866,13 +866,17 @@ class GreedyLR(MetricScheduler, LRScheduler):
 
     factor = Setting(_positive_factor)
     patience = Setting(step_number)
-    cooldown, warmup, reset_start_original = Setting(integer), Setting(integer), Setting(integer)
+    cooldown, warmup = Setting(integer), Setting(integer)
+    reset_start_original = Setting(integer, "reset_start")
     threshold, eps = Setting(real), Setting(real)
     min_lrs, max_lrs = SettingOfGroups(real, "min_lr"), SettingOfGroups(real, "max_lr")
     num_good_epochs, warmup_counter = Register(integer), Register(integer)
     reset_start = Register(integer)
 
+    _rule: Greedy
     _state_has_values = True
+    #: What is printed: nothing.
+    verbose = False
 
     def __init__(
         self,
@@ -909,8 +913,20 @@ class GreedyLR(MetricScheduler, LRScheduler):
             "eps": eps,
             "reset_start_original": reset_start,
         }
+        self._window_size = size
         rule = Greedy(mode, threshold_mode, size if smooth else None)
         super().__init__(optimizer, rule, settings, None, param_group_tags, lowering)
 
+    @property
+    def smooth(self) -> bool:
+        """Whether the metric is the mean of the last ones."""
+        return self._rule.window_size is not None
+
+    @property
+    def window_size(self) -> int:
+        """How many metrics are averaged, if any are."""
+        return self._window_size
+
     def _saved_settings(self) -> dict[str, Any]:
-        return {**super()._saved_settings(), "verbose": False}
+        more = {name: getattr(self, name) for name in ("verbose", "smooth", "window_size")}
+        return {**super()._saved_settings(), **more}

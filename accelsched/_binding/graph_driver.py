@@ -95,7 +95,7 @@ class GraphDriver:
 
     def step(self) -> bool:
         """Compute the values of the next step, in place, on the device."""
-        self._runtime.before_step(self._counter, self._optimizer)
+        self._runtime.before_step([self._counter], self._optimizer)
         with torch.no_grad():
             self._advance()
         return self._look()

@@ -78,6 +78,11 @@ class Setting(_Attribute):
         super().__init__(convert)
         self._argument = argument
 
+    @property
+    def argument(self) -> str:
+        """What the constructor calls it."""
+        return self._argument or self.name
+
     def __get__(self, scheduler: MetricScheduler | None, owner: type) -> Any:
         if scheduler is None:
             return self
@@ -90,7 +95,7 @@ class Setting(_Attribute):
 
     def given(self, value: Any) -> Any:
         """What the constructor was given."""
-        return self.convert(self._argument or self.name, value)
+        return self.convert(self.argument, value)
 
     def number(self, value: Any, count: int) -> Any:
         """The number that a driver of so many param groups takes."""
@@ -109,7 +114,7 @@ class SettingOfGroups(Setting):
         super().__init__(each, argument)
 
     def number(self, value: Any, count: int) -> list[Any]:
-        return column(self._argument or self.name, value, count)
+        return column(self.argument, value, count)
 
 
 class Register(_Attribute):
@@ -181,6 +186,23 @@ class MetricScheduler(Scheduler):
     def mode_worse(self) -> float:
         """The metric that any other is better than: what :attr:`best` is at first."""
         return self._rule.mode_worse
+
+    @property
+    def schedule(self) -> Any:
+        """What the values are factors of: None, one schedule, or a list with one for each group."""
+        if not self._factors:
+            return None
+        return self._factors[0] if self._shares_factor else list(self._factors)
+
+    @schedule.setter
+    def schedule(self, schedule: Any) -> None:
+        self.reschedule(schedule)
+
+    def argument(self, name: str) -> Any:
+        """What an argument of the constructor is now, by its name there."""
+        settings = named(type(self), Setting).values()
+        as_given = {setting.argument: self._settings[setting.name] for setting in settings}
+        return as_given[name] if name in as_given else getattr(self, name)
 
     # Binding.
 
@@ -265,7 +287,7 @@ class MetricScheduler(Scheduler):
         """
         if self._needs_attention:
             self._attend()
-        remedy = "the learning rate follows a metric: give the loss, as a number or a tensor"
+        remedy = "it follows a metric: give the loss, as a number or a tensor"
         require(metrics is not None or self._steps_alone, "metrics", metrics, remedy)
         step = None if epoch is None else step_to_move_to("epoch", epoch)
         # In torch the next metric moves a new group too.

@@ -105,7 +105,8 @@ class MetricGraphDriver(GraphDriver):
 
     def step(self, metric: Any = None) -> bool:
         """Take a metric in, if there is one, and compute the values of the next step, in place."""
-        self._runtime.before_step(self._counter, self._optimizer)
+        state = [self._counter, *self._registers.values()]
+        self._runtime.before_step(state, self._optimizer)
         with torch.no_grad():
             self._advance(metric)
         return self._look()
@@ -126,10 +127,12 @@ class MetricGraphDriver(GraphDriver):
     def _write(self, registers: Mapping[str, Tensor]) -> None:
         """Write the next counter, registers, and the values that follow from both, in place."""
         counter, *factors = self._next(self._counter)
-        mine = [self._counter, *self._registers.values(), *self._value_tensors]
-        next_ones = [registers[name] for name in self._registers]
         values = self._rounded(registers["values"], factors)
-        self._runtime.assign(mine, [counter, *next_ones, *values])
+        changed = [name for name in self._registers if registers[name] is not self._registers[name]]
+        self._runtime.assign(
+            [self._counter, *(self._registers[name] for name in changed), *self._value_tensors],
+            [counter, *(registers[name] for name in changed), *values],
+        )
 
     def _rounded(self, moved: Tensor, factors: Sequence[Tensor] = ()) -> list[Tensor]:
         """What the groups hold: of the values that the rule moves, or of their products."""

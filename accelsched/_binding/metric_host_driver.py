@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from torch import Tensor
+
 from accelsched._binding.metric_rules import OnHost, Rule
 from accelsched._binding.param_groups import GroupValues
 from accelsched._binding.recurrent import RecurrentHostDriver
@@ -66,7 +68,9 @@ class MetricHostDriver(RecurrentHostDriver):
         """Take a metric in, if there is one, and write the values of the next step."""
         registers: Mapping[str, Any] = self.registers()
         if metric is not None:
-            registers = self.rule.step(registers, self._settings, float(metric), OnHost())
+            # float() of a loss that requires a gradient is a warning.
+            number = metric.item() if isinstance(metric, Tensor) else metric
+            registers = self.rule.step(registers, self._settings, float(number), OnHost())
         self.set_state(self.count + 1, registers)
         return self.has_new_groups()
 

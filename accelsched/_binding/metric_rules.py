@@ -211,8 +211,7 @@ class Greedy(Rule):
             last = metrics[len(metrics) - count :]
             size = self.window_size
             saved["_streaming_avg"] = {"window_size": size, "values": last, "sum": total}
-        smooth = {"smooth": bool(window)}
-        return {**saved, **smooth, **({"window_size": self.window_size} if window else {})}
+        return saved
 
     def from_saved(self, saved: Numbers) -> dict[str, Any]:
         mean = saved.get("_streaming_avg")
@@ -243,7 +242,7 @@ class Greedy(Rule):
         values = on.each(lambda value, start: where(resets, start, value), values, starts)
         return {
             **after,
-            **self._emptied(window, resets, on),
+            **self._emptied(window, resets, settings["factor"] * 0.0, on),
             "best": where(resets, settings["mode_worse"], after["best"]),
             "warmup_counter": where(resets, none, after["warmup_counter"]),
             "reset_start": where(rises, original, where(resets, original, left)),
@@ -283,12 +282,13 @@ class Greedy(Rule):
         total = now["sum"] + metric - first
         return total / count, {"window": window, "sum": total, "averaged": count}
 
-    def _emptied(self, window: dict[str, Any], resets: Any, on: Arithmetic) -> dict[str, Any]:
+    def _emptied(
+        self, window: dict[str, Any], resets: Any, zero: Any, on: Arithmetic
+    ) -> dict[str, Any]:
         """The registers of the mean, emptied where all begins anew."""
         if not window:
             return {}
         none = window["averaged"] * 0
-        zero = none * 1.0
         return {
             "window": on.each(lambda item: on.where(resets, zero, item), window["window"]),
             "sum": on.where(resets, zero, window["sum"]),

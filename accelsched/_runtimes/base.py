@@ -122,8 +122,8 @@ class Runtime:
             # copy_ and fill_ would leave the graph on some lazy back ends.
             torch.add(value.to(tensor.device), 0, out=tensor)
 
-    def before_step(self, counter: Tensor, optimizer: Optimizer) -> None:
-        """Prepare for a step of a scheduler of this optimizer, before its counter moves on."""
+    def before_step(self, state: Sequence[Tensor], optimizer: Optimizer) -> None:
+        """Prepare for a step of a scheduler of this optimizer, before its state moves on."""
 
     # For those that drive a whole training loop: the demo, the tests, the benchmarks.
 
