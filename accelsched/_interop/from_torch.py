@@ -144,9 +144,10 @@ def from_torch(
 
 def _plateau(scheduler: Any, lowering: str | None) -> Scheduler:
     """Convert ReduceLROnPlateau, which follows a metric and no step."""
-    theirs = torch_schedulers.ReduceLROnPlateau
-    decide = ("step", "_reduce_lr", "_is_better", "in_cooldown")
-    own = [name for name in decide if getattr(type(scheduler), name) is not getattr(theirs, name)]
+    known = vars(torch_schedulers.ReduceLROnPlateau)
+    # torch 2.4 has is_better.
+    decide = {"step", "_reduce_lr", "_is_better", "is_better", "in_cooldown"} & set(known)
+    own = sorted(name for name in decide if getattr(type(scheduler), name) is not known[name])
     remedy = f"its class has {', '.join(own)} of its own: write it as a scheduler of accelsched"
     require(not own, "scheduler", scheduler, remedy)
     default, least = getattr(scheduler, "default_min_lr", None), scheduler.min_lrs

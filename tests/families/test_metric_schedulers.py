@@ -12,7 +12,14 @@ from textwrap import dedent
 
 import pytest
 import torch
-from metrics import GREEDY, drawn_metrics, drawn_settings, optimizer_of, rates_of
+from metrics import (
+    GREEDY,
+    assert_same_state,
+    drawn_metrics,
+    drawn_settings,
+    optimizer_of,
+    rates_of,
+)
 from torch.optim import lr_scheduler as theirs
 
 import accelsched
@@ -47,8 +54,7 @@ def as_metric(metric, dtype):
 
 def assert_alike(plain, made, dtype, where=None):
     assert rates_of(made.optimizer) == rounded(rates_of(plain.optimizer), dtype), where
-    saved, wanted = made.state_dict(), plain.state_dict()
-    assert {name: saved[name] for name in wanted} == wanted, where
+    assert_same_state(made, plain)
 
 
 @pytest.mark.parametrize(
@@ -150,6 +156,7 @@ def test_a_group_that_is_added_is_moved_by_the_next_metric(dtype):
     plain, made = pair([0.1], dtype, patience=0, min_lr=0.01)
     for step in range(6):
         if step == 3:
+            plain.min_lrs = [0.01, 0.01]  # torch 2.4 has no bound for a new group
             for scheduler, kind in ((plain, None), (made, dtype)):
                 rate = 0.5 if kind is None else torch.tensor(0.5, dtype=kind)
                 scheduler.optimizer.add_param_group({"params": [torch.zeros(1)], "lr": rate})
@@ -226,8 +233,7 @@ def test_torch_goes_on_from_its_state_and_it_from_torch_s(dtype):
             scheduler.step(as_metric(metric, dtype))
         assert_alike(plain, made, dtype)
         assert_alike(plain, new_made, dtype)
-        want = plain.state_dict()
-        assert {name: new_plain.state_dict()[name] for name in want} == want
+        assert_same_state(new_plain, plain)
 
 
 @pytest.mark.parametrize("case", GREEDY[:10], ids=lambda case: case["id"])

@@ -5,7 +5,14 @@ import random
 
 import pytest
 import torch
-from metrics import GREEDY, drawn_metrics, drawn_settings, optimizer_of, rates_of
+from metrics import (
+    GREEDY,
+    assert_same_state,
+    drawn_metrics,
+    drawn_settings,
+    optimizer_of,
+    rates_of,
+)
 from torch.optim import lr_scheduler as theirs
 
 from accelsched._runtimes.cpu import Cpu
@@ -127,10 +134,8 @@ def test_what_is_set_compiles_nothing(runtime):
         setattr(plain, name, value)
         setattr(made, name, value)
         assert train(6).compiles == 0, name
-    saved, wanted = made.state_dict(), plain.state_dict()
     # In torch a list of bounds does not replace the one for groups that are added.
-    wanted["default_min_lr"] = None
-    assert {name: saved[name] for name in wanted} == wanted
+    assert_same_state(made, plain, default_min_lr=None)
 
 
 @LAZY
@@ -156,8 +161,7 @@ def test_every_rate_is_torch_s(runtime, mode, threshold_mode):
             runtime.finish_step()
             # Tensors of float32 beside float32 weights.
             assert rates_of(made.optimizer) == torch.tensor(rates_of(plain.optimizer)).tolist()
-        saved, wanted = made.state_dict(), plain.state_dict()
-        assert {name: saved[name] for name in wanted} == wanted
+        assert_same_state(made, plain)
         cost = runtime.counters() - before
         assert sequence < 3 or cost.compiles == 0
 

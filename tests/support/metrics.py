@@ -55,3 +55,11 @@ def optimizer_of(
 def rates_of(optimizer: torch.optim.Optimizer) -> list[float]:
     held = [group["lr"] for group in optimizer.param_groups]
     return [rate.item() if isinstance(rate, torch.Tensor) else float(rate) for rate in held]
+
+
+def assert_same_state(made: Any, plain: Any, **others: Any) -> None:
+    """Ours has all that torch's has, by the same names, but for what others say."""
+    # torch 2.4 saves whether it prints.
+    wanted = {name: v for name, v in plain.state_dict().items() if name != "verbose"} | others
+    saved = made.state_dict()
+    assert {name: saved[name] for name in wanted} == wanted
