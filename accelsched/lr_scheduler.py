@@ -745,8 +745,8 @@ class ReduceLROnPlateau(  # type: ignore[override]
             given, as Cerebras' is.
 
     Elsewhere: ``torch.optim.lr_scheduler.ReduceLROnPlateau``, whose arguments, results and state
-    these are; with ``schedule``, ``optax.contrib.reduce_on_plateau``, which counts the same without
-    a best-of ``eps``; Keras' ``ReduceLROnPlateau``.
+    these are; with ``schedule``, ``optax.contrib.reduce_on_plateau``, whose ``min_scale`` is
+    ``min_lr`` here; Keras' ``ReduceLROnPlateau``.
     """
 
     factor = Setting(_factor)
@@ -861,7 +861,7 @@ class GreedyLR(MetricScheduler, LRScheduler):
         ArgumentError: a word or a number that cannot be, or no system on which a metric could be
             given, as Cerebras' is.
 
-    Elsewhere: ``transformers.GreedyLR`` (5.0 on), whose arguments, results and state these are.
+    Elsewhere: ``GreedyLR`` of transformers 5, whose arguments, results and state these are.
     """
 
     factor = Setting(_positive_factor)

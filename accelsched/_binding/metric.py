@@ -6,11 +6,13 @@ rule as attributes, and the state, which is that of the class that a rule is of.
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import numbers
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from torch import Tensor
 from torch.optim import Optimizer
 
 from accelsched._binding import state
@@ -216,7 +218,10 @@ class MetricScheduler(Scheduler):
         count = len(group_values.indices)
         factors = self._factors_of(count)
         require_possible(group_values, factors)
-        settings = self._numbers(self._settings, count)
+        settings = {
+            "mode_worse": self._rule.mode_worse,
+            **self._numbers(self._settings, count),
+        }
         begun = self._rule.begin(settings, self._first_values(group_values))
         registers = begun if self._kept is None else _extended(self._kept, begun)
         return metric_driver_for(
@@ -235,8 +240,7 @@ class MetricScheduler(Scheduler):
     def _numbers(self, settings: Mapping[str, Any], count: int) -> dict[str, Any]:
         """The settings as a driver takes them, for so many param groups."""
         kinds = named(type(self), Setting)
-        numbers = {name: kinds[name].number(value, count) for name, value in settings.items()}
-        return {"mode_worse": self._rule.mode_worse, **numbers}
+        return {name: kinds[name].number(value, count) for name, value in settings.items()}
 
     def _drive_on(self, group_values: GroupValues) -> None:
         self._kept = self._driver.registers()
@@ -289,6 +293,8 @@ class MetricScheduler(Scheduler):
             self._attend()
         remedy = "it follows a metric: give the loss, as a number or a tensor"
         require(metrics is not None or self._steps_alone, "metrics", metrics, remedy)
+        one = not isinstance(metrics, Tensor) or metrics.numel() == 1
+        require(one, "metrics", metrics if one else tuple(metrics.shape), "give one number")
         step = None if epoch is None else step_to_move_to("epoch", epoch)
         # In torch the next metric moves a new group too.
         if self._driver.has_new_groups():
@@ -306,7 +312,8 @@ class MetricScheduler(Scheduler):
         The original continues from it, too.
         """
         self._require_driving()
-        registers = self._registers()
+        # Lists of its own: those of a driver go on.
+        registers = copy.deepcopy(self._registers())
         values = registers.pop("values")
         header = state.header(self)
         if self.key == "lr" and not self._factors:
@@ -336,13 +343,13 @@ class MetricScheduler(Scheduler):
         words = {name: saved[name] for name in ("mode", "threshold_mode")}
         rule = dataclasses.replace(self._rule, **words)
         settings = self._settings_from(saved)
-        numbers = self._numbers(settings, len(self.indices))
+        given = self._numbers(settings, len(self.indices))
         registers = {**self._driver.registers(), **self._registers_from(saved)}
         lowered = self._driver.lower(factors)
 
         def load() -> None:
             self._follow_rule(rule)
-            for name, number in numbers.items():
+            for name, number in given.items():
                 self._driver.set_setting(name, number)
             self._settings = settings
             if factors:

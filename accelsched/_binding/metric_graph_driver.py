@@ -119,9 +119,9 @@ class MetricGraphDriver(GraphDriver):
         self._write(now)
 
     def _as_wide(self, number: Any) -> Tensor:
-        """A number, or a tensor with one, as the rule computes with it: of shape [1]."""
+        """A number, or a tensor of some, as the rule computes with it: of shape [n]."""
         if isinstance(number, Tensor):
-            return number.to(device=self.device, dtype=self._wide).reshape(1)
+            return number.to(device=self.device, dtype=self._wide).reshape(-1)
         return self._vector(float(number))
 
     def _write(self, registers: Mapping[str, Tensor]) -> None:
@@ -136,21 +136,30 @@ class MetricGraphDriver(GraphDriver):
 
     def _rounded(self, moved: Tensor, factors: Sequence[Tensor] = ()) -> list[Tensor]:
         """What the groups hold: of the values that the rule moves, or of their products."""
-        values = [moved[position] for position in range(len(self._value_tensors))]
-        if factors:
-            values = [value * factor for value, factor in zip(values, factors, strict=True)]
-        columns = zip(values, self._dtypes, self._least, strict=True)
-        return [_at_least(value.to(dtype), least) for value, dtype, least in columns]
+        exact = moved * torch.stack(list(factors)) if factors else moved
+        kinds = list(zip(self._dtypes, self._least, strict=True))
+        # Mostly there is one kind, and so one operation for all groups.
+        vectors = {kind: _as_held(exact, *kind) for kind in dict.fromkeys(kinds)}
+        return [vectors[kind][position] for position, kind in enumerate(kinds)]
 
     def _moved(self) -> Tensor:
         """The values that the rule moves: where a group was given another one, that."""
         moved = self._registers["values"]
         if self._is_scheduled:
             return moved
-        value_of = self.group_values.value
-        held = torch.cat([self._as_wide(value_of(group)) for group in self._driven])
-        rounded = torch.cat([self._as_wide(value) for value in self._rounded(moved)])
+        held = self._column([self.group_values.value(group) for group in self._driven])
+        rounded = self._column(self._rounded(moved))
         return self._on.where(held == rounded, moved, held)
+
+    def _column(self, values: list[Any]) -> Tensor:
+        """What groups hold, numbers or tensors, as the rule computes with it."""
+        shapes = {
+            (value.dtype, value.device, value.dim()) if isinstance(value, Tensor) else None
+            for value in values
+        }
+        if len(shapes) == 1 and None not in shapes:
+            return self._as_wide(torch.stack(values))
+        return torch.cat([self._as_wide(value) for value in values])
 
     def _warn_of(self, group: dict[str, Any]) -> None:
         # The rule goes on from the value of a group, whoever has put it there.
@@ -180,5 +189,6 @@ class MetricGraphDriver(GraphDriver):
             return self._rounded(self._moved(), self._next(self._counter - 1)[1:])
 
 
-def _at_least(value: Tensor, least: float | None) -> Tensor:
-    return value if least is None else torch.clamp(value, min=least)
+def _as_held(values: Tensor, dtype: torch.dtype, least: float | None) -> Tensor:
+    rounded = values.to(dtype)
+    return rounded if least is None else torch.clamp(rounded, min=least)

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from accelsched.kernels import HostFunction
 
 
+_ON_HOST = OnHost()
+
+
 class MetricHostDriver(RecurrentHostDriver):
     """A rule on Python numbers. Without schedules the value in the group is the only copy.
 
@@ -29,6 +32,9 @@ class MetricHostDriver(RecurrentHostDriver):
         registers: what the rule goes on from.
     """
 
+    _function: HostFunction | None
+    _registers: Mapping[str, Any]
+
     def __init__(
         self,
         group_values: GroupValues,
@@ -39,7 +45,6 @@ class MetricHostDriver(RecurrentHostDriver):
         registers: Mapping[str, Any],
     ) -> None:
         self.rule, self._settings = rule, dict(settings)
-        self._function: HostFunction | None
         super().__init__(group_values, self.lower(schedules), step, registers)  # type: ignore[arg-type]
 
     def lower(self, schedules: Sequence[Any]) -> Any:
@@ -56,22 +61,26 @@ class MetricHostDriver(RecurrentHostDriver):
 
     def set_register(self, name: str, number: Any) -> None:
         """Have the rule go on from another number."""
-        self._registers[name] = number
+        self._registers = {**self._registers, name: number}
 
     def set_state(self, step: int, registers: Any) -> None:
         """Be at a step, with these registers; write its values to the groups."""
         self.count = step
-        self._registers = dict(registers)
+        self._registers = registers
         self.write_to_groups()
 
     def step(self, metric: Any = None) -> bool:
         """Take a metric in, if there is one, and write the values of the next step."""
-        registers: Mapping[str, Any] = self.registers()
+        held = self.registers()
+        after: Mapping[str, Any] = held
         if metric is not None:
             # float() of a loss that requires a gradient is a warning.
             number = metric.item() if isinstance(metric, Tensor) else metric
-            registers = self.rule.step(registers, self._settings, float(number), OnHost())
-        self.set_state(self.count + 1, registers)
+            after = self.rule.step(held, self._settings, float(number), _ON_HOST)
+        self.count += 1
+        self._registers = after
+        if self._function or after["values"] is not held["values"]:
+            self.write_to_groups()
         return self.has_new_groups()
 
     def set_step(self, step: int) -> None:
@@ -83,7 +92,7 @@ class MetricHostDriver(RecurrentHostDriver):
     def registers(self) -> dict[str, Any]:
         """What the rule goes on from, as plain numbers."""
         held = self._registers["values"] if self._function else self.values()
-        return {**self._registers, "values": list(held)}
+        return {**self._registers, "values": held}
 
     def write_to_groups(self, groups: list[dict[str, Any]] | None = None) -> None:
         """Write the values of this step, unless somebody else has just put others there."""

@@ -31,11 +31,13 @@ class Arithmetic(Protocol):
     def where(self, condition: Any, value: Any, other: Any) -> Any:
         """The value where the condition holds, and the other elsewhere."""
 
-    def each(self, function: Callable[..., Any], *columns: Any) -> Any:
-        """The column of what a function makes of the items of columns."""
+    def changed(
+        self, column: Any, condition: Any, function: Callable[..., Any], *others: Any
+    ) -> Any:
+        """The column; where the condition holds, what a function makes of it and of others."""
 
-    def any(self, column: Any) -> Any:
-        """Whether a condition holds for an item of a column."""
+    def any_above(self, column: Any, bounds: Any) -> Any:
+        """Whether an item of a column is above its bound."""
 
     def pushed(self, column: Any, item: Any) -> tuple[Any, Any]:
         """The first item of a column, and the column without it and with another at its end."""
@@ -44,13 +46,22 @@ class Arithmetic(Protocol):
 class OnHost:
     """Python numbers, and lists of them."""
 
-    any = staticmethod(any)
-
     def where(self, condition: bool, value: Any, other: Any) -> Any:
         return value if condition else other
 
-    def each(self, function: Callable[..., Any], *columns: Sequence[Any]) -> list[Any]:
-        return [function(*items) for items in zip(*columns, strict=True)]
+    def changed(
+        self,
+        column: list[Any],
+        condition: bool,
+        function: Callable[..., Any],
+        *others: Sequence[Any],
+    ) -> list[Any]:
+        if not condition:
+            return column
+        return [function(*items) for items in zip(column, *others, strict=True)]
+
+    def any_above(self, column: list[Any], bounds: Sequence[Any]) -> bool:
+        return any(item > bound for item, bound in zip(column, bounds, strict=True))
 
     def pushed(self, column: list[Any], item: Any) -> tuple[Any, list[Any]]:
         first, *others = column
@@ -68,11 +79,13 @@ class OnDevice:
         self.where: Callable[..., Tensor]
         self.where = runtime.replacements().get(torch.ops.aten.where.self, torch.where)
 
-    def each(self, function: Callable[..., Tensor], *columns: Tensor) -> Tensor:
-        return function(*columns)
+    def changed(
+        self, column: Tensor, condition: Tensor, function: Callable[..., Tensor], *others: Tensor
+    ) -> Tensor:
+        return self.where(condition, function(column, *others), column)
 
-    def any(self, column: Tensor) -> Tensor:
-        return column.to(torch.int64).sum(0, keepdim=True) > 0
+    def any_above(self, column: Tensor, bounds: Tensor) -> Tensor:
+        return (column > bounds).to(torch.int64).sum(0, keepdim=True) > 0
 
     def pushed(self, column: Tensor, item: Tensor) -> tuple[Tensor, Tensor]:
         return column[:1], torch.cat([column[1:], item])
@@ -126,6 +139,16 @@ class Rule:
             return metric < (best * (1.0 - threshold) if relative else best - threshold)
         return metric > (best * (1.0 + threshold) if relative else best + threshold)
 
+    def _lowered(self, settings: Numbers, on: Arithmetic) -> Callable[[Any, Any], Any]:
+        """A value times the factor, unless it falls by ``eps`` or less."""
+
+        def lowered(value: Any, least: Any) -> Any:
+            lower = value * settings["factor"]
+            lower = on.where(least > lower, least, lower)
+            return on.where(value - lower > settings["eps"], lower, value)
+
+        return lowered
+
     def step(self, now: Numbers, settings: Numbers, metric: Any, on: Arithmetic) -> Numbers:
         """The registers after a metric.
 
@@ -136,20 +159,6 @@ class Rule:
             on: how to compute.
         """
         raise NotImplementedError
-
-
-def _lowered(value: Any, least: Any, settings: Numbers, on: Arithmetic) -> Any:
-    """A value times the factor, unless it falls by ``eps`` or less."""
-    lower = value * settings["factor"]
-    lower = on.where(least > lower, least, lower)
-    return on.where(value - lower > settings["eps"], lower, value)
-
-
-def _raised(value: Any, most: Any, settings: Numbers, on: Arithmetic) -> Any:
-    """A value divided by the factor, unless it rises by ``eps`` or less."""
-    higher = value / settings["factor"]
-    higher = on.where(most < higher, most, higher)
-    return on.where(higher - value > settings["eps"], higher, value)
 
 
 class Plateau(Rule):
@@ -167,16 +176,15 @@ class Plateau(Rule):
         bad = where(cools, none, where(better, none, bad + 1))
         reduces = bad > settings["patience"]
 
-        def next_value(value: Any, least: Any) -> Any:
-            return where(reduces, _lowered(value, least, settings, on), value)
-
         return {
             "best": where(better, metric, best),
             "num_bad_epochs": where(reduces, none, bad),
             "cooldown_counter": where(
                 reduces, settings["cooldown"], where(cools, cooldown - 1, cooldown)
             ),
-            "values": on.each(next_value, now["values"], settings["min_lrs"]),
+            "values": on.changed(
+                now["values"], reduces, self._lowered(settings, on), settings["min_lrs"]
+            ),
         }
 
 
@@ -225,13 +233,10 @@ class Greedy(Rule):
         metric, window = self._averaged(now, metric, on)
         after, rises, falls = self._counted(now, settings, metric, where)
 
-        def next_value(value: Any, least: Any, most: Any) -> Any:
-            lower = where(falls, _lowered(value, least, settings, on), value)
-            return where(rises, _raised(value, most, settings, on), lower)
-
-        bounds = settings["min_lrs"], settings["max_lrs"]
-        values = on.each(next_value, now["values"], *bounds)
-        above = on.any(on.each(lambda value, least: value > least, values, bounds[0]))
+        least, most = settings["min_lrs"], settings["max_lrs"]
+        values = on.changed(now["values"], falls, self._lowered(settings, on), least)
+        values = on.changed(values, rises, self._raised(settings, on), most)
+        above = on.any_above(values, least)
         left = now["reset_start"]
         left = where(falls, where(above, left, left - 1), left)
         none = left * 0
@@ -239,7 +244,7 @@ class Greedy(Rule):
         resets = where(falls, where(above, one, left), one) <= 0
         original = settings["reset_start_original"]
         starts = now["_init_lrs"]
-        values = on.each(lambda value, start: where(resets, start, value), values, starts)
+        values = on.changed(values, resets, lambda value, start: start, starts)
         return {
             **after,
             **self._emptied(window, resets, settings["factor"] * 0.0, on),
@@ -249,6 +254,16 @@ class Greedy(Rule):
             "values": values,
             "_init_lrs": starts,
         }
+
+    def _raised(self, settings: Numbers, on: Arithmetic) -> Callable[[Any, Any], Any]:
+        """A value divided by the factor, unless it rises by ``eps`` or less."""
+
+        def raised(value: Any, most: Any) -> Any:
+            higher = value / settings["factor"]
+            higher = on.where(most < higher, most, higher)
+            return on.where(higher - value > settings["eps"], higher, value)
+
+        return raised
 
     def _counted(self, now: Numbers, settings: Numbers, metric: Any, where: Any) -> Any:
         """The registers that count, and whether the values rise or fall."""
@@ -290,7 +305,7 @@ class Greedy(Rule):
             return {}
         none = window["averaged"] * 0
         return {
-            "window": on.each(lambda item: on.where(resets, zero, item), window["window"]),
+            "window": on.changed(window["window"], resets, lambda item: zero),
             "sum": on.where(resets, zero, window["sum"]),
             "averaged": on.where(resets, none, window["averaged"]),
         }

@@ -245,6 +245,19 @@ def test_it_goes_on_from_a_state_of_transformers(case):
     assert repr([made.state_dict()[n] for n in names]) == repr([case["state"][n] for n in names])
 
 
+@DTYPES
+def test_a_reset_begins_at_the_worst_metric_of_a_mode_that_was_loaded_or_set(dtype):
+    options = {"patience": 0, "min_lr": 0.125, "reset_start": 1}
+    saved = GreedyLR(optimizer_of([0.125]), "max", **options).state_dict()
+    loaded, made = (GreedyLR(optimizer_of([0.125], dtype), **options) for _ in range(2))
+    loaded.load_state_dict(saved)
+    made.mode, made.best = "max", -math.inf
+    for scheduler in (loaded, made):
+        scheduler.step(as_metric(2.0, dtype))
+        scheduler.step(as_metric(1.0, dtype))
+        assert (scheduler.best, scheduler.reset_start) == (-math.inf, 1)
+
+
 def test_a_state_that_does_not_fit_changes_nothing():
     made = ReduceLROnPlateau(optimizer_of([0.1]), patience=3)
     made.step(0.5)
@@ -335,6 +348,8 @@ def test_metrics_of_every_kind():
         assert rates_of(made.optimizer) == rounded([0.5 * 0.1], dtype)
         made.step(loss)
         assert made.best == 2.0
+        with pytest.raises(ArgumentError, match=r"^metrics=\(2,\): give one number"):
+            made.step(torch.ones(2))
 
 
 def test_it_is_bound_later_and_again():

@@ -227,6 +227,20 @@ def test_a_state_goes_from_device_to_device(runtime):
         assert made.state_dict() == twin.state_dict() == host.state_dict()
 
 
+@LAZY
+def test_a_model_that_moves_after_the_construction_is_followed(runtime):
+    opt = optimizer_of([0.1])
+    made = ReduceLROnPlateau(opt, patience=1, factor=0.7)
+    assert made.driver.lowering == "host"
+    moved = torch.nn.Parameter(torch.ones(2, device=runtime.device()))
+    opt.param_groups[0]["params"] = [moved]
+    for _ in range(3):
+        made.step(1.0)
+    runtime.finish_step()
+    assert opt.param_groups[0]["lr"].device.type == runtime.device().type
+    assert made.state_dict()["values"] == [0.1 * 0.7]
+
+
 def test_where_there_is_no_float64_the_rule_is_in_float32(monkeypatch):
     """As on MPS: torch's rates but for a rounding of float32 at each reduction."""
     monkeypatch.setattr(Cpu, "has_float64", False)
