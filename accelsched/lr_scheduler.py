@@ -687,7 +687,8 @@ class ReduceLROnPlateau(  # type: ignore[override]
     from. On a device all of this lives there, in float64 where the device has it, and
     ``step(loss)`` reads nothing. On the CPU, with a float for a rate, it is torch's arithmetic on
     floats. Both give torch's rates, which a float32 tensor in the group holds rounded. Numbers
-    that are set later, ``scheduler.factor = 0.5``, compile nothing.
+    that are set later, ``scheduler.factor = 0.5``, compile nothing. Give a compiled step its metric
+    as a tensor: torch.compile takes each Python number for another constant.
 
     With ``schedule`` the rate is ``schedule(t) * scale``: the scale starts at 1, and is what falls,
     down to ``min_lr``. A ``step()`` without a metric moves on in the schedule only, so that it may

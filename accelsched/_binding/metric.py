@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import functools
 import numbers
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -17,7 +18,7 @@ from torch.optim import Optimizer
 
 from accelsched._binding import state
 from accelsched._binding.drivers import metric_driver_for
-from accelsched._binding.given import as_schedules, one_each, step_to_move_to
+from accelsched._binding.given import as_schedules, converted, each_group, one_each, step_to_move_to
 from accelsched._binding.limits import require_possible
 from accelsched._binding.metric_rules import Rule
 from accelsched._binding.param_groups import GroupValues, Tags
@@ -91,9 +92,9 @@ class Setting(_Attribute):
         return self.number(scheduler._settings[self.name], len(scheduler.indices))
 
     def __set__(self, scheduler: MetricScheduler, value: Any) -> None:
-        converted = self.convert(self.name, value)
-        number = self.number(converted, len(scheduler.indices))
-        scheduler._set_setting(self.name, converted, number)
+        given = self.convert(self.name, value)
+        number = self.number(given, len(scheduler.indices))
+        scheduler._set_setting(self.name, given, number)
 
     def given(self, value: Any) -> Any:
         """What the constructor was given."""
@@ -108,15 +109,10 @@ class SettingOfGroups(Setting):
     """A number for all param groups, or a list with one for each; it is read as a list."""
 
     def __init__(self, convert: Callable[[str, Any], Any], argument: str | None = None) -> None:
-        def each(name: str, value: Any) -> Any:
-            if not isinstance(value, (list, tuple)):
-                return convert(name, value)
-            return [convert(f"{name}[{i}]", item) for i, item in enumerate(value)]
-
-        super().__init__(each, argument)
+        super().__init__(functools.partial(converted, convert), argument)
 
     def number(self, value: Any, count: int) -> list[Any]:
-        return column(self.argument, value, count)
+        return each_group(self.argument, value, count)
 
 
 class Register(_Attribute):
@@ -128,19 +124,6 @@ class Register(_Attribute):
     def __set__(self, scheduler: MetricScheduler, value: Any) -> None:
         scheduler._require_driving()
         scheduler._driver.set_register(self.name, self.convert(self.name, value))
-
-
-def column(name: str, given: Any, count: int) -> list[Any]:
-    """One number for each of some param groups.
-
-    Raises:
-        ArgumentError: there is another number of them.
-    """
-    if not isinstance(given, list):
-        return [given] * count
-    remedy = f"{len(given)} were given for {count} param groups: give one for all, or {count}"
-    require(len(given) == count, name, given, remedy)
-    return list(given)
 
 
 class MetricScheduler(Scheduler):
@@ -377,7 +360,7 @@ class MetricScheduler(Scheduler):
         if self._state_has_values:
             mine["values"] = saved["_last_lr"]
         for name in {*named(type(self), SettingOfGroups), "values", "_init_lrs"} & set(mine):
-            items = column(f"state_dict[{name!r}]", mine[name], self._group_values.group_count)
+            items = each_group(f"state_dict[{name!r}]", mine[name], self._group_values.group_count)
             mine[name] = [items[index] for index in self.indices]
         return mine
 
@@ -394,8 +377,9 @@ class MetricScheduler(Scheduler):
             for name, register in named(type(self), Register).items()
         }
         for name in {"values", "_init_lrs"} & set(saved):
-            items = column(f"state_dict[{name!r}]", list(saved[name]), len(self.indices))
-            known[name] = [any_real(f"state_dict[{name!r}][{i}]", v) for i, v in enumerate(items)]
+            where = f"state_dict[{name!r}]"
+            items = each_group(where, saved[name], len(self.indices))
+            known[name] = converted(any_real, where, items)
         return {**known, **self._rule.from_saved(saved)}
 
     def __getstate__(self) -> dict[str, Any]:
