@@ -389,6 +389,17 @@ def test_tags_and_another_key(dtype):
     assert made.min_lrs == [1.0, 3.0]
 
 
+def test_another_lowering_goes_on_from_the_same_state():
+    rnd = random.Random(10)
+    plain, made = pair([0.1, 0.3], None, patience=1, factor=0.7, cooldown=1)
+    for lowering in ("graph", "host", "graph", None):
+        made.lowering = lowering
+        for metric in drawn_metrics(rnd, 10, odd=0.0):
+            plain.step(metric)
+            made.step(metric)
+        assert_same_state(made, plain)
+
+
 def test_a_rate_of_0_is_no_tensor_of_adam_and_the_rule_goes_on_from_0():
     parameter = torch.nn.Parameter(torch.ones(2))
     opt = torch.optim.Adam([parameter], lr=torch.tensor(0.5), capturable=False)

@@ -80,8 +80,11 @@ class Training:
 
 
 @EVERYWHERE
-@pytest.mark.parametrize("inside", [True, False])
-@pytest.mark.parametrize("schedule", [None, Linear(0.3, 0.1, 50)], ids=str)
+@pytest.mark.parametrize(
+    ("schedule", "inside"),
+    [(None, True), (None, False), (Linear(0.3, 0.1, 50), True)],
+    ids=["inside", "outside", "a factor on a schedule"],
+)
 def test_a_step_costs_what_a_constant_learning_rate_costs(runtime, schedule, inside):
     constant = Training(runtime, None)
     constant.train(WARM_UP)
@@ -167,7 +170,7 @@ def test_every_rate_is_torch_s(runtime, mode, threshold_mode):
 
 
 @LAZY
-@pytest.mark.parametrize("case", GREEDY[::6], ids=lambda case: case["id"])
+@pytest.mark.parametrize("case", GREEDY[::9], ids=lambda case: case["id"])
 def test_every_rate_is_that_of_transformers(runtime, case):
     rates = case["groups"]
     made = GreedyLR(optimizer_of(rates, device=runtime.device()), **case["kwargs"])
