@@ -13,8 +13,8 @@ demo: .venv/installed
 	.venv/bin/accelsched demo
 
 test: .venv/installed check
-	$(call PYTEST,.venv) tests/runtimes/test_runtimes.py tests/schedules/test_parity.py tests/families/test_policy.py tests/cli/test_demo.py \
-		tests/families/test_weight_decay_scheduler.py tests/costs --back-ends lazy
+	$(call PYTEST,.venv) tests/runtimes/test_runtimes.py tests/runtimes/test_metrics.py tests/schedules/test_parity.py \
+		tests/families/test_policy.py tests/cli/test_demo.py tests/families/test_weight_decay_scheduler.py tests/costs --back-ends lazy
 	$(call PYTEST,.venv) tests --ignore=tests/cerebras --back-ends eager,compile,$(BACK_END)
 
 check: .venv/installed

@@ -11,6 +11,7 @@ from typing import Any
 from accelsched import schedules
 from accelsched._binding import state
 from accelsched._binding.drivers import RecurrentDriver, recurrent_driver_for
+from accelsched._binding.given import converted, each_group
 from accelsched._binding.own_rule import OwnRule
 from accelsched._binding.param_groups import GroupValues
 from accelsched._binding.recurrent import Recurrence
@@ -113,9 +114,9 @@ class MappingPolicy(Policy):
     ) -> None:
         self.mapping = mapping
         self.lr_init = lr_init
-        self._starts = None if lr_init is None else _converted(_rate, "lr_init", lr_init)
+        self._starts = None if lr_init is None else converted(_rate, "lr_init", lr_init)
         if not self._writes_its_rule:
-            self._rules = _converted(self._rule_of, "mapping", mapping)
+            self._rules = converted(self._rule_of, "mapping", mapping)
         super().__init__(self._as_schedules(), lowering=lowering)
 
     def _rule_of(self, name: str, mapping: Any) -> Any:
@@ -128,11 +129,11 @@ class MappingPolicy(Policy):
 
     def _schedules_for(self, group_values: GroupValues) -> tuple[schedules.Schedule, ...]:
         count = len(group_values.indices)
-        _each("lr_init", self._starts, count)
+        each_group("lr_init", self._starts, count)
         if self._writes_its_rule:
-            _each("mapping", self.mapping, count)
+            each_group("mapping", self.mapping, count)
             return super()._schedules_for(group_values)
-        return tuple(_each("mapping", self._rules, count))
+        return tuple(each_group("mapping", self._rules, count))
 
     def _first_rates(self, group_values: GroupValues) -> list[float]:
         return self._started_from(super()._first_rates(group_values))
@@ -141,17 +142,17 @@ class MappingPolicy(Policy):
         return self._started_from(super()._base_rates(group_values))
 
     def _started_from(self, own: list[float]) -> list[float]:
-        return own if self._starts is None else _each("lr_init", self._starts, len(own))
+        return own if self._starts is None else each_group("lr_init", self._starts, len(own))
 
     @property
     def current_mapping(self) -> list[Any] | None:
         """The mapping of each param group; None while there is no optimizer."""
-        return _each("mapping", self.mapping, len(self.indices)) if self._bound else None
+        return each_group("mapping", self.mapping, len(self.indices)) if self._bound else None
 
     @property
     def current_lr_init(self) -> list[float] | None:
         """The first value of each param group; None while there is no optimizer."""
-        return _each("lr_init", self.lr_init, len(self.indices)) if self._bound else None
+        return each_group("lr_init", self.lr_init, len(self.indices)) if self._bound else None
 
     def __repr__(self) -> str:
         mapping = self.current_mapping if self._bound else self.mapping
@@ -254,13 +255,13 @@ class _Recurrent(MappingPolicy):
         self._driver.set_state(self.last_epoch, held)
 
     def _recurrences(self, count: int) -> list[Recurrence]:
-        return [self._recurrence(at) for at in _each("mapping", self._rules, count)]
+        return [self._recurrence(at) for at in each_group("mapping", self._rules, count)]
 
     def _values_at(self, step: int, count: int) -> list[float]:
         """Return the values at a step, if nobody changes them from outside."""
         starts = self._own if self._starts is None else self._starts
-        values = list(_each("lr_init", starts, count))
-        for i, at in enumerate(_each("mapping", self._rules, count)):
+        values = list(each_group("lr_init", starts, count))
+        for i, at in enumerate(each_group("mapping", self._rules, count)):
             recurrence = self._recurrence(at)
             for reached in at:
                 if reached <= step:
@@ -287,7 +288,7 @@ class _Recurrent(MappingPolicy):
 
     def state_dict(self) -> dict[str, Any]:
         """Return the step, the values and the mappings, as plain values. Waits for the device."""
-        rules = _each("mapping", self._rules, len(self.indices))
+        rules = each_group("mapping", self._rules, len(self.indices))
         return {
             **state.header(self),
             "values": [float(value) for value in self._driver.values()],
@@ -305,9 +306,9 @@ class _Recurrent(MappingPolicy):
         given = [
             _as_mapping(f"mappings[{i}]", pairs) for i, pairs in _items(state_dict, "mappings")
         ]
-        rules = _each("mappings", _converted(self._rule_of, "mappings", given), count)
+        rules = each_group("mappings", converted(self._rule_of, "mappings", given), count)
         held = [_rate(f"values[{i}]", value) for i, value in _items(state_dict, "values")]
-        values = _each("values", held, count)
+        values = each_group("values", held, count)
         lowered = self._driver.lower([self._recurrence(at) for at in rules])
 
         def load() -> None:
@@ -441,19 +442,3 @@ def _as_mapping(name: str, pairs: Any) -> dict[Any, Any]:
     )
     require(fits, name, pairs, "give pairs of a step and a number")
     return {real(f"{name} step", step): number for step, number in pairs}
-
-
-def _converted(convert: Callable[[str, Any], Any], name: str, given: Any) -> Any:
-    """Convert what was given; of a list, each item."""
-    if isinstance(given, (list, tuple)):
-        return [convert(f"{name}[{i}]", item) for i, item in enumerate(given)]
-    return convert(name, given)
-
-
-def _each(name: str, given: Any, count: int) -> list[Any]:
-    """Return one item for each of the param groups."""
-    if not isinstance(given, (list, tuple)):
-        return [given] * count
-    remedy = f"{len(given)} were given for {count} param groups: give one for all, or {count}"
-    require(len(given) == count, name, given, remedy)
-    return list(given)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import torch
@@ -10,11 +10,15 @@ import torch
 from accelsched._binding.cerebras_driver import CerebrasDriver
 from accelsched._binding.graph_driver import GraphDriver
 from accelsched._binding.host_driver import HostDriver
+from accelsched._binding.metric_graph_driver import MetricGraphDriver
+from accelsched._binding.metric_host_driver import MetricHostDriver
+from accelsched._binding.metric_rules import Rule
 from accelsched._binding.param_groups import GroupValues
 from accelsched._binding.recurrent import Recurrence, RecurrentGraphDriver, RecurrentHostDriver
 from accelsched._binding.stride import Stride
 from accelsched._lowering import is_for_host
 from accelsched._runtimes import runtime_of
+from accelsched.errors import require
 from accelsched.schedules import Schedule
 
 
@@ -119,3 +123,29 @@ def recurrent_driver_for(
     if is_for_host(lowering, runtime, group_values.hold_tensors):
         return RecurrentHostDriver(group_values, recurrences, step, values)
     return RecurrentGraphDriver(group_values, recurrences, step, values, lowering)
+
+
+def metric_driver_for(
+    group_values: GroupValues,
+    rule: Rule,
+    schedules: Sequence[Schedule],
+    settings: Mapping[str, Any],
+    step: int,
+    registers: Mapping[str, Any],
+    lowering: str | None,
+) -> MetricHostDriver | MetricGraphDriver:
+    """Choose the driver for a rule, as :func:`driver_for` does, and start it.
+
+    Raises:
+        ArgumentError: the back end runs no Python in which a metric could be given.
+    """
+    runtime = runtime_of(group_values.device)
+    remedy = (
+        "the system repeats one traced step without Python, and takes no metric from outside: "
+        "plan the decay as a schedule"
+    )
+    require(not runtime.traces_once, "optimizer", type(group_values.optimizer).__name__, remedy)
+    given = group_values, rule, schedules, settings, step, registers
+    if is_for_host(lowering, runtime, group_values.hold_tensors):
+        return MetricHostDriver(*given)
+    return MetricGraphDriver(*given, lowering)

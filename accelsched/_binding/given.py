@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from accelsched.errors import ArgumentError, require
@@ -58,6 +58,26 @@ def one_each(
     remedy = f"{count} param groups are driven: give one schedule, or {count}, not {len(schedules)}"
     require(len(schedules) == count, "schedule", list(schedules), remedy)
     return tuple(schedules)
+
+
+def converted(convert: Callable[[str, Any], Any], name: str, given: Any) -> Any:
+    """What was given, converted; of a list, each item, by a name with its index."""
+    if isinstance(given, (list, tuple)):
+        return [convert(f"{name}[{i}]", item) for i, item in enumerate(given)]
+    return convert(name, given)
+
+
+def each_group(name: str, given: Any, count: int) -> list[Any]:
+    """The item of each of some param groups, of one for all or of a list.
+
+    Raises:
+        ArgumentError: the list has another length.
+    """
+    if not isinstance(given, (list, tuple)):
+        return [given] * count
+    remedy = f"{len(given)} were given for {count} param groups: give one for all, or {count}"
+    require(len(given) == count, name, given, remedy)
+    return list(given)
 
 
 def step_to_move_to(name: str, step: Any) -> int:

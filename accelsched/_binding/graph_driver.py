@@ -127,7 +127,7 @@ class GraphDriver:
         return self._step(by)
 
     def _step(self, by: Stride | None) -> bool:
-        self._runtime.before_step(self._counter, self._optimizer)
+        self._runtime.before_step([self._counter], self._optimizer)
         with torch.no_grad():
             self._advance(by)
         self._count_on(1 if by is None else by)
@@ -158,14 +158,18 @@ class GraphDriver:
 
     def _look(self) -> bool:
         """Put the tensors back where a group has something else; True if there are other groups."""
-        held = self.group_values
-        # Dynamo would guard on all that an optimizer has, if it were asked for its groups.
-        if not torch.compiler.is_compiling() and self._groups is not self._optimizer.param_groups:
-            self._know(self._optimizer.param_groups)
+        held, has_new_groups = self.group_values, self.has_new_groups()
         for group, tensor in zip(self._driven, self._value_tensors, strict=True):
             if held.value(group) is not tensor:
                 self._warn_of(group)
                 held.put(group, tensor)
+        return has_new_groups
+
+    def has_new_groups(self) -> bool:
+        """Look at the groups that there are; True if they are others than it was made for."""
+        # Dynamo would guard on all that an optimizer has, if it were asked for its groups.
+        if not torch.compiler.is_compiling() and self._groups is not self._optimizer.param_groups:
+            self._know(self._optimizer.param_groups)
         return len(self._groups) != self._group_count
 
     def _warn_of(self, group: dict[str, Any]) -> None:

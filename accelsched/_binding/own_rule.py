@@ -89,7 +89,7 @@ class CalledDriver(RecurrentHostDriver):
     def step(self) -> bool:
         """Write what ``get_lr`` says of the next step."""
         self.set_step(self.count + 1)
-        return self._has_other_groups()
+        return self.has_new_groups()
 
 
 class OwnRule(Scheduler):

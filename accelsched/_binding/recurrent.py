@@ -79,13 +79,14 @@ class RecurrentHostDriver:
         count = self.count + 1
         now = zip(self._recurrences, self.values(), strict=True)
         self.set_state(count, [recurrence(value, count) for recurrence, value in now])
-        return self._has_other_groups()
+        return self.has_new_groups()
 
     def move_on(self, by: Stride) -> bool:
         """Step, or stay for 0; a tensor is read."""
-        return self.step() if int(by) else self._has_other_groups()
+        return self.step() if int(by) else self.has_new_groups()
 
-    def _has_other_groups(self) -> bool:
+    def has_new_groups(self) -> bool:
+        """Whether the optimizer has other groups than it was made for."""
         return len(self.group_values.optimizer.param_groups) != self._group_count
 
     def ignore_new_groups(self) -> None:

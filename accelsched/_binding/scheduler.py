@@ -135,6 +135,8 @@ class Scheduler(TorchLRScheduler):
     _writes_its_form = False
     #: Whether it has a `get_lr` of its own: see :class:`~.own_rule.OwnRule`.
     _writes_its_rule = False
+    #: Whether a step needs nothing, as a metric is.
+    _steps_alone = True
     #: The attributes that such a method may read.
     _form_names: frozenset[str] = frozenset()
     #: The settings in the state of the scheduler of torch that this one was made of.

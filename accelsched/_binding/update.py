@@ -101,6 +101,8 @@ def _require_fitting(name: str, scheduler: Scheduler, optimizer: Optimizer) -> N
     """Refuse what would not compile, or step something else."""
     if scheduler.refusal is not None:
         raise ArgumentError(name, scheduler, scheduler.refusal)
+    remedy = "it follows a metric: step it beside this function, scheduler.step(loss)"
+    require(scheduler._steps_alone, name, scheduler, remedy)
     same = scheduler.optimizer.param_groups is optimizer.param_groups
     require(same, name, scheduler, "it is bound to another optimizer")
     key = scheduler.key

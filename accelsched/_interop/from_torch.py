@@ -25,8 +25,8 @@ from accelsched._interop.called import Accumulated, hashable
 from accelsched._interop.found_rates import NoFormula
 from accelsched._lowering import is_for_host
 from accelsched._runtimes import runtime_of
-from accelsched.errors import ArgumentError
-from accelsched.lr_scheduler import LRScheduler
+from accelsched.errors import ArgumentError, require
+from accelsched.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from accelsched.schedules import (
     Constant,
     CosineAnnealing,
@@ -59,12 +59,13 @@ def from_torch(
 ) -> Scheduler | SchedulerList:
     """Convert a scheduler of torch, in mid-run too, to ours: same values from here on.
 
-    Every class of ``torch.optim.lr_scheduler`` but ReduceLROnPlateau is taken, in compositions too,
-    and SWALR. The schedules of transformers become formulas. Another function of a LambdaLR is
-    traced if it can be; if not, it is called at each step where the group holds a float on the CPU,
-    and is tabulated elsewhere. Some values follow from the learning rate before them: in a chain
-    with a LambdaLR, or in a subclass of one's own. With ``total_iters`` these are tabulated, by
-    running a copy.
+    Every class of ``torch.optim.lr_scheduler`` is taken, in compositions too, and SWALR. The
+    schedules of transformers become formulas. Another function of a LambdaLR is traced if it can
+    be; if not, it is called at each step where the group holds a float on the CPU, and is tabulated
+    elsewhere. Some values follow from the learning rate before them: in a chain with a LambdaLR, or
+    in a subclass of one's own. With ``total_iters`` these are tabulated, by running a copy.
+    ReduceLROnPlateau becomes :class:`accelsched.lr_scheduler.ReduceLROnPlateau`, whose step takes
+    the metric.
 
     Use the result in the place of torch's scheduler, which is not to be stepped any more. Its
     wrapper around ``optimizer.step`` is taken off. Where torch steps on from the learning rate that
@@ -108,9 +109,7 @@ def from_torch(
     if isinstance(scheduler, (Scheduler, SchedulerList)):
         raise ArgumentError("scheduler", scheduler, "it is one of accelsched already")
     if isinstance(scheduler, torch_schedulers.ReduceLROnPlateau):
-        raise ArgumentError(
-            "scheduler", scheduler, "it follows a metric, not the step: keep it, or plan the decay"
-        )
+        return _plateau(scheduler, lowering)
     if not isinstance(scheduler, TorchLRScheduler):
         raise ArgumentError("scheduler", scheduler, "give a torch.optim.lr_scheduler.LRScheduler")
     optimizer, now = scheduler.optimizer, _count(scheduler)
@@ -141,6 +140,34 @@ def from_torch(
     beside = Scheduler(optimizer, schedules[key], key, **options)
     beside._settings_of_torch = settings
     return SchedulerList([made, beside])
+
+
+def _plateau(scheduler: Any, lowering: str | None) -> Scheduler:
+    """Convert ReduceLROnPlateau, which follows a metric and no step."""
+    known = vars(torch_schedulers.ReduceLROnPlateau)
+    # torch 2.4 has is_better.
+    decide = {"step", "_reduce_lr", "_is_better", "is_better", "in_cooldown"} & set(known)
+    own = sorted(name for name in decide if getattr(type(scheduler), name) is not known[name])
+    remedy = f"its class has {', '.join(own)} of its own: write it as a scheduler of accelsched"
+    require(not own, "scheduler", scheduler, remedy)
+    default, least = getattr(scheduler, "default_min_lr", None), scheduler.min_lrs
+    if default is not None and set(least) == {default}:
+        least = default  # which is for groups that are added, too
+    made = ReduceLROnPlateau(
+        None,
+        scheduler.mode,
+        scheduler.factor,
+        scheduler.patience,
+        scheduler.threshold,
+        scheduler.threshold_mode,
+        scheduler.cooldown,
+        least,
+        scheduler.eps,
+        lowering=lowering,
+    )
+    made.set_optimizer(scheduler.optimizer)
+    made.load_state_dict(scheduler.state_dict())
+    return made
 
 
 def _runs_on_host(optimizer: Any, lowering: str | None) -> bool:

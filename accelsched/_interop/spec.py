@@ -23,6 +23,7 @@ from typing import Any
 from torch.optim import Optimizer
 
 from accelsched import lr_scheduler, policy, schedules, weight_decay_scheduler
+from accelsched._binding.metric import MetricScheduler
 from accelsched._binding.scheduler import Scheduler
 from accelsched._binding.scheduler_list import SchedulerList
 from accelsched._interop import modelzoo, modelzoo_trainer
@@ -81,6 +82,8 @@ def to_spec(item: Item) -> Any:
 
 def _argument(scheduler: Any, name: str) -> Any:
     """Return the argument that a scheduler was built with."""
+    if isinstance(scheduler, MetricScheduler) and name != "param_group_tags":
+        return scheduler.argument(name)
     if name == "schedule":
         alike = len(set(scheduler.schedules)) == 1
         return scheduler.schedules[0] if alike else scheduler.schedules

@@ -69,6 +69,13 @@ class Runtime:
         """Put a CPU tensor on the device, as state that graphs carry from step to step."""
         return state.to(device)
 
+    def as_data(self, vector: Tensor, device: torch.device) -> Tensor:
+        """Put a CPU tensor of shape [n] on the device, as data that no operation makes there.
+
+        A graph that reads it is the same whatever is in it, and whether or not it is new.
+        """
+        return vector.to(device)
+
     def lower(
         self,
         evaluation: Callable[[torch.device], Evaluate],
@@ -145,8 +152,8 @@ class Runtime:
     def execute(self, tensors: Sequence[Tensor]) -> None:
         """Compute tensors now, so that a graph that is gathered next takes them as they are."""
 
-    def before_step(self, counter: Tensor, optimizer: Optimizer) -> None:
-        """Prepare for a step of a scheduler of this optimizer, before its counter moves on."""
+    def before_step(self, state: Sequence[Tensor], optimizer: Optimizer) -> None:
+        """Prepare for a step of a scheduler of this optimizer, before its state moves on."""
 
     # For those that drive a whole training loop: the demo, the tests, the benchmarks.
 

@@ -41,6 +41,13 @@ class Lazy(Runtime):
         devices = sorted({str(tensor.device) for tensor in tensors})
         torch._C._lazy._sync_multi(list(tensors), devices)
 
+    def as_data(self, vector: Tensor, device: torch.device) -> Tensor:
+        data = vector.to(device)
+        # The next graph would have what is new for one more output, and be another one. Nothing is
+        # compiled or executed here.
+        torch._C._lazy._sync_multi([data], [], True, True)
+        return data
+
     def replacements(self) -> dict[Any, Callable[..., Tensor]]:
         return _in_graph()
 

@@ -66,15 +66,16 @@ class Xla(Runtime):
         devices = sorted({str(tensor.device) for tensor in tensors})
         internals()._xla_sync_multi(list(tensors), devices, wait=False)
 
-    def before_step(self, counter: Tensor, optimizer: Optimizer) -> None:
-        # backend="openxla" executes what its own graphs take. A counter that moves on outside of
-        # them gathers one more addition at each step, and what depends on it is compiled again. It
-        # is not so where the optimizer's step is pending too, as in a graph of several steps.
-        if torch.compiler.is_compiling() or not _is_pending([counter]):
+    def before_step(self, state: Sequence[Tensor], optimizer: Optimizer) -> None:
+        # backend="openxla" executes what its own graphs take. State that moves on outside of them,
+        # as a counter does, gathers more operations at each step, and what depends on it is
+        # compiled again. It is not so where the optimizer's step is pending too, as in a graph of
+        # several steps.
+        if torch.compiler.is_compiling() or not _is_pending(state):
             return
         parameters = [p for group in optimizer.param_groups for p in group["params"]]
         if not _is_pending(parameters):
-            internals()._xla_sync_multi([counter], [str(counter.device)], wait=False)
+            internals()._xla_sync_multi(list(state), [str(state[0].device)], wait=False)
 
     def replacements(self) -> dict[Any, Callable[..., Tensor]]:
         return _exact()
@@ -123,7 +124,7 @@ class Xla(Runtime):
 
 def _is_pending(tensors: Sequence[Tensor]) -> bool:
     """Whether one of the tensors is gathered and not executed; 0.3 us for one tensor."""
-    return any(internals()._check_tensor_need_materialization(tensors))
+    return any(internals()._check_tensor_need_materialization(list(tensors)))
 
 
 def _exact() -> dict[Any, Callable[..., Tensor]]:

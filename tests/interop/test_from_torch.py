@@ -5,11 +5,13 @@ import copy
 import functools
 import json
 import math
+import random
 from pathlib import Path
 
 import pytest
 import torch
 from binding import optimizer
+from metrics import assert_same_state, drawn_metrics, drawn_settings, optimizer_of
 from torch.optim import lr_scheduler as theirs
 from torch.optim.swa_utils import SWALR
 
@@ -137,6 +139,27 @@ def test_recorded_curve(case):
 def test_every_class_of_torch_is_tried():
     taken = {case["scheduler"] for case in RECORDED} - {"SWALR"}
     assert taken == set(theirs.__all__) - {"LRScheduler", "ReduceLROnPlateau"}
+
+
+@KINDS
+def test_a_plateau_goes_on_from_any_point_of_its_life(kind):
+    rnd = random.Random(7)
+    dtype = torch.float64 if kind == "graph" else None
+    for _ in range(40):
+        rates, arguments = drawn_settings(rnd)
+        metrics = drawn_metrics(rnd, 20)
+        plain = theirs.ReduceLROnPlateau(optimizer_of(rates), **arguments)
+        other = theirs.ReduceLROnPlateau(optimizer_of(rates, dtype), **arguments)
+        at = rnd.randrange(20)
+        for metric in metrics[:at]:
+            plain.step(metric)
+            other.step(metric)
+        made = from_torch(other)
+        assert isinstance(made, ours.ReduceLROnPlateau)
+        for metric in metrics[at:]:
+            plain.step(metric)
+            made.step(metric)
+        assert_same_state(made, plain)
 
 
 # What the recorded cases do not have.
@@ -431,9 +454,20 @@ def test_a_chain_of_torch_at_two_steps_is_refused():
 # What cannot be converted.
 
 
+class OwnPlateau(theirs.ReduceLROnPlateau):
+    def _is_better(self, metric, best):
+        return metric <= best
+
+    is_better = _is_better  # torch 2.4
+
+
 def refused():
     return {
-        "a metric": (theirs.ReduceLROnPlateau(optimizer()), "it follows a metric"),
+        "a metric": (OwnPlateau(optimizer()), "its class has _?is_better of its own"),
+        "a metric for ever": (
+            theirs.ReduceLROnPlateau(optimizer(), patience=math.inf),
+            "patience=inf: give a finite number",
+        ),
         "ours": (ours.ConstantLR(optimizer(), 0.1), "it is one of accelsched already"),
         "no scheduler": (0.1, "give a torch.optim.lr_scheduler.LRScheduler"),
         "LambdaLR in a chain": (

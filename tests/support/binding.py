@@ -22,7 +22,11 @@ def optimizer(
     return cls(named, lr=lr, **options)
 
 
-#: One or more of every public class; each takes the optimizer.
+#: The classes that a metric drives, which are of the learning rate alone, and those of the step.
+BY_METRIC = {"GreedyLR", "ReduceLROnPlateau"}
+BY_STEP = sorted({*ours.__all__} - BY_METRIC)
+
+#: One or more of every class of the step; each takes the optimizer.
 EVERY: dict[str, Callable[[torch.optim.Optimizer], LRScheduler]] = {
     "ConstantLR": lambda o: ours.ConstantLR(o, 0.03),
     "PolynomialLR": lambda o: ours.PolynomialLR(o, 0.05, 0.01, 60, power=2.0),
@@ -76,7 +80,7 @@ def classes_in(cases: dict[str, Any]) -> set[str]:
 def of_weight_decay(module: types.ModuleType) -> types.SimpleNamespace:
     """The classes of a module by the names that they have for the learning rate."""
     known = vars(module)
-    names = {name: f"{name.removesuffix('LR')}WD" for name in ours.__all__}
+    names = {name: f"{name.removesuffix('LR')}WD" for name in BY_STEP}
     names |= {"ChainedScheduler": "ChainedWD", "LRScheduler": "WeightDecayScheduler"}
     return types.SimpleNamespace(**{mine: known[name] for mine, name in names.items()})
 
@@ -84,7 +88,7 @@ def of_weight_decay(module: types.ModuleType) -> types.SimpleNamespace:
 def of_any_key(module: types.ModuleType) -> dict[str, type]:
     """The classes of the generic family by the names that they have for the learning rate."""
     every = "CosineAnnealingWarmRestarts"
-    names = {name: f"{name.removesuffix('LR')}Scheduler" for name in ours.__all__}
+    names = {name: f"{name.removesuffix('LR')}Scheduler" for name in BY_STEP}
     names |= {"ChainedScheduler": "ChainedScheduler", "LRScheduler": "Scheduler"}
     names |= {every: f"{every}Scheduler"}
     return {mine: getattr(module, name) for mine, name in names.items()}

@@ -2,11 +2,10 @@
 
 import cerebras.pytorch as cstorch
 import torch
-
-from accelsched import lr_scheduler as ours
+from binding import BY_STEP
 
 STEPS = 150
-CLASSES = [name for name in ours.__all__ if name != "LRScheduler"]
+CLASSES = [name for name in BY_STEP if name != "LRScheduler"]
 KEYS = ("lr", "weight_decay", "momentum")
 GROUPS = ({"tags": ["a"]}, {"tags": ["b"], "adjust_learning_rate": 0.25}, {})
 

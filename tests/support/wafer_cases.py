@@ -11,7 +11,13 @@ from own_schedulers import written_for
 from wafer import Lowered, lower
 
 from accelsched import Scheduler, from_spec
-from accelsched.lr_scheduler import CosineDecayLR, LinearLR, PolynomialLR, SequentialLR
+from accelsched.lr_scheduler import (
+    CosineDecayLR,
+    LinearLR,
+    PolynomialLR,
+    ReduceLROnPlateau,
+    SequentialLR,
+)
 from accelsched.schedules import Constant, CosineDecay, Lambda, Linear, Multiplicative
 
 
@@ -191,6 +197,8 @@ def unlowered(case: str) -> Any:
     cstorch.compile(model, cstorch.backend())
     kind = torch.optim.SGD if case == "optimizer" else cstorch.optim.SGD
     optimizer = kind(model.parameters(), lr=0.1)
+    if case == "metric":
+        return ReduceLROnPlateau(optimizer)
     if case == "lowering":
         return Scheduler(optimizer, Constant(0.1), lowering="host")
     if case == "function":

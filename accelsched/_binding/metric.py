@@ -1,0 +1,408 @@
+"""Schedulers that a metric drives: what a step does depends on the metrics before it.
+
+The arithmetic is a rule's, see :mod:`.metric_rules`. Here are the settings and the registers of a
+rule as attributes, and the state, which is that of the class that a rule is of.
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import functools
+import numbers
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from torch import Tensor
+from torch.optim import Optimizer
+
+from accelsched._binding import state
+from accelsched._binding.drivers import metric_driver_for
+from accelsched._binding.given import as_schedules, converted, each_group, one_each, step_to_move_to
+from accelsched._binding.limits import require_possible
+from accelsched._binding.metric_rules import Rule
+from accelsched._binding.param_groups import GroupValues, Tags
+from accelsched._binding.scheduler import Scheduler
+from accelsched.errors import ArgumentError, require
+from accelsched.schedules import Schedule
+from accelsched.schedules._fields import integer
+
+
+def any_real(name: str, value: Any) -> float:
+    """Check a number, which may be infinite or no number at all, as a metric may."""
+    known = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    require(known, name, value, "give a number")
+    return float(value)
+
+
+class _Attribute:
+    """A number of the rule, as an attribute of its scheduler.
+
+    Args:
+        convert: checks and converts what it is set to, given its name.
+    """
+
+    def __init__(self, convert: Callable[[str, Any], Any]) -> None:
+        self.convert = convert
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+
+def named(cls: type, kind: type[_Attribute]) -> dict[str, Any]:
+    """The attributes of a kind that a class of schedulers has, by name."""
+    members = [item for base in reversed(cls.__mro__) for item in vars(base).items()]
+    return {name: value for name, value in members if isinstance(value, kind)}
+
+
+class Word:
+    """A word of the rule. Another word is another graph, so compiled steps compile once more."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __get__(self, scheduler: MetricScheduler | None, owner: type) -> Any:
+        return self if scheduler is None else getattr(scheduler._rule, self.name)
+
+    def __set__(self, scheduler: MetricScheduler, value: Any) -> None:
+        word: dict[str, Any] = {self.name: value}
+        scheduler._follow_rule(dataclasses.replace(scheduler._rule, **word))
+
+
+class Setting(_Attribute):
+    """A number that the user gives. On a device it is written in place, and nothing compiles.
+
+    Args:
+        convert: checks and converts what it is set to, given its name.
+        argument: what the constructor calls it. Default: as the attribute is called.
+    """
+
+    def __init__(self, convert: Callable[[str, Any], Any], argument: str | None = None) -> None:
+        super().__init__(convert)
+        self._argument = argument
+
+    @property
+    def argument(self) -> str:
+        """What the constructor calls it."""
+        return self._argument or self.name
+
+    def __get__(self, scheduler: MetricScheduler | None, owner: type) -> Any:
+        if scheduler is None:
+            return self
+        return self.number(scheduler._settings[self.name], len(scheduler.indices))
+
+    def __set__(self, scheduler: MetricScheduler, value: Any) -> None:
+        given = self.convert(self.name, value)
+        number = self.number(given, len(scheduler.indices))
+        scheduler._set_setting(self.name, given, number)
+
+    def given(self, value: Any) -> Any:
+        """What the constructor was given."""
+        return self.convert(self.argument, value)
+
+    def number(self, value: Any, count: int) -> Any:
+        """The number that a driver of so many param groups takes."""
+        return value
+
+
+class SettingOfGroups(Setting):
+    """A number for all param groups, or a list with one for each; it is read as a list."""
+
+    def __init__(self, convert: Callable[[str, Any], Any], argument: str | None = None) -> None:
+        super().__init__(functools.partial(converted, convert), argument)
+
+    def number(self, value: Any, count: int) -> list[Any]:
+        return each_group(self.argument, value, count)
+
+
+class Register(_Attribute):
+    """A number that a step changes. Reading it waits for the device."""
+
+    def __get__(self, scheduler: MetricScheduler | None, owner: type) -> Any:
+        return self if scheduler is None else scheduler._registers()[self.name]
+
+    def __set__(self, scheduler: MetricScheduler, value: Any) -> None:
+        scheduler._require_driving()
+        scheduler._driver.set_register(self.name, self.convert(self.name, value))
+
+
+class MetricScheduler(Scheduler):
+    """The base of schedulers that a metric drives.
+
+    Args:
+        optimizer: the optimizer to drive. None to bind it later.
+        rule: what a metric does to the values.
+        settings: the numbers of the rule, by the names of their attributes.
+        schedule: what the values are factors of: one schedule, or a list with one for each group.
+            Default: they are the values of the groups.
+        param_group_tags: as for :class:`Scheduler`.
+        lowering: likewise.
+    """
+
+    _driver: Any
+    _advance: Callable[..., bool]
+    #: What the driver is to go on from, if it does not start anew.
+    _kept: Mapping[str, Any] | None = None
+    #: Whether the original has the values from its state, and not from the groups.
+    _state_has_values = False
+
+    mode, threshold_mode = Word(), Word()
+    best = Register(any_real)
+    num_bad_epochs, cooldown_counter = Register(integer), Register(integer)
+
+    def __init__(
+        self,
+        optimizer: Optimizer | None,
+        rule: Rule,
+        settings: Mapping[str, Any],
+        schedule: Any = None,
+        param_group_tags: Tags = None,
+        lowering: str | None = None,
+    ) -> None:
+        self._rule = rule
+        known = named(type(self), Setting)
+        self._settings = {name: known[name].given(value) for name, value in settings.items()}
+        self._factors = () if schedule is None else as_schedules(schedule)
+        self._shares_factor = not isinstance(schedule, (list, tuple))
+        self._steps_alone = bool(self._factors)
+        super().__init__(optimizer, [], param_group_tags=param_group_tags, lowering=lowering)
+
+    @property
+    def mode_worse(self) -> float:
+        """The metric that any other is better than: what :attr:`best` is at first."""
+        return self._rule.mode_worse
+
+    @property
+    def schedule(self) -> Any:
+        """What the values are factors of: None, one schedule, or a list with one for each group."""
+        if not self._factors:
+            return None
+        return self._factors[0] if self._shares_factor else list(self._factors)
+
+    @schedule.setter
+    def schedule(self, schedule: Any) -> None:
+        self.reschedule(schedule)
+
+    def argument(self, name: str) -> Any:
+        """What an argument of the constructor is now, by its name there."""
+        settings = named(type(self), Setting).values()
+        as_given = {setting.argument: self._settings[setting.name] for setting in settings}
+        return as_given[name] if name in as_given else getattr(self, name)
+
+    # Binding.
+
+    def _schedules_for(self, group_values: GroupValues) -> tuple[Schedule, ...]:
+        # None is the curve of its values, whatever it is a factor of.
+        return ()
+
+    def _driver_for(
+        self, group_values: GroupValues, schedules: Sequence[Schedule], step: int
+    ) -> Any:
+        count = len(group_values.indices)
+        factors = self._factors_of(count)
+        require_possible(group_values, factors)
+        settings = {
+            "mode_worse": self._rule.mode_worse,
+            **self._numbers(self._settings, count),
+        }
+        begun = self._rule.begin(settings, self._first_values(group_values))
+        registers = begun if self._kept is None else _extended(self._kept, begun)
+        return metric_driver_for(
+            group_values, self._rule, factors, settings, step, registers, self.lowering
+        )
+
+    def _factors_of(self, count: int) -> tuple[Schedule, ...]:
+        return one_each(self._factors, count, self._shares_factor) if self._factors else ()
+
+    def _first_values(self, group_values: GroupValues) -> list[float]:
+        """What the rule moves before the first metric: each group's own value, or a factor."""
+        if self._factors:
+            return [1.0] * len(group_values.indices)
+        return [float(value) for value in group_values.values()]
+
+    def _numbers(self, settings: Mapping[str, Any], count: int) -> dict[str, Any]:
+        """The settings as a driver takes them, for so many param groups."""
+        kinds = named(type(self), Setting)
+        return {name: kinds[name].number(value, count) for name, value in settings.items()}
+
+    def _drive_on(self, group_values: GroupValues) -> None:
+        self._kept = self._driver.registers()
+        try:
+            super()._drive_on(group_values)
+        finally:
+            self._kept = None
+
+    # Settings, and registers.
+
+    def _set_setting(self, name: str, value: Any, number: Any) -> None:
+        if self._drives:
+            self._driver.set_setting(name, number)
+        self._settings = {**self._settings, name: value}
+
+    def _follow_rule(self, rule: Rule) -> None:
+        """Follow another rule from the next metric on."""
+        self._rule = rule
+        if self._drives:
+            self._driver.rule = rule
+            self._driver.set_setting("mode_worse", rule.mode_worse)
+
+    def _registers(self) -> dict[str, Any]:
+        registers: dict[str, Any]
+        if self._drives:
+            registers = self._driver.registers()
+        else:
+            registers = self._rule.begin(self._settings, ())
+        return registers
+
+    def reschedule(self, schedules: Any) -> None:
+        """Refuse: the values follow from metrics."""
+        raise ArgumentError("schedules", schedules, "it follows a metric: build another one")
+
+    # A step.
+
+    def step(self, metrics: Any = None, epoch: int | None = None) -> None:  # type: ignore[override]
+        """Take a metric in, and set the values of the next step.
+
+        Args:
+            metrics: the metric: a number, or a tensor with one, which is not read on a device.
+                Without one the scheduler moves on in its ``schedule``, which it needs for that.
+            epoch: the step to be at then, as in torch. Default: the next one.
+
+        Raises:
+            ArgumentError: there is neither a metric nor a schedule.
+            RuntimeError: there is no optimizer yet, or another scheduler drives these values.
+        """
+        if self._needs_attention:
+            self._attend()
+        remedy = "it follows a metric: give the loss, as a number or a tensor"
+        require(metrics is not None or self._steps_alone, "metrics", metrics, remedy)
+        one = not isinstance(metrics, Tensor) or metrics.numel() == 1
+        require(one, "metrics", metrics if one else tuple(metrics.shape), "give one number")
+        step = None if epoch is None else step_to_move_to("epoch", epoch)
+        # In torch the next metric moves a new group too.
+        if self._driver.has_new_groups():
+            self._take_in_new_groups()
+        advance = self._advance
+        advance(metrics)
+        if step is not None:
+            self._set_step(step)
+
+    # State.
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the settings and registers by the names of the original. Waits for the device.
+
+        The original continues from it, too.
+        """
+        self._require_driving()
+        # Lists of its own: those of a driver go on.
+        registers = copy.deepcopy(self._registers())
+        values = registers.pop("values")
+        header = state.header(self)
+        if self.key == "lr" and not self._factors:
+            # As they are, and not as the dtype of a tensor has rounded them.
+            for index, value in zip(self.indices, values, strict=True):
+                header["_last_lr"][index] = value
+        schedules = [state.plain(schedule) for schedule in self._factors_of(len(values))]
+        return {
+            **self._saved_settings(),
+            **self._rule.as_saved(registers),
+            **header,
+            "values": values,
+            **({"schedules": schedules} if schedules else {}),
+        }
+
+    def _saved_settings(self) -> dict[str, Any]:
+        """The settings by the names of the original."""
+        return {name: getattr(self, name) for name in self._settings}
+
+    def _loader(self, state_dict: dict[str, Any], step_only: bool = False) -> Callable[[], None]:
+        """Take over the step, and unless only that, the settings, the registers and the values."""
+        self._require_driving()
+        if step_only:
+            at = state.foreign_step(state_dict)
+            return lambda: self._set_step(at)
+        step, factors, saved = self._fitting(state_dict)
+        words = {name: saved[name] for name in ("mode", "threshold_mode")}
+        rule = dataclasses.replace(self._rule, **words)
+        settings = self._settings_from(saved)
+        given = self._numbers(settings, len(self.indices))
+        registers = {**self._driver.registers(), **self._registers_from(saved)}
+        lowered = self._driver.lower(factors)
+
+        def load() -> None:
+            self._follow_rule(rule)
+            for name, number in given.items():
+                self._driver.set_setting(name, number)
+            self._settings = settings
+            if factors:
+                self._driver.follow(lowered)
+                self._factors, self._shares_factor = factors, False
+            self._driver.set_state(step, registers)
+
+        return load
+
+    def _fitting(self, saved: Any) -> tuple[int, tuple[Schedule, ...], Mapping[str, Any]]:
+        """The step and the schedules of a state, and its entries with one item a driven group."""
+        names = {*self._settings, "mode", "threshold_mode", *named(type(self), Register)}
+        mine = self._factors_of(len(self.indices))
+        if not state.is_foreign(saved):
+            step = state.fitting_header(saved, {*names, "values"}, self)
+            theirs = state.fitting(saved, self, mine)[1] if mine else ()
+            return step, tuple(theirs), saved
+        remedy = f"it is of another class than {type(self).__name__}: give step_only=True"
+        require(names <= set(saved), "state_dict", sorted(saved), remedy)
+        return state.foreign_step(saved), mine, self._of_my_groups(saved)
+
+    def _of_my_groups(self, saved: Mapping[str, Any]) -> dict[str, Any]:
+        """A state of the original, whose lists have an item for each group of the optimizer."""
+        mine = dict(saved)
+        if self._state_has_values:
+            mine["values"] = saved["_last_lr"]
+        for name in {*named(type(self), SettingOfGroups), "values", "_init_lrs"} & set(mine):
+            items = each_group(f"state_dict[{name!r}]", mine[name], self._group_values.group_count)
+            mine[name] = [items[index] for index in self.indices]
+        return mine
+
+    def _settings_from(self, saved: Mapping[str, Any]) -> dict[str, Any]:
+        kinds = named(type(self), Setting)
+        return {
+            name: kinds[name].convert(f"state_dict[{name!r}]", saved[name])
+            for name in self._settings
+        }
+
+    def _registers_from(self, saved: Mapping[str, Any]) -> dict[str, Any]:
+        known = {
+            name: register.convert(f"state_dict[{name!r}]", saved[name])
+            for name, register in named(type(self), Register).items()
+        }
+        for name in {"values", "_init_lrs"} & set(saved):
+            where = f"state_dict[{name!r}]"
+            items = each_group(where, saved[name], len(self.indices))
+            known[name] = converted(any_real, where, items)
+        return {**known, **self._rule.from_saved(saved)}
+
+    def __getstate__(self) -> dict[str, Any]:
+        registers = self._driver.registers() if self._drives else None
+        return {**super().__getstate__(), "registers": registers}
+
+    def __setstate__(self, saved: dict[str, Any]) -> None:
+        self._kept = saved["registers"]
+        super().__setstate__(saved)
+        self._kept = None
+
+    def __repr__(self) -> str:
+        optimizer = type(self.optimizer).__name__ if self._bound else None
+        settings = {"mode": self.mode, **self._settings}
+        given = "".join(f", {name}={value!r}" for name, value in settings.items())
+        lowering = f", {self._driver.lowering}" if self._drives else ""
+        groups = f", groups={self.indices}" if self._bound else ""
+        return f"{type(self).__name__}({optimizer}{given}, key={self.key!r}{groups}{lowering})"
+
+
+def _extended(kept: Mapping[str, Any], begun: Mapping[str, Any]) -> dict[str, Any]:
+    """Registers to go on from, with those of new groups behind those of the others."""
+    return {
+        name: [*kept[name], *first[len(kept[name]) :]] if isinstance(first, list) else kept[name]
+        for name, first in begun.items()
+    }
