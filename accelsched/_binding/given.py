@@ -93,9 +93,3 @@ def step_to_move_to(name: str, step: Any) -> int:
         )
         raise ArgumentError(name, step, remedy)
     return step_number(name, step)
-
-
-def is_flag(name: str, value: Any) -> bool:
-    """Check an argument that is True or False."""
-    require(isinstance(value, bool), name, value, "give True or False")
-    return bool(value)

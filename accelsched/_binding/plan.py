@@ -90,6 +90,8 @@ class Plan:
 
     def ended(self, step: int) -> Plan:
         """The same decay up to a step, and the schedules past it."""
+        if self.start > step:  # the run was moved back to before it
+            return Plan(**{name: getattr(self, name) for name in _CLOCK})
         return dataclasses.replace(self, last=step) if self.last > step else self
 
     def plain(self) -> dict[str, Any]:

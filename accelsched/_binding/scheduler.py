@@ -22,7 +22,7 @@ from accelsched._binding.closed_form import (
     with_attributes,
 )
 from accelsched._binding.drivers import PureDriver, driver_for
-from accelsched._binding.given import as_schedules, is_flag, one_each, step_to_move_to
+from accelsched._binding.given import as_schedules, one_each, step_to_move_to
 from accelsched._binding.graph_driver import GraphDriver
 from accelsched._binding.host_values import values_by_machine_code
 from accelsched._binding.limits import require_possible
@@ -35,7 +35,7 @@ from accelsched._lowering import LOWERINGS
 from accelsched._optimizers.remedies import level_of_the_caller
 from accelsched.errors import ArgumentError, require
 from accelsched.schedules import Schedule
-from accelsched.schedules._fields import MAX_STEP
+from accelsched.schedules._fields import MAX_STEP, boolean
 
 Self = TypeVar("Self", bound="Scheduler")
 
@@ -200,7 +200,7 @@ class Scheduler(TorchLRScheduler):
         self._param_group_tags = param_group_tags
         self._lowering = lowering
         self._relative = relative
-        self._open_ended = is_flag("open_ended", open_ended)
+        self._open_ended = boolean("open_ended", open_ended)
         self._first_step = last_epoch + 1
         self._extra_step_count = 0
         self._is_shared = not isinstance(schedule, (list, tuple))
@@ -289,7 +289,7 @@ class Scheduler(TorchLRScheduler):
 
     @open_ended.setter
     def open_ended(self, open_ended: bool) -> None:
-        before, self._open_ended = self._open_ended, is_flag("open_ended", open_ended)
+        before, self._open_ended = self._open_ended, boolean("open_ended", open_ended)
         try:
             self._follow_plan(self._plan if open_ended else plan.Plan())
         except ArgumentError:

@@ -142,7 +142,8 @@ def step_number(name: str, value: Any) -> int:
     return number
 
 
-def _boolean(name: str, value: Any) -> bool:
+def boolean(name: str, value: Any) -> bool:
+    """Check an argument that is True or False."""
     require(isinstance(value, bool), name, value, "give True or False")
     return bool(value)
 
@@ -171,7 +172,7 @@ def _function(name: str, value: Any) -> Any:
 _KNOWN: dict[Any, FieldType] = {
     float: FieldType(real, is_number=True),
     int: FieldType(integer, is_number=True),
-    bool: FieldType(_boolean),
+    bool: FieldType(boolean),
     Callable[..., Any]: FieldType(_function),
 }
 

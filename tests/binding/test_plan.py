@@ -539,6 +539,20 @@ def test_an_earlier_state_undoes_a_decay(kind):
     assert scheduler.state_dict().keys() == before.keys()
 
 
+def test_a_decay_that_ends_before_it_began_is_none():
+    scheduler = Scheduler(optimizer(), Linear(0.1, 0.0, 10))
+    scheduler.step(2)
+    scheduler.extend(20)
+    scheduler.step(8)
+    scheduler.begin_decay(3)
+    scheduler.last_epoch = 5
+    scheduler.end_decay()
+    before = rates(scheduler)
+    scheduler.load_state_dict(scheduler.state_dict())
+    assert rates(scheduler) == before
+    assert walked(scheduler, 15)[-1] == 0
+
+
 def test_the_scheduler_of_torch_goes_on_from_our_state():
     scheduler = ConstantLR(optimizer(), 0.1)
     scheduler.begin_decay(3)
