@@ -16,6 +16,7 @@ from accelsched._lowering import lower_to_device
 from accelsched._runtimes import cerebras
 from accelsched._runtimes.device_graph import DeviceGraph
 from accelsched.schedules import Schedule
+from accelsched.schedules._fields import MAX_STEP
 
 _CPU = torch.device("cpu")
 
@@ -69,13 +70,18 @@ class CerebrasDriver(GraphDriver):
 
     def step(self) -> bool:
         """Move to the next step; while a step is traced, as an operation of it."""
-        return self.move_on(1)
+        return self.move_on(1, far=False)
 
-    def move_on(self, by: Stride) -> bool:
+    def move_on(self, by: Stride, far: bool) -> bool:
         """Count on by a number; while a step is traced, as an operation of it."""
         if not cerebras.is_tracing():
             self.set_step(self.count + int(by))
             return len(self._optimizer.param_groups) != self._group_count
+        if far and self._lowered.end < MAX_STEP:
+            raise RuntimeError(
+                "the segments of this curve end at step 2**41, which tokens reach: build the "
+                "scheduler with lowering='graph'"
+            )
         with torch.no_grad():
             cerebras.skip_if_not_finite(self._optimizer, self._counter)
             self._counter.add_(by if isinstance(by, int) else as_scalar(by, self.device))

@@ -48,10 +48,12 @@ class Driver(Protocol):
         same function for as long as the driver lives.
         """
 
-    def move_on(self, by: Stride) -> bool:
+    def move_on(self, by: Stride, far: bool) -> bool:
         """Step by a number in the place of 1, and return what a step does.
 
-        A driver of recurrences stays or steps once.
+        Args:
+            by: the number; for a driver of recurrences 0 or 1.
+            far: whether it may be more than 1.
         """
 
     def lower(self, schedules: Sequence[Any]) -> Any:

@@ -120,9 +120,9 @@ class GraphDriver:
         """Compute the values of the next step, in place, on the device."""
         return self._step(None)
 
-    def move_on(self, by: Stride) -> bool:
+    def move_on(self, by: Stride, far: bool) -> bool:
         """Count on by a number, and compute the values there, in place, on the device."""
-        if self._lowered.end < MAX_STEP:
+        if far and self._lowered.end < MAX_STEP:
             self._leave_what_ends()
         return self._step(by)
 

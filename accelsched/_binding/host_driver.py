@@ -116,7 +116,7 @@ class HostDriver:
 
         return step, step_by
 
-    def move_on(self, by: Stride) -> bool:
+    def move_on(self, by: Stride, far: bool) -> bool:
         """Count on by a number, and write the values there; a tensor is read."""
         count = self.count + int(by)
         require(self.count <= count < MAX_STEP, "by", by, "give 0 or more, to a step below 2**62")

@@ -81,7 +81,7 @@ class RecurrentHostDriver:
         self.set_state(count, [recurrence(value, count) for recurrence, value in now])
         return self.has_new_groups()
 
-    def move_on(self, by: Stride) -> bool:
+    def move_on(self, by: Stride, far: bool) -> bool:
         """Step, or stay for 0; a tensor is read."""
         return self.step() if int(by) else self.has_new_groups()
 

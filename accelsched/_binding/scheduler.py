@@ -533,7 +533,7 @@ class Scheduler(TorchLRScheduler):
             alone = by is None and found_inf is None
             require(alone, "epoch", epoch, "it is a step to move to: give no by or found_inf")
             self._set_step(step_to_move_to("epoch", epoch))
-        elif self._driver.move_on(self._stride(by, found_inf)):
+        elif self._driver.move_on(self._stride(by, found_inf), far=by is not None):
             self._take_in_new_groups()
 
     def _stride(self, by: Any, found_inf: Any) -> Stride:

@@ -192,6 +192,13 @@ def test_segments_that_end_are_left_before_it_is_compiled():
         assert float32_ulps(float(opt.param_groups[0]["lr"]), want) <= 1
 
 
+def test_a_step_by_1_at_most_leaves_no_segments():
+    schedule = InverseSquareRootDecay(0.1, scale=1.0, warmup_steps=10**9)
+    scheduler = Scheduler(optimizer(kind="graph"), schedule, lowering="segments")
+    scheduler.step(found_inf=torch.tensor(0.0))
+    assert (scheduler.driver.lowering, scheduler.last_epoch) == ("segments", 1)
+
+
 # What a step does beside.
 
 

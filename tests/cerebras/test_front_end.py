@@ -212,6 +212,11 @@ def test_a_step_by_the_samples_of_a_batch(front_end, given, counted):
     assert lowered.compiles == 1
 
 
+def test_segments_that_tokens_outrun_are_refused(front_end):
+    with pytest.raises(RuntimeError, match="lowering='graph'"):
+        front_end(cases.by_samples_for_ever)
+
+
 @pytest.mark.parametrize(
     ("lowering", "schedules"),
     [

@@ -109,6 +109,12 @@ def by_samples(given: str) -> Lowered:
     return lower(EVERY["SequentialLR"], between=(TO_1000,), stepping=stepping[given])
 
 
+def by_samples_for_ever() -> Lowered:
+    """A curve without an end, whose segments have one."""
+    schedule = from_spec("InverseSquareRootDecay(initial=0.1, scale=1.0, warmup_steps=1000)")
+    return lower(lambda o: Scheduler(o, schedule), stepping=lambda batch: {"by": len(batch)})
+
+
 GROUPS = ({"tags": ["a"]}, {"tags": ["b"], "adjust_learning_rate": 0.5}, {})
 
 
