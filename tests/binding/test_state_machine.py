@@ -253,6 +253,8 @@ class Machine(RuleBasedStateMachine):
     def scale_in_place(self, key, group):
         groups = self.optimizer.param_groups
         number = number_of(groups[group][key])
+        if number == 0:  # half of it is the same float, of which nobody can tell who put it there
+            return
         with torch.no_grad():
             groups[group][key] *= 0.5
         model = self.models[key]
