@@ -243,6 +243,7 @@ class Machine(RuleBasedStateMachine):
             "pace": ratio.denominator,
             "target": end * ratio.numerator,
         }
+        model.move(model.step)
 
     @rule(key=KEYS)
     def end_decay(self, key):
