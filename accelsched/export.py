@@ -24,7 +24,7 @@ class _Step(torch.nn.Module):
     def __init__(self, schedules: tuple[Schedule, ...]) -> None:
         super().__init__()
         alike = group_by_structure(schedules, [torch.float64] * len(schedules))
-        self._values = per_group(alike, BatchedFormulas(alike, torch.device("cpu")))
+        self._values = per_group(alike, BatchedFormulas(alike, torch.device("cpu"), as_data=False))
 
     def forward(self, counter: Tensor) -> tuple[Tensor, ...]:
         return counter + 1, *self._values(counter)

@@ -72,7 +72,8 @@ def lower_to_host(schedules: Sequence[Schedule]) -> HostFunction:
     from accelsched.kernels import host_function  # and with it the compiler, which no device needs
 
     batches = group_by_structure(schedules, [torch.float64] * len(schedules))
-    formulas = BatchedFormulas(batches, torch.device("cpu"))
+    # Machine code has the numbers apart from it as it is.
+    formulas = BatchedFormulas(batches, torch.device("cpu"), as_data=False)
     return host_function(formulas, [batch.positions for batch in batches])
 
 

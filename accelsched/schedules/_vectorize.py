@@ -59,10 +59,20 @@ def group_by_structure(
 
 
 class BatchedFormulas:
-    """Evaluates batches at a step, on a device: for each a tensor of shape [] or [G]."""
+    """Evaluates batches at a step, on a device: for each a tensor of shape [] or [G].
 
-    def __init__(self, batches: Sequence[Batch], device: torch.device) -> None:
-        self._stacked = [(stack(batch.schedules, device), batch.written) for batch in batches]
+    Args:
+        batches: schedules, by structure.
+        device: where the steps are.
+        as_data: see :func:`stack`.
+    """
+
+    def __init__(
+        self, batches: Sequence[Batch], device: torch.device, *, as_data: bool = True
+    ) -> None:
+        self._stacked = [
+            (stack(batch.schedules, device, as_data=as_data), batch.written) for batch in batches
+        ]
 
     def __call__(self, counter: Tensor) -> list[Tensor]:
         return [written(schedule.formula(counter)) for schedule, written in self._stacked]
@@ -83,12 +93,17 @@ def per_group(
     return values
 
 
-def stack(schedules: Sequence[Schedule], device: torch.device) -> Schedule:
+def stack(schedules: Sequence[Schedule], device: torch.device, *, as_data: bool = True) -> Schedule:
     """Make one schedule of G schedules of the same structure, its tables on the device.
 
-    Every number becomes a tensor, so that it is data of what is recorded: of shape [] if all share
-    it, else [G] (a table or a :class:`PerPhase` one of shape [n] or [G, n]). So the value of a step
-    has shape [G], or [] where nothing differs.
+    A number that differs becomes a tensor of shape [G] (a table or a :class:`PerPhase` one of shape
+    [n] or [G, n]), so the value of a step has shape [G], or [] where nothing differs.
+
+    Args:
+        schedules: of one structure.
+        device: where the steps are.
+        as_data: whether a number that all share is a tensor too, of shape []: data of what is
+            recorded, which may change later. If not, it stays a Python number.
     """
 
     def stacked(column: list[Any]) -> Any:
@@ -98,6 +113,8 @@ def stack(schedules: Sequence[Schedule], device: torch.device) -> Schedule:
         if isinstance(first, (tuple, Tensor)):
             rows = [terms.row(leaf) for leaf in (column[:1] if same else column)]
             return as_state(rows[0] if same else torch.stack(rows), device)
+        if same and not as_data:
+            return first
         numbers = terms.row(tuple(column))
         return as_state(numbers[0] if same else numbers, device)
 

@@ -21,7 +21,7 @@ from accelsched import (
     on_device,
     policy,
 )
-from accelsched._binding import reporting
+from accelsched._binding import host_values
 from accelsched.schedules import (
     Constant,
     CosineAnnealing,
@@ -84,7 +84,7 @@ def test_it_has_one_float_for_each_driven_group(numbers, step):
 
 def test_a_hundred_groups_are_one_call_of_one_function(monkeypatch):
     made, asked = [], []
-    lower = reporting.lower_to_host
+    lower = host_values.lower_to_host
 
     def lowered(schedules):
         made.append(schedules)
@@ -93,7 +93,7 @@ def test_a_hundred_groups_are_one_call_of_one_function(monkeypatch):
         function.at = lambda step: asked.append(step) or at(step)
         return function
 
-    monkeypatch.setattr(reporting, "lower_to_host", lowered)
+    monkeypatch.setattr(host_values, "lower_to_host", lowered)
     scheduler = Scheduler(optimizer(*[{}] * 100), [CosineDecay(0.1 * i, 0, 9) for i in range(100)])
     for step in range(12):
         assert len(scheduler.value_at(step)) == 100
@@ -348,7 +348,7 @@ def test_a_part_is_in_the_report_of_the_whole():
 
 
 @on("xla", "lazy")
-def test_a_value_reads_nothing_from_the_device_and_a_report_one_number(runtime):
+def test_values_and_a_report_read_nothing_from_the_device(runtime):
     parameter = torch.nn.Parameter(torch.ones(2).to(runtime.device()))
     groups = [{"params": [parameter]}, {"params": [torch.nn.Parameter(parameter.detach().clone())]}]
     its = torch.optim.SGD(groups, lr=0.1)
@@ -362,4 +362,4 @@ def test_a_value_reads_nothing_from_the_device_and_a_report_one_number(runtime):
     assert scheduler.value_at(5) == pytest.approx([0.05, 0.1], rel=1e-15)
     assert runtime.counters() == before
     assert scheduler.report().step == 3
-    assert runtime.counters().from_device - before.from_device == 1
+    assert runtime.counters() == before  # as Python took each step
