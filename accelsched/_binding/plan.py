@@ -78,8 +78,15 @@ class Plan:
         """The same decay, for groups that have been added or removed at the end."""
         if not self.has_decay:
             return self
-        driven = dataclasses.replace(self, last=-1).of(schedules[len(self.initial) :])
-        new = [value_at(schedule, self.start) for schedule in driven]
+        known = dict(zip(schedules, self.initial, strict=False))
+        without = dataclasses.replace(self, last=-1)
+        new = [
+            # A group that is driven by the same has had the same values, of an earlier decay too.
+            known[schedule]
+            if schedule in known
+            else value_at(without.of([schedule])[0], self.start)
+            for schedule in schedules[len(self.initial) :]
+        ]
         remedy = (
             f"{len(schedules)} param groups are driven: begin the decay again, with one for each"
         )

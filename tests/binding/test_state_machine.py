@@ -287,7 +287,8 @@ class Machine(RuleBasedStateMachine):
 
     def put(self, key, group, number, is_float):
         model = self.models[key]
-        if self.kind == "host" and is_float and model.held.get(group) == number:
+        on_host = self.schedulers[key].driver.lowering == "host"
+        if on_host and is_float and model.held.get(group) == number:
             model.theirs.pop(group, None)  # a float that is the same number is what was written
         elif group in model.held:
             model.theirs[group] = number
