@@ -67,10 +67,12 @@ class MetricGraphDriver(GraphDriver):
         A tensor of shape [] would not be one number there: lazy back ends write 0 and 1 into the
         graph, and Dynamo takes one of float64 on the CPU for a constant.
         """
+        return self._runtime.as_data(self._numbers(given), self.device)
+
+    def _numbers(self, given: Any) -> Tensor:
         numbers = given if isinstance(given, list) else [given]
         dtype = torch.int64 if all(isinstance(each, int) for each in numbers) else self._wide
-        vector = torch.tensor(numbers, dtype=dtype, device="cpu")
-        return self._runtime.as_data(vector, self.device)
+        return torch.tensor(numbers, dtype=dtype, device="cpu")
 
     def lower(self, schedules: Sequence[Any]) -> Lowered:
         """What :meth:`follow` takes, for one schedule a group, or for none; nothing changes."""
@@ -90,17 +92,16 @@ class MetricGraphDriver(GraphDriver):
 
     def _set(self, tensors: dict[str, Tensor], name: str, number: Any) -> None:
         with torch.inference_mode(False), torch.no_grad():
-            if self._runtime.traces_every_step:
-                # To copy it would be an operation more, and so another graph.
-                tensors[name] = self._vector(number)
-            else:
-                tensors[name].copy_(self._vector(number))
+            tensors[name] = self._runtime.rewritten(tensors[name], self._numbers(number))
 
     def set_state(self, step: int, registers: Mapping[str, Any]) -> None:
         """Be at a step, with these registers; put its values in the groups."""
         with torch.inference_mode(False), torch.no_grad():
             self._set_counter(step - 1)
             self._write(self._on_device(registers))
+            # As in GraphDriver.move: the next graph is to be the one that is known.
+            self._runtime.execute([self._counter, *self._registers.values(), *self._value_tensors])
+        self._count_on(1)
         super().write_to_groups()
 
     def step(self, metric: Any = None) -> bool:
@@ -109,6 +110,7 @@ class MetricGraphDriver(GraphDriver):
         self._runtime.before_step(state, self._optimizer)
         with torch.no_grad():
             self._advance(metric)
+        self._count_on(1)
         return self._look()
 
     def _advance(self, metric: Any = None) -> None:

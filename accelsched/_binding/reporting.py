@@ -31,7 +31,7 @@ def values_at(scheduler: Scheduler, step: Any) -> list[float]:
     if scheduler.optimizer is None:
         raise RuntimeError(scheduler.refusal)
     remedy = "its values depend on those before them: step it, and read get_last_value()"
-    require(bool(scheduler.schedules), "scheduler", scheduler, remedy)
+    require(bool(scheduler.in_force), "scheduler", scheduler, remedy)
     return host_function_of(scheduler).at(number)
 
 

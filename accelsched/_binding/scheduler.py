@@ -712,9 +712,15 @@ class Scheduler(TorchLRScheduler):
     def reschedule(self, schedules: Sequence[Schedule]) -> None:
         """Follow other schedules from the next step on, and drop what begin_decay or extend did.
 
+        Numbers are data on the device. Where the schedules have the structure of those before, the
+        new numbers are written in place: nothing is compiled again, and a captured graph goes on
+        with them. To set an attribute, or to load a state, is the same. The structure is the
+        classes, how many phases, milestones or groups there are, and which numbers groups share.
+        Segments and tables have room for most other curves, and fit into it whatever the classes.
+
         Args:
-            schedules: one for each driven group. They see the same step counter; compiled graphs
-                compile once more.
+            schedules: one for each driven group. They see the same step counter. For another
+                structure compiled graphs compile once more.
 
         Raises:
             ArgumentError: there is a wrong number of them, or the lowering cannot take them;
