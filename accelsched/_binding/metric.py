@@ -23,6 +23,7 @@ from accelsched._binding.limits import require_possible
 from accelsched._binding.metric_rules import Rule
 from accelsched._binding.param_groups import GroupValues, Tags
 from accelsched._binding.scheduler import Scheduler
+from accelsched._binding.stride import require_one
 from accelsched.errors import ArgumentError, require
 from accelsched.schedules import Schedule
 from accelsched.schedules._fields import integer
@@ -260,20 +261,24 @@ class MetricScheduler(Scheduler):
 
     # A step.
 
-    def step(self, metrics: Any = None, epoch: int | None = None) -> None:  # type: ignore[override]
+    def step(  # type: ignore[override]
+        self, metrics: Any = None, epoch: int | None = None, *, by: int | None = None
+    ) -> None:
         """Take a metric in, and set the values of the next step.
 
         Args:
             metrics: the metric: a number, or a tensor with one, which is not read on a device.
                 Without one the scheduler moves on in its ``schedule``, which it needs for that.
             epoch: the step to be at then, as in torch. Default: the next one.
+            by: 1, as each metric counts.
 
         Raises:
-            ArgumentError: there is neither a metric nor a schedule.
+            ArgumentError: there is neither a metric nor a schedule; ``by`` is not 1.
             RuntimeError: there is no optimizer yet, or another scheduler drives these values.
         """
         if self._needs_attention:
             self._attend()
+        require_one(by, self)
         remedy = "it follows a metric: give the loss, as a number or a tensor"
         require(metrics is not None or self._steps_alone, "metrics", metrics, remedy)
         one = not isinstance(metrics, Tensor) or metrics.numel() == 1
