@@ -1,6 +1,7 @@
 # Each target builds the environment that it needs; `make clean` removes them all.
 PYTHON ?= python3
-PYTEST = PYTHONSAFEPATH=1 $(1)/bin/pytest -q -n 2
+# The threads of one process would wait for those of the other.
+PYTEST = PYTHONSAFEPATH=1 OMP_NUM_THREADS=1 $(1)/bin/pytest -q -n 2
 # torch-xla has wheels for Linux only; elsewhere the newest torch does.
 ON_LINUX := $(filter Linux,$(shell uname -s))
 TORCH := $(if $(ON_LINUX),'torch==2.9.*' 'torch-xla==2.9.*','torch>=2.4')
