@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import matplotlib
@@ -10,12 +11,15 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from accelsched import Scheduler
 from accelsched._lowering.fitting import Segments
 from accelsched._lowering.segments import fit_schedule
-from accelsched.schedules import CosineDecay, Linear
+from accelsched.lr_scheduler import CosineDecayLR
+from accelsched.schedules import CosineDecay, Linear, Schedule, WarmupStableDecay
 
 HERE = Path(__file__).parent
 INK, GRAY, COLORS = "#1f2933", "#7b8794", ("#2f6690", "#c4412b")
+SHADES = (*COLORS, "#5b8c5a", "#b08900")
 WARM_UP, STEPS = 2000, 20_000
 # Steps of which the worst is drawn, as a picture has no room for each.
 TOGETHER = 40
@@ -34,8 +38,7 @@ def segments() -> None:
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1))
     _draw_curve(above, fitted, exact, segment)
     _draw_error(below, fitted, ulps)
-    matplotlib.rcParams["svg.hashsalt"] = "segments"  # the same names in each run
-    figure.savefig(HERE / "segments.svg", metadata={"Date": None})
+    _save(figure, "segments")
 
 
 def _draw_curve(axes: Axes, fitted: Segments, exact: np.ndarray, segment: np.ndarray) -> None:
@@ -64,6 +67,58 @@ def _draw_error(axes: Axes, fitted: Segments, ulps: np.ndarray) -> None:
     _draw_borders(axes, fitted)
 
 
+def replanning() -> None:
+    """A cosine whose end is moved at step 60, and decays that begin at step 60."""
+    figure = Figure(figsize=(10, 3.6), layout="constrained")
+    moved, begun = figure.subplots(1, 2, sharey=True)
+    _draw_run(moved, "as it was planned", lambda _: None, GRAY)
+    _draw_run(moved, "extend(200)", lambda s: s.extend(200), COLORS[0])
+    _draw_run(moved, "total_iters = 200", lambda s: setattr(s, "total_iters", 200), COLORS[1])
+    moved.set_title("CosineDecayLR of 100 steps, at step 60", loc="left", color=INK)
+    moved.set_ylabel("learning rate")
+    for shape, color in zip(("linear", "cosine", "1-sqrt", "exponential"), SHADES, strict=True):
+        end = 0.001 if shape == "exponential" else 0.0
+
+        def begin(scheduler: Scheduler, shape: str = shape, end: float = end) -> None:
+            scheduler.begin_decay(60, end, shape)
+
+        _draw_run(begun, shape, begin, color, WarmupStableDecay(0.1, None, 10))
+    begun.set_title("begin_decay(60), at step 60", loc="left", color=INK)
+    for axes in (moved, begun):
+        axes.legend(frameon=False)
+        axes.set_xlabel("step")
+        axes.spines[["top", "right"]].set_visible(False)
+    _save(figure, "replanning")
+
+
+def _draw_run(
+    axes: Axes,
+    label: str,
+    plan: Callable[[Scheduler], None],
+    color: str,
+    schedule: Schedule | None = None,
+) -> None:
+    """The learning rate at each step of a run, whose scheduler is planned anew at step 60."""
+    optimizer = torch.optim.SGD([torch.zeros(1)], lr=1.0)
+    if schedule is None:
+        scheduler: Scheduler = CosineDecayLR(optimizer, 0.1, 0.0, total_iters=100)
+    else:
+        scheduler = Scheduler(optimizer, schedule)
+    rates = []
+    for step in range(220):
+        if step == 60:
+            plan(scheduler)
+            scheduler.step(step)
+        rates.append(optimizer.param_groups[0]["lr"])
+        scheduler.step()
+    axes.plot(rates, label=label, color=color, linewidth=2)
+
+
+def _save(figure: Figure, name: str) -> None:
+    matplotlib.rcParams["svg.hashsalt"] = name  # the same names in each run
+    figure.savefig(HERE / f"{name}.svg", metadata={"Date": None})
+
+
 def _draw_borders(axes: Axes, fitted: Segments) -> None:
     for first in fitted.first[fitted.first <= STEPS]:
         axes.axvline(first, color=GRAY, linewidth=0.5, alpha=0.6, zorder=0)
@@ -73,3 +128,4 @@ def _draw_borders(axes: Axes, fitted: Segments) -> None:
 
 if __name__ == "__main__":
     segments()
+    replanning()

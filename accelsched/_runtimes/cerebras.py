@@ -23,8 +23,8 @@ from accelsched.errors import ArgumentError
 class Cerebras(Runtime):
     """The CSX backend of cerebras_pytorch, with the optimizers of ``cerebras.pytorch.optim``.
 
-    Its arithmetic is float32; it refuses float64. So the default is a table, which is small, and
-    for a schedule that never settles the formula in double-float arithmetic.
+    Its arithmetic is float32; it refuses float64. So the default is segments, of float32 alone; a
+    curve of too many parts is a table, or the formula in double-float arithmetic.
     """
 
     name = "cerebras"

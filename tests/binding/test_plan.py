@@ -282,35 +282,6 @@ def test_what_cannot_be_stretched_is_refused_and_changes_nothing(schedule, wrong
     assert scheduler.state_dict() == before and not scheduler.open_ended
 
 
-# What it costs.
-
-
-@pytest.mark.parametrize("runtime", ["xla"], indirect=True)
-def test_decays_compile_nothing_where_steps_are_traced(runtime):
-    parameter = torch.nn.Parameter(torch.ones(2, device=runtime.device()))
-    made = torch.optim.SGD([parameter], lr=0.5)
-    scheduler = Scheduler(made, STABLE)
-
-    def train(steps):
-        for _ in range(steps):
-            with torch.no_grad():
-                parameter.mul_(made.param_groups[0]["lr"])
-            scheduler.step()
-            runtime.finish_step()
-        return scheduler.last_epoch
-
-    train(8)
-    before = runtime.counters()
-    for shape in SHAPES:
-        scheduler.begin_decay(8, 0.001, shape)
-        train(10)
-        scheduler.end_decay()
-        train(3)
-    runtime.wait()
-    assert (runtime.counters() - before).compiles == 0
-    assert scheduler.driver.lowering == "segments"
-
-
 # What it is beside: schedules, attributes, parents.
 
 

@@ -43,7 +43,7 @@ def test_the_table_and_the_picture(runtime, schedule, capsys, tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore:The epoch parameter")
-@pytest.mark.parametrize("runtime", ["xla"], indirect=True)
+@pytest.mark.parametrize("runtime", ["xla", "lazy"], indirect=True)
 def test_a_decay_that_begins_in_mid_run_compiles_nothing(runtime, capsys, tmp_path):
     arguments = ["--runtime", runtime.name, "--schedule", "wsd", "--decay-at", "80"]
     arguments += ["--optimizer", "SGD", "--steps", "100", "--output", str(tmp_path / "curve.png")]

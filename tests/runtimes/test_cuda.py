@@ -72,6 +72,35 @@ def test_a_captured_step_by_tokens_and_one_that_is_left_out():
 
 
 # PyTorch says of its debug mode that it is a prototype.
+@pytest.mark.parametrize("lowering", ["graph", "segments"])
+def test_a_captured_graph_goes_on_with_other_numbers(lowering):
+    optimizer = torch.optim.AdamW([torch.ones(4, device="cuda")], lr=0.1, capturable=True)
+    schedule = Linear(0.0, 0.1, 5).then(CosineDecay(0.1, 0.01, 20), at=5)
+    scheduler = Scheduler(optimizer, schedule, lowering=lowering, open_ended=True)
+    side = torch.cuda.Stream()
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):
+        scheduler.step()
+    torch.cuda.current_stream().wait_stream(side)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        scheduler.step()
+    saved = scheduler.state_dict()
+    others = Linear(0.0, 0.3, 7).then(CosineDecay(0.3, 0.02, 40), at=7)
+    for change in (
+        lambda: scheduler.reschedule([others]),
+        lambda: scheduler.extend(90),
+        lambda: scheduler.begin_decay(10, 0.001, "cosine"),
+        lambda: scheduler.load_state_dict(saved),
+    ):
+        change()
+        for _ in range(3):
+            graph.replay()
+        (driven,) = scheduler.in_force
+        want = reference.value(driven, scheduler.last_epoch)
+        assert optimizer.param_groups[0]["lr"].item() == pytest.approx(want, rel=2**-23)
+
+
 @pytest.mark.filterwarnings("ignore:Synchronization debug mode:UserWarning")
 def test_nothing_in_a_step_waits_for_the_device():
     optimizer = torch.optim.AdamW([torch.ones(4, device="cuda")], lr=0.1, capturable=True)
