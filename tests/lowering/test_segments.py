@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from binding import optimizer
+from digits import DIGITS, IN_DIGITS, Whole
 from drawing import compositions
 from hypothesis import HealthCheck, example, given, settings
 from ulps import float32_ulps
@@ -91,6 +92,26 @@ def steps_near(schedule):
     knots = [10, 100, 2000, 12345, 10**5, 10**6, 10**7, 2**24, 2**31, 2**40]
     near = [knot + offset for knot in knots for offset in (-1, 0, 1)]
     return [*range(12), *near]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["in 10**6", "a warm-up and a cosine", "one cycle", "a power", "an exponential", "a wave"],
+)
+def test_the_worst_steps_are_within_an_ulp_of_fifty_digits(name):
+    """The fit is proved against the float64 formula; here the exact value is computed anew."""
+    schedule, _ = CURVES[name]
+    fit = fit_schedule(schedule)
+    last = 1000 if fit.repeats else 10**6
+    steps = np.arange(last)
+    exact = schedule.formula(torch.from_numpy(steps)).numpy()
+    segment = np.searchsorted(fit.segments.first, steps, side="right") - 1
+    values = fit.segments.at(steps, segment)
+    off = np.abs(values - exact) / np.spacing(np.abs(exact).astype(np.float32))
+    for step in np.argsort(off)[-5:].tolist():
+        true = IN_DIGITS.value(schedule, Whole(step))
+        unit = float(np.spacing(abs(np.float32(float(true)))))
+        assert abs(DIGITS.mpf(float(values[step])) - true) <= DIGITS.mpf(unit)
 
 
 @pytest.mark.parametrize("name", CURVES)
