@@ -174,6 +174,7 @@ def fit(
         wrong = (_worst_of_all(cut, proof, exact) > most) & (cut.first < cut.last)
         done.append(cut.take(~wrong))
         if not wrong.any():
+            _require_few(sum(map(len, done)))
             return joined(done)
         cut = fitter.cut(*_halves(cut.first[wrong], cut.last[wrong]))
 

@@ -391,8 +391,8 @@ def _room_for_plans(batch: Batch) -> Room:
 
 
 def _roomy(segments: int) -> int:
-    """Room for half as many more: another curve of the kind mostly fits."""
-    room: int = 2 ** (segments * 3 // 2).bit_length()
+    """Room for as many again: another curve of the kind mostly fits."""
+    room: int = 2 ** (2 * segments - 1).bit_length()
     return min(max(_LEAST_ROOM, room), fitting.MOST_SEGMENTS)
 
 

@@ -39,6 +39,7 @@ from accelsched.schedules import (
     Step,
     Sum,
     Tabulated,
+    minimum,
 )
 from accelsched.schedules._pytree import tree_map
 from accelsched.schedules._vectorize import group_by_structure
@@ -289,3 +290,13 @@ def test_groups_at_many_steps_at_once_are_what_each_is_alone(schedule):
     steps = np.array([0, 1, 2, 7, 50, 1001, 10**6, 2**40])
     alone = np.stack([_curve(group)(steps) for group in groups])
     np.testing.assert_allclose(_together(groups, steps), alone, rtol=2.0**-48, atol=1e-300)
+
+
+def test_segments_that_are_halved_until_they_fit_are_no_more_than_have_room():
+    """The proof halves what does not fit, and may make them too many."""
+    waves = CosineAnnealing(0.0, 442, 0.5), CosineAnnealingWarmRestarts(0.0, 1, 2, 0.5)
+    schedule = minimum(Constant(1e-6), *waves)
+    with pytest.raises(fitting.NotFitted, match="more than 1024 parts"):
+        fit_schedule(schedule)
+    with pytest.raises(ArgumentError, match="more than 1024 parts"):
+        Scheduler(optimizer(kind="graph"), schedule, lowering="segments")
