@@ -279,7 +279,7 @@ class Room:
     """What the operations on some segments leave room for, whose numbers may change later.
 
     Attributes:
-        segments: of how many segments for each group, a power of 2.
+        segments: of how many segments for each group.
         terms: how many numbers a polynomial has beside its constant one: 0 for constants.
         is_scaled: whether the offset in a segment is multiplied by a scale.
         repeats: 0 if no values repeat, 1 if all do from step 0 on, 2 if some do from any step on.
@@ -334,7 +334,9 @@ class _BatchedCurve:
 
     def __init__(self, fits: Sequence[Fitted], at_least: Room) -> None:
         segments = [fit.segments for fit in fits]
-        self.room = room = _room_of(fits).merged(at_least)
+        needed = _needed(fits)
+        has_room = needed.merged(at_least) == at_least
+        self.room = room = at_least if has_room else _roomy(needed).merged(at_least)
         starts = np.stack([_padded(one.first, room.segments, MAX_STEP) for one in segments])
         origins = np.concatenate([_padded(one.origin, room.segments, 0) for one in segments])
         rows = np.concatenate([_padded(one.rows, room.segments, 0) for one in segments])
@@ -390,20 +392,22 @@ def _room_for_plans(batch: Batch) -> Room:
     return Room(_PLANNED_ROOM, fitting.DEGREE + 1, is_scaled=True, repeats=2 if waves else 0)
 
 
-def _roomy(segments: int) -> int:
-    """Room for as many again: another curve of the kind mostly fits."""
-    room: int = 2 ** (2 * segments - 1).bit_length()
-    return min(max(_LEAST_ROOM, room), fitting.MOST_SEGMENTS)
+def _roomy(needed: Room) -> Room:
+    """Room for as many segments again: another curve of the kind mostly fits."""
+    if needed == Room():
+        return needed
+    room: int = 2 ** (2 * needed.segments - 1).bit_length()
+    return replace(needed, segments=min(max(_LEAST_ROOM, room), fitting.MOST_SEGMENTS))
 
 
-def _room_of(fits: Sequence[Fitted]) -> Room:
+def _needed(fits: Sequence[Fitted]) -> Room:
     """The least room for some fits."""
     longest = max(len(fit.segments) for fit in fits)
     rows = np.concatenate([fit.segments.rows for fit in fits])
     starts = [fit.repeats[0] for fit in fits if fit.repeats is not None]
     all_from_0 = len(starts) == len(fits) and not any(starts)
     return Room(
-        1 if longest == 1 else _roomy(longest),
+        longest,
         # A constant alone is the number that it rounds to, with what is left of it or without.
         rows.shape[1] - 2 if rows[:, 2:-1].any() else 0,
         bool((rows[:, -1] != 1.0).any()),
