@@ -177,8 +177,8 @@ def _choose(
         return _of_tables(batches, held)
     if asked == "graph":
         return _of_formulas(batches)
-    # Where a formula is compiled once, it needs no memory, and is exact in float64 parameters. Under
-    # torch.compile a training step takes as long by either (benchmarks/training.py compile). In
+    # Where a formula is compiled once, it needs no memory, and is exact in float64 parameters. By
+    # torch.compile a training step takes as long with either (benchmarks/training.py compile). In
     # eager CUDA it is 35 kernels, where segments are 25 and take as long
     # (benchmarks/report/cuda-lowerings.json).
     wide = any(batch.dtype == torch.float64 for batch in batches)
