@@ -818,8 +818,7 @@ class Scheduler(TorchLRScheduler):
         """
         self._require_whole("begin_decay")
         step = self.last_epoch
-        driven = self._driven_by(self._schedules, self._plan)
-        begun = plan.decay_from(self._plan, step, driven, total_iters, end, shape)
+        begun = plan.decay_from(self._plan, step, self.in_force, total_iters, end, shape)
         try:
             self._follow_plan(begun)
         except ArgumentError as error:  # a value that the groups cannot have
@@ -1043,8 +1042,8 @@ class Scheduler(TorchLRScheduler):
 
     def _attributes(self) -> dict[str, Any]:
         """Return the attributes that a copy takes over unchanged."""
-        rebuilt = {"_driver", "_advance", "_parent", "_refusal", "_needs_look", "_needs_attention"}
-        rebuilt.add("_in_force")
+        attention = {"_refusal", "_needs_look", "_needs_attention"}
+        rebuilt = {"_driver", "_advance", "_parent", "_in_force", *attention}
         return {name: value for name, value in vars(self).items() if name not in rebuilt}
 
     def _restore(self, attributes: dict[str, Any]) -> None:

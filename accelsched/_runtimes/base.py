@@ -113,11 +113,13 @@ class Runtime:
             evaluation: as for :meth:`lower`.
         """
         graph = self.graph_of(held)
+        if graph is None:
+            return None
         try:
             recording = self._record(evaluation(_CPU), ())
         except Untraceable:
             return None
-        return None if graph is None else graph.refill(recording, self.rewritten)
+        return graph.refill(recording, self.rewritten)
 
     def graph_of(self, held: Evaluate) -> DeviceGraph | None:
         """Return the graph that was made callable, if it was one."""

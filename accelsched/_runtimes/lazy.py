@@ -43,9 +43,8 @@ class Lazy(Runtime):
 
     def as_data(self, vector: Tensor, device: torch.device) -> Tensor:
         data = vector.to(device)
-        # The next graph would have what is new for one more output, and be another one. Nothing is
-        # compiled or executed here.
-        torch._C._lazy._sync_multi([data], [], True, True)
+        # As in rewritten. Nothing is compiled or executed here.
+        self.execute([data])
         return data
 
     def replacements(self) -> dict[Any, Callable[..., Tensor]]:

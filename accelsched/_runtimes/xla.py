@@ -75,7 +75,7 @@ class Xla(Runtime):
             return
         parameters = [p for group in optimizer.param_groups for p in group["params"]]
         if not _is_pending(parameters):
-            internals()._xla_sync_multi(list(state), [str(state[0].device)], wait=False)
+            self.execute(state)
 
     def replacements(self) -> dict[Any, Callable[..., Tensor]]:
         return _exact()
