@@ -17,6 +17,8 @@ from accelsched.schedules._vectorize import BatchedFormulas, group_by_structure,
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
 
+__all__ = ["program", "stablehlo"]
+
 
 class _Step(torch.nn.Module):
     """A pure step: StableHLO text drops writes to a buffer, without an error."""

@@ -920,7 +920,7 @@ class GreedyLR(MetricScheduler, LRScheduler):
 
     _rule: Greedy
     _state_has_values = True
-    #: What is printed: nothing.
+    #: Whether to print; nothing is printed.
     verbose = False
 
     def __init__(

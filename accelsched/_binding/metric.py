@@ -170,12 +170,12 @@ class MetricScheduler(Scheduler):
 
     @property
     def mode_worse(self) -> float:
-        """The metric that any other is better than: what :attr:`best` is at first."""
+        """The metric that any other is better than, which ``best`` is at first."""
         return self._rule.mode_worse
 
     @property
     def schedule(self) -> Any:
-        """What the values are factors of: None, one schedule, or a list with one for each group."""
+        """What the values are factors of, which is None, one schedule, or one for each group."""
         if not self._factors:
             return None
         return self._factors[0] if self._shares_factor else list(self._factors)

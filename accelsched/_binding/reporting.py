@@ -30,9 +30,14 @@ def values_at(scheduler: Scheduler, step: Any) -> list[float]:
     number = step_number("step", step)
     if scheduler.optimizer is None:
         raise RuntimeError(scheduler.refusal)
+    require_schedules(scheduler)
+    return host_function_of(scheduler).at(number)
+
+
+def require_schedules(scheduler: Scheduler) -> None:
+    """Refuse a scheduler that has no schedule to evaluate at a step that it has not reached."""
     remedy = "its values depend on those before them: step it, and read get_last_value()"
     require(bool(scheduler.in_force), "scheduler", scheduler, remedy)
-    return host_function_of(scheduler).at(number)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import functools
 import warnings
 import weakref
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
 
 import torch
 from torch import Tensor
@@ -36,6 +36,9 @@ from accelsched._optimizers.remedies import level_of_the_caller
 from accelsched.errors import ArgumentError, require
 from accelsched.schedules import Schedule
 from accelsched.schedules._fields import MAX_STEP, boolean
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 Self = TypeVar("Self", bound="Scheduler")
 
@@ -685,6 +688,35 @@ class Scheduler(TorchLRScheduler):
               the horizon was passed at step 1,000: the value stays at 0
         """
         return report_on(self)
+
+    def plot(self, steps: int | None = None, axes: Axes | None = None) -> Axes:
+        """Draw the value of each driven group with matplotlib, one line for those that are alike.
+
+        Nothing is read from a device, and nothing changes. A decay that was begun, or a new end, is
+        in the picture.
+
+        Args:
+            steps: the last step of the picture. Default: shortly past the last change, or two
+                periods, or 1,000 steps.
+            axes: the axes to draw on. Default: the current ones.
+
+        Returns:
+            The axes.
+
+        Raises:
+            ArgumentError: ``steps`` is not a number of steps above 0, or the values depend on those
+                before them, as those of :class:`accelsched.policy.Multiply` do.
+            ImportError: matplotlib is not installed: ``pip install accelsched[plot]``.
+        """
+        from accelsched._binding import pictures
+
+        return pictures.plot(self, steps, axes)
+
+    def _repr_html_(self) -> str | None:
+        """The curves, as a notebook shows them."""
+        from accelsched._binding import pictures
+
+        return pictures.html(self)
 
     # What others read of a scheduler of torch.
 

@@ -19,6 +19,7 @@ from accelsched._cli import curve, demo
 from accelsched._costs.checking import add_command
 from accelsched._runtimes import NAMED
 from accelsched.errors import ArgumentError
+from accelsched.schedules._outline import shown_steps
 
 
 class Obstacle(Exception):
@@ -83,7 +84,7 @@ def _curve(options: argparse.Namespace) -> None:
             raise Obstacle("needs matplotlib: pip install accelsched[plot]")
         _require_writable(output)
     curves = curve.read(options.spec)
-    curve.write(curves, options.steps or curve.steps_of(curves), output)
+    curve.write(curves, options.steps or shown_steps(curves.values()), output)
 
 
 def _demo(options: argparse.Namespace) -> None:

@@ -3,29 +3,27 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from accelsched._binding.scheduler_list import SchedulerList
 from accelsched._interop import modelzoo, spec
 from accelsched.errors import ArgumentError, require
 from accelsched.schedules import Schedule
+from accelsched.schedules._outline import value_range
 
 #: Of the steps that are printed.
 ROWS = 20
-#: The steps of schedules that never settle, if nobody says how many.
-STEPS = 1000
-#: The last step that there is.
-LAST_STEP = 2**62 - 1
 #: Steps of a CSV file that are computed at once.
 CHUNK = 2**16
-#: Steps of a curve that are computed for a picture, and the spans that it is drawn in.
-SAMPLES, SPANS = 2**20, 2000
+#: A curve in a line of text: how many steps of it, and the heights that letters have.
+COLUMNS, HEIGHTS = 60, "▁▂▃▄▅▆▇█"
 
 _FILES = (".json", ".yaml", ".yml")
 
@@ -108,14 +106,6 @@ def _class_of(content: Any) -> str:
     return spec.text_of(next(iter(content))) if isinstance(content, Mapping) and content else ""
 
 
-def steps_of(curves: Mapping[str, Schedule]) -> int:
-    """Return how many steps show all of the curves."""
-    ends = [schedule.settles for schedule in curves.values()]
-    known = [end for end in ends if end is not None]
-    steps = max([end + max(1, end // 10) for end in known] + [STEPS] * (len(known) < len(ends)))
-    return min(steps, LAST_STEP)
-
-
 def write(curves: Mapping[str, Schedule], steps: int, output: Path | None) -> None:
     """Print some rows of the curves, or write all steps to a CSV file, or draw a PNG or an SVG."""
     if output is None:
@@ -125,7 +115,7 @@ def write(curves: Mapping[str, Schedule], steps: int, output: Path | None) -> No
     else:
         from accelsched._cli.plot import plot_curves
 
-        plot_curves({label: outline(s, steps) for label, s in curves.items()}, output)
+        plot_curves(curves, steps, output)
 
 
 def _write_csv(curves: Mapping[str, Schedule], steps: int, output: Path) -> None:
@@ -138,30 +128,12 @@ def _write_csv(curves: Mapping[str, Schedule], steps: int, output: Path) -> None
             writer.writerows(zip(range(start, stop), *columns, strict=True))
 
 
-def outline(schedule: Schedule, steps: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """What a picture can show of a curve: of each of some thousand spans its highest and lowest.
-
-    Returns:
-        steps, in increasing order, and the values there.
-    """
-    stride = -(-(steps + 1) // SAMPLES)
-    at = np.append(np.arange(0, steps, stride), steps)
-    values = np.append(schedule.curve(0, steps, stride), schedule(steps))
-    if len(values) <= 2 * SPANS:
-        return at, values
-    size = -(-len(values) // SPANS)
-    spans = np.pad(values, (0, -len(values) % size), mode="edge").reshape(-1, size)
-    first = np.arange(len(spans)) * size
-    ends = [0, len(values) - 1]
-    kept = np.concatenate([first + spans.argmin(1), first + spans.argmax(1), ends])
-    kept = np.unique(kept.clip(max=len(values) - 1))
-    return at[kept], values[kept]
-
-
 def _print(curves: Mapping[str, Schedule], steps: int) -> None:
     """Print a table of the curves, at some steps."""
-    for number, label in enumerate(curves, 1):
+    for number, (label, schedule) in enumerate(curves.items(), 1):
         print(f"{number}: {label}")
+        if _draws():
+            print(f"{' ' * len(str(number))}  {sparkline(schedule, steps)}")
     width = max(len("step"), len(f"{steps:,}"))
     print(
         "\n"
@@ -172,3 +144,24 @@ def _print(curves: Mapping[str, Schedule], steps: int) -> None:
     for step in sorted({(2 * steps * row + rows) // (2 * rows) for row in range(rows + 1)}):
         values = "".join(f"{schedule(step):14.6g}" for schedule in curves.values())
         print(f"{step:{width},}{values}")
+
+
+def _draws() -> bool:
+    """Whether a person reads what is printed, on a terminal that has the letters."""
+    if not isinstance(sys.stdout, io.TextIOWrapper) or not sys.stdout.isatty():
+        return False
+    try:
+        HEIGHTS.encode(sys.stdout.encoding)
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def sparkline(schedule: Schedule, steps: int) -> str:
+    """Draw a curve in a line of text."""
+    count = min(COLUMNS, steps + 1)
+    at = [steps * column // max(count - 1, 1) for column in range(count)]
+    values = np.array([schedule(step) for step in at])
+    low, high = value_range(values)
+    height = np.nan_to_num((values - low) / (high - low)) * len(HEIGHTS)
+    return "".join(HEIGHTS[int(h)] for h in height.clip(0, len(HEIGHTS) - 1))

@@ -7,15 +7,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from accelsched import reference
 from accelsched.schedules import Schedule
+from accelsched.schedules._axes import GRAY, draw, label_axes
 
 #: Of a legend, the most lines and the letters of each that leave room for the picture.
 _LABELS, _LETTERS = 12, 100
-_INK, _GRAY, _LINE, _MARKER = "#1f2933", "#7b8794", "#a9bdd1", "#c4412b"
+_INK, _LINE, _MARKER = "#1f2933", "#a9bdd1", "#c4412b"
+_FONT: dict[str, Any] = {"fontsize": 13.5, "color": _INK}
 
 
 def plot(
@@ -52,43 +51,36 @@ def plot(
     axes.set_xlim(-0.015 * steps[-1], 1.015 * steps[-1])
     axes.set_ylim(0, 1.16 * max(exact))
     for step, text in milestones.items():
-        axes.axvline(step, color=_GRAY, linewidth=1, linestyle=(0, (2, 3)), zorder=0)
+        axes.axvline(step, color=GRAY, linewidth=1, linestyle=(0, (2, 3)), zorder=0)
         label: dict[str, Any] = {"transform": axes.get_xaxis_transform(), "fontsize": 11.5}
         side = "left" if step < 0.75 * steps[-1] else "right"
         text = f"  {text}  \n  step {step:,}  "
-        axes.text(step, 0.985, text, color=_GRAY, ha=side, va="top", **label)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color(_GRAY)
-    axes.tick_params(labelsize=12, color=_GRAY, labelcolor=_INK)
-    axes.set_xlabel("step", fontsize=13.5, color=_INK)
-    axes.set_ylabel("learning rate", fontsize=13.5, color=_INK)
+        axes.text(step, 0.985, text, color=GRAY, ha=side, va="top", **label)
+    axes.tick_params(labelsize=12, labelcolor=_INK)
+    label_axes(axes, "learning rate", **_FONT)
     axes.set_title(title, loc="left", fontsize=18, fontweight="bold", color=_INK, pad=32)
-    axes.text(0, 1.04, subtitle, transform=axes.transAxes, fontsize=13, color=_GRAY)
+    axes.text(0, 1.04, subtitle, transform=axes.transAxes, fontsize=13, color=GRAY)
     axes.legend(
         loc="lower right", bbox_to_anchor=(1, 1.01), frameon=False, fontsize=12.5, labelcolor=_INK
     )
     figure.savefig(output, format="png")
 
 
-def plot_curves(
-    curves: Mapping[str, tuple[NDArray[np.int64], NDArray[np.float64]]], output: Path
-) -> None:
-    """Draw curves, each of them as steps and the values there.
+def plot_curves(curves: Mapping[str, Schedule], steps: int, output: Path) -> None:
+    """Draw the curves of schedules into a file.
 
     Args:
         curves: by label.
+        steps: the last step.
         output: the file to write, in the format that its name says.
     """
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(10, 5.6), dpi=200, layout="constrained")
     axes = figure.add_subplot()
-    lines = [axes.plot(steps, values, linewidth=2)[0] for steps, values in curves.values()]
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color(_GRAY)
-    axes.tick_params(labelsize=12, color=_GRAY, labelcolor=_INK)
-    axes.set_xlabel("step", fontsize=13.5, color=_INK)
-    axes.set_ylabel("value", fontsize=13.5, color=_INK)
+    lines = draw(axes, list(curves.values()), steps)
+    axes.tick_params(labelsize=12, labelcolor=_INK)
+    label_axes(axes, "value", **_FONT)
     # A label is set as it is: matplotlib would take "$" for mathematics, and leave out "_".
     shown = list(curves)[:_LABELS]
     numbers = [str(number) for number in range(len(shown))]

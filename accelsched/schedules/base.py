@@ -13,10 +13,13 @@ from torch import Tensor
 
 from accelsched._runtimes import runtime_of
 from accelsched.errors import ArgumentError, require
+from accelsched.schedules import _text
 from accelsched.schedules._fields import check_fields, field_types, step_number
 from accelsched.schedules._once import computed_once
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
     from accelsched.kernels import HostFunction
 
 
@@ -55,6 +58,12 @@ class Schedule(ABC):
     objects, torch's are bound to an optimizer from the start.
     """
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        # A dataclass would write its own.
+        if "__repr__" not in vars(cls):
+            cls.__repr__ = Schedule.__repr__  # type: ignore[method-assign]
+
     def __post_init__(self) -> None:
         check_fields(self)
         self.check()
@@ -80,7 +89,7 @@ class Schedule(ABC):
 
     @property
     def base(self) -> float:
-        """The nominal initial value: :class:`Chained` divides by it to get a relative factor."""
+        """The nominal initial value, by which :class:`Chained` divides to get a relative factor."""
         initial = getattr(self, "initial", None)
         return float(self.formula(torch.tensor(0)) if initial is None else initial)
 
@@ -156,6 +165,40 @@ class Schedule(ABC):
         require(stride > 0, "step", step, "give 1 or more")
         steps = range(step_number("start", start), step_number("stop", stop), stride)
         return self._on_host.rows(steps)[:, 0]
+
+    def plot(self, steps: int | None = None, axes: Axes | None = None) -> Axes:
+        """Draw the curve with matplotlib.
+
+        Args:
+            steps: the last step of the picture. Default: shortly past the last change, or two
+                periods, or 1,000 steps.
+            axes: the axes to draw on. Default: the current ones, so that a second call adds a
+                curve.
+
+        Returns:
+            The axes. The label of the line is the schedule; ``axes.legend()`` shows it.
+
+        Raises:
+            ArgumentError: ``steps`` is not a number of steps above 0.
+            ImportError: matplotlib is not installed: ``pip install accelsched[plot]``.
+        """
+        from accelsched.schedules import _axes
+
+        return _axes.plot({str(self): self}, "value", steps, axes)
+
+    def _repr_html_(self) -> str:
+        """The curve, as a notebook shows it."""
+        from accelsched.schedules._svg import svg
+
+        return svg([self], str(self))
+
+    def __repr__(self) -> str:
+        """The call that makes this schedule, without the arguments that have their defaults."""
+        return _text.in_full(self)
+
+    def __str__(self) -> str:
+        """The same, cut to one line of a terminal."""
+        return _text.in_a_line(self)
 
     def _on_device(self, step: Tensor) -> Tensor:
         runtime = runtime_of(step.device)

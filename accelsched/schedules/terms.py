@@ -15,6 +15,18 @@ from torch import Tensor
 
 from accelsched.schedules._fields import Table
 
+#: Those for formulas that users write.
+__all__ = [
+    "blend",
+    "cosine_blend",
+    "filled",
+    "power",
+    "quotient",
+    "reached",
+    "real",
+    "take",
+]
+
 T = TypeVar("T", int, float)
 #: A row of numbers, or several of the same length.
 Rows = tuple[Any, ...]

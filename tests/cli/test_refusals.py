@@ -1,6 +1,7 @@
 """Whatever the command cannot do, it says in one line on stderr, with status 1."""
 
 import csv
+import io
 import json
 import os
 import tracemalloc
@@ -14,7 +15,8 @@ from spec_fuzz import broken_specs, broken_texts
 
 from accelsched._cli import curve
 from accelsched._cli.command import main
-from accelsched.schedules import Cyclic, Linear
+from accelsched.schedules import Constant, Cyclic, Linear
+from accelsched.schedules._outline import outline
 
 
 @pytest.fixture(autouse=True)
@@ -172,12 +174,35 @@ def test_a_long_curve_is_drawn_in_little_memory(tmp_path):
 def test_an_outline_has_each_peak():
     """A peak of one step in a thousand is there, and so are the ends."""
     schedule = Cyclic(0.0, 1.0, 500) + Linear(0.0, 1e-9, 10**6)
-    at, values = curve.outline(schedule, 10**6)
+    at, values = outline(schedule, 10**6)
     assert len(at) < 5000 and (at[0], at[-1]) == (0, 10**6)
     assert values == pytest.approx(schedule.curve(0, 10**6 + 1)[at], rel=0)
     assert np.isin(np.arange(500, 10**6, 1000), at).all()
-    few, same = curve.outline(schedule, 3)
+    few, same = outline(schedule, 3)
     assert list(few) == [0, 1, 2, 3] and list(same) == list(schedule.curve(0, 4))
+
+
+def test_a_terminal_shows_each_curve_in_a_line(capsys, monkeypatch):
+    rise = curve.sparkline(Linear(0.0, 1.0, 10), 10)
+    assert len(rise) == 11 and (rise[0], rise[-1]) == ("▁", "█") and list(rise) == sorted(rise)
+    assert curve.sparkline(Constant(0.3), 0) == "▅"
+    assert len(curve.sparkline(Cyclic(0.0, 1.0, 5), 10**12)) == curve.COLUMNS
+    assert main(["curve", "Linear(0, 1, 10)"]) == 0
+    assert "▁" not in capsys.readouterr().out
+    monkeypatch.setattr(curve, "_draws", lambda: True)
+    assert main(["curve", "Linear(0, 1, 10)", "Constant(1)"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:2] == ["1: Linear(0, 1, 10)", f"   {curve.sparkline(Linear(0.0, 1.0, 10), 11)}"]
+    assert lines[2] == "2: Constant(1)" and lines[3].startswith("   ▅")
+
+
+@pytest.mark.parametrize(("encoding", "draws"), [("utf-8", True), ("ascii", False)])
+def test_only_a_terminal_with_the_letters_is_drawn_on(monkeypatch, encoding, draws):
+    terminal = io.TextIOWrapper(io.BytesIO(), encoding)
+    monkeypatch.setattr("sys.stdout", terminal)
+    assert not curve._draws()
+    terminal.isatty = lambda: True
+    assert curve._draws() is draws
 
 
 def test_a_csv_file_is_written_in_chunks(tmp_path, monkeypatch):
