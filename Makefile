@@ -6,8 +6,9 @@ PYTEST = PYTHONSAFEPATH=1 OMP_NUM_THREADS=1 $(1)/bin/pytest -q -n 2
 ON_LINUX := $(filter Linux,$(shell uname -s))
 TORCH := $(if $(ON_LINUX),'torch==2.9.*' 'torch-xla==2.9.*','torch>=2.4')
 BACK_END := $(if $(ON_LINUX),xla,compile)
+SITE := .venv-latest/bin/python -m sphinx -q -n --keep-going -d build/doctrees docs build/docs
 
-.PHONY: demo test check test-latest test-cerebras bench clean
+.PHONY: demo test check test-latest test-cerebras docs docs-serve bench clean
 .DEFAULT_GOAL := test
 
 demo: .venv/installed
@@ -16,7 +17,7 @@ demo: .venv/installed
 test: .venv/installed check
 	$(call PYTEST,.venv) tests/runtimes/test_runtimes.py tests/runtimes/test_metrics.py tests/schedules/test_parity.py \
 		tests/families/test_policy.py tests/cli/test_demo.py tests/families/test_weight_decay_scheduler.py tests/costs --back-ends lazy
-	$(call PYTEST,.venv) tests --ignore=tests/cerebras --back-ends eager,compile,$(BACK_END)
+	$(call PYTEST,.venv) tests --ignore=tests/cerebras --ignore=tests/docs --back-ends eager,compile,$(BACK_END)
 
 check: .venv/installed
 	.venv/bin/ruff check .
@@ -28,11 +29,20 @@ check: .venv/installed
 	git diff --check $$(git hash-object -t tree /dev/null) -- ':!*.svg'
 
 test-latest: .venv-latest/installed
-	$(call PYTEST,.venv-latest) tests --ignore=tests/cerebras
+	$(call PYTEST,.venv-latest) tests --ignore=tests/cerebras --ignore=tests/docs
 
 test-cerebras: .venv-cerebras/installed
 	$(call PYTEST,.venv-cerebras) tests/costs --back-ends lazy
-	$(call PYTEST,.venv-cerebras) tests --ignore=tests/package/test_readme.py --back-ends eager,compile
+	$(call PYTEST,.venv-cerebras) tests --ignore=tests/package/test_readme.py --ignore=tests/docs --back-ends eager,compile
+
+docs: .venv-latest/installed
+	$(SITE) -W
+	$(call PYTEST,.venv-latest) -n 0 tests/docs
+
+# The site at http://localhost:8000, built once.
+docs-serve: .venv-latest/installed
+	$(SITE)
+	.venv-latest/bin/python -m http.server --bind localhost --directory build/docs 8000
 
 # cerebras_pytorch is one of the peers.
 bench: .venv/installed .venv-cerebras/installed
@@ -48,7 +58,7 @@ bench: .venv/installed .venv-cerebras/installed
 # The newest Python that starts here, and the newest torch that pip has for it.
 .venv-latest/installed: pyproject.toml
 	$$(.ci/python) -m venv .venv-latest
-	.venv-latest/bin/pip install --quiet --upgrade torch --editable '.[test]'
+	.venv-latest/bin/pip install --quiet --upgrade torch --editable '.[test,docs]'
 	touch $@
 
 # The oldest that the package claims: cerebras_pytorch 2.10 asks for Python 3.11 and torch 2.4.

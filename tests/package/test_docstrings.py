@@ -1,6 +1,5 @@
 """Docstrings teach: their examples run, their formulas are right, and no argument is left out."""
 
-import contextlib
 import dataclasses
 import doctest
 import importlib
@@ -9,11 +8,12 @@ import io
 import math
 import pkgutil
 import re
-from textwrap import dedent
 
 import pytest
 from binding import BY_METRIC
 from drawing import CLASSES
+from generator.docstrings import arguments, formula, made, ran, steps
+from variants import VARIANTS
 
 import accelsched
 import accelsched.kernels
@@ -86,9 +86,7 @@ def test_the_first_line_is_one_sentence(item):
 
 @each(PUBLIC)
 def test_every_argument_is_described_in_the_order_of_the_signature(item):
-    (section,) = re.findall(r"^Args:\n((?: .+\n)+)", inspect.getdoc(item) + "\n", re.MULTILINE)
-    described = re.findall(r"^    (\w+): ", section, re.MULTILINE)
-    assert described == list(inspect.signature(item).parameters)
+    assert list(arguments(item)) == list(inspect.signature(item).parameters)
 
 
 @each(WITH_FORMULA)
@@ -104,13 +102,6 @@ def test_a_class_of_another_value_says_nothing_of_a_rate(item):
 
 
 # The formula.
-
-
-def formula(item):
-    """The block of lines below "The value at step ``t``::"."""
-    pattern = r"^The [\w ]+ at step ``t``[^:]*::\n\n((?:    .+\n)+)"
-    (lines,) = re.findall(pattern, inspect.getdoc(item), re.MULTILINE)
-    return dedent(lines)
 
 
 def evaluated(item, **names):
@@ -132,61 +123,16 @@ def around(t, points):
     return (start, value), (math.inf, value)
 
 
-def ran(item):
-    """Each line of a docstring's examples, and the names that are known once it was run."""
-    names = dict(vars(importlib.import_module(item.__module__)))
-    for example in doctest.DocTestParser().get_examples(inspect.getdoc(item)):
-        with contextlib.redirect_stdout(io.StringIO()):
-            exec(compile(example.source, item.__name__, "single"), names)
-        yield example.source, names
-
-
-def made(cls):
-    """The first schedule that the docstring of its class makes."""
-    return next(names["schedule"] for _, names in ran(cls) if "schedule" in names)
-
-
-# In which each part of each formula counts.
-VARIANTS = """
-OneMinusPower(0.1, 0.02, 100, 2.0)
-Shifted(Linear(0.1, 0.02, 100), 30)
-WarmupStableDecay(0.1, 100, 30, 50, 0.01, 0.02, "cosine", "1-sqrt")
-WarmupStableDecay(0.1, 100, 30, 70, 0.01, 0.02, "logarithmic", "cosine")
-WarmupStableDecay(0.1, 100, 0, 30, 0.01, 0.02)
-WarmupCosine(0.1, 100, 0)
-CosineAnnealingWarmRestarts(0.1, 30, 1.5)
-Minimum((CosineDecay(0.5, 0.1, 30), Step(0.2, 7, 0.5)))
-Maximum((CosineDecay(0.5, 0.1, 30), Step(0.2, 7, 0.5)))
-Linear(0.1, 0.02, 100, cycle=True)
-Polynomial(0.1, 0.02, 100, 3.0, cycle=True)
-Exponential(0.1, total_iters=100, rate=0.5, staircase=True)
-InverseExponentialTimeDecay(0.1, step_exponent=2.0, total_iters=100, rate=0.5)
-InverseExponentialTimeDecay(0.1, step_exponent=1.0, total_iters=100, rate=0.5, staircase=True)
-CosineAnnealingWarmRestarts(0.1, 30)
-Cyclic(0.1, 0.5, 30, 70)
-Cyclic(0.1, 0.5, 30, 70, "exp_range", 0.99)
-Cyclic(0.1, 0.5, 30, 70, "exp_range", 0.9, "cycle")
-OneCycle(0.1, 0.5, 100, 0.25, 100.0, three_phase=True)
-OneCycle(0.1, 0.5, 100, 0.25, 100.0, anneal_strategy="linear")
-OneCycle(0.1, 0.5, 100, 0.001, 100.0)
-Lambda(0.1, (lambda step: step / 30, lambda step: 0.9**step), 50)
-Tabulated(Linear(0.1, 0.0, 100), 50, "cycle")
-Chained((CosineDecay(0.5, 0.1, 30), Step(0.2, 7, 0.5)))
-Product((CosineDecay(0.5, 0.1, 30), Step(0.2, 7, 0.5)))
-"""
-
-
 @each(CLASSES)
 def test_the_formula_of_a_schedule_gives_its_values(item):
-    variants = [eval(line, vars(schedules)) for line in VARIANTS.strip().split("\n")]
-    for schedule in [made(item), *(s for s in variants if type(s) is item)]:
+    for schedule in [made(item), *(s for s in VARIANTS if type(s) is item)]:
         fields = [field.name for field in dataclasses.fields(item) if field.init]
-        arguments = {name: getattr(schedule, name) for name in fields}
+        given = {name: getattr(schedule, name) for name in fields}
         values = schedule.curve(0, 400)
         # The plain form of a formula cancels where a value nears 0.
         allowed = 16 * math.ulp(abs(values).max())
         for t, value in enumerate(values):
-            assert evaluated(item, t=t, **arguments) == pytest.approx(value, 0, allowed), t
+            assert evaluated(item, t=t, **given) == pytest.approx(value, 0, allowed), t
 
 
 @each([cls for cls in (*GENERIC, *LR, *WD) if cls.__name__ not in BY_METRIC])
@@ -214,20 +160,19 @@ def test_the_formula_of_a_policy_gives_its_values(item, mapping):
 
 @each(CLASSES)
 def test_a_schedule_shows_its_first_and_its_last_value_and_one_past_the_end(item):
-    source, names = next(pair for pair in ran(item) if " for t in (" in pair[0])
-    steps = eval(re.search(r" for t in (\(.*?\))", source)[1])
-    assert_from_first_to_last(steps, names["schedule"].settles)
+    names = next(names for source, names in ran(item) if " for t in (" in source)
+    assert_from_first_to_last(steps(item), names["schedule"].settles)
 
 
 @each([*GENERIC, *LR, *WD, *POLICIES])
 def test_a_scheduler_shows_its_first_and_its_last_value_and_one_past_the_end(item):
-    steps = []
+    shown = []
     for source, names in ran(item):
         if ".get_last_" in source:
-            made = names.get("scheduler") or names["policy"]
-            steps.append(made.last_epoch)
-    ends = [schedule.settles for schedule in made.schedules]
-    assert_from_first_to_last(steps, ends[0] if ends else None)
+            bound = names.get("scheduler") or names["policy"]
+            shown.append(bound.last_epoch)
+    ends = [schedule.settles for schedule in bound.schedules]
+    assert_from_first_to_last(shown, ends[0] if ends else None)
 
 
 def assert_from_first_to_last(steps, end):

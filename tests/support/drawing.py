@@ -4,12 +4,12 @@ A class whose fields must fit together, as milestones and values must, has a str
 """
 
 import dataclasses
-import inspect
 import math
 import typing
 from collections.abc import Callable
 from typing import Any, Literal
 
+from generator.docstrings import CLASSES
 from hypothesis import assume
 from hypothesis import strategies as st
 
@@ -17,12 +17,6 @@ from accelsched import ArgumentError, schedules
 from accelsched.schedules import Schedule
 from accelsched.schedules._planned import END, SHAPES, Planned
 from accelsched.schedules.ramps import Ramp
-
-CLASSES = [
-    cls
-    for _, cls in inspect.getmembers(schedules, inspect.isclass)
-    if issubclass(cls, Schedule) and cls is not Schedule
-]
 
 # Values of learning rates, decays and fractions. None above 1: what grows overflows somewhere
 # before step 2**40, and what is left of a product of infinities depends on the order.

@@ -1,0 +1,109 @@
+"""The gallery: a page of all curves, and one for each schedule."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Iterator
+from html import escape
+from types import ModuleType
+
+from accelsched import lr_scheduler, scheduler, weight_decay_scheduler
+from accelsched.schedules import Schedule
+from accelsched.schedules._svg import svg
+from generator import interactive
+from generator.docstrings import CLASSES, made, steps
+
+#: What a schedule is in, by the name of the hyper-parameter.
+FAMILIES = {
+    "the learning rate": lr_scheduler,
+    "the weight decay": weight_decay_scheduler,
+    "any key": scheduler,
+}
+
+
+def pages() -> Iterator[tuple[str, str]]:
+    """Yield the name and the text of each page."""
+    yield "index.md", _all_curves()
+    for cls in CLASSES:
+        yield f"{cls.__name__}.md", _page(cls)
+
+
+def _all_curves() -> str:
+    figures = "\n".join(
+        f'<a href="{cls.__name__}.html">{svg([made(cls)], f"A curve of {cls.__name__}")}'
+        f"<span>{cls.__name__}</span></a>"
+        for cls in CLASSES
+    )
+    names = "\n".join(cls.__name__ for cls in CLASSES)
+    return f"""# Gallery
+
+All {len(CLASSES)} schedules. Each picture is the curve of the example on the page behind it.
+[Change their numbers](../interactive.md) to see what becomes of a curve.
+
+```{{raw}} html
+<div class="thumbnails">
+{figures}
+</div>
+```
+
+```{{toctree}}
+:hidden:
+
+{names}
+```
+"""
+
+
+def _page(cls: type[Schedule]) -> str:
+    name, schedule = cls.__name__, made(cls)
+    is_tried = cls in interactive.CLASSES
+    link = f'<a href="../interactive.html#{name}">Change the numbers</a>' if is_tried else ""
+    return f"""# {name}
+
+```{{raw}} html
+<figure class="curve">
+{svg([schedule], f"The curve of {name}")}
+<figcaption><code>{escape(repr(schedule))}</code> {link}</figcaption>
+</figure>
+```
+
+{_values(schedule, steps(cls))}
+
+```{{eval-rst}}
+.. autoclass:: accelsched.schedules.{name}
+```
+{_schedulers(cls)}"""
+
+
+def _values(schedule: Schedule, at: tuple[int, ...]) -> str:
+    """The values at the steps that the docstring shows."""
+    rows = "\n".join(
+        f"| {step:,} | {schedule(step):.6g} | {_place(step, schedule.settles)} |" for step in at
+    )
+    return f"| step | value | |\n| ---: | ---: | --- |\n{rows}"
+
+
+def _place(step: int, end: int | None) -> str:
+    if step == 0:
+        return "the first"
+    if end is None or step < end:
+        return ""
+    return "the last" if step == end else "past the end"
+
+
+def _schedulers(cls: type[Schedule]) -> str:
+    """The classes of schedulers that drive a value by a schedule of this class."""
+    lines = []
+    for key, module in FAMILIES.items():
+        names = [name for name in module.__all__ if _schedule_of(module, name) == cls.__name__]
+        if names:
+            links = ", ".join(f"{{py:class}}`{module.__name__}.{name}`" for name in names)
+            lines.append(f"- {key}: {links}")
+    return "\n## As a scheduler\n\n" + "\n".join(lines) + "\n" if lines else ""
+
+
+def _schedule_of(module: ModuleType, name: str) -> str | None:
+    """The schedule that the docstring of a scheduler says it follows."""
+    named = re.search(r"accelsched\.schedules\.(\w+)", inspect.getdoc(getattr(module, name)) or "")
+    return named[1] if named else None

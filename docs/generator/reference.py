@@ -1,0 +1,123 @@
+"""The API reference: a page for each public module, from its docstrings."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Iterator
+from types import ModuleType
+from typing import Any
+
+from sphinx.util import logging
+
+import accelsched
+from accelsched import (
+    export,
+    lr_scheduler,
+    modelzoo,
+    policy,
+    scheduler,
+    schedules,
+    weight_decay_scheduler,
+)
+from accelsched.schedules import terms
+from generator.docstrings import CLASSES
+
+#: What people import, and what it is for. A name is described where it is found first.
+MODULES: dict[ModuleType, str] = {
+    accelsched: "The scheduler, the list of schedulers, the guard of the optimizer, `check`.",
+    schedules: "Pure schedules. [The gallery](../gallery/index.md) has a page for each.",
+    terms: "What the formula of a schedule is made of: for schedules that you write.",
+    lr_scheduler: "Schedulers of the learning rate.",
+    weight_decay_scheduler: "Schedulers of the weight decay.",
+    scheduler: "Schedulers of any key that a subclass names.",
+    policy: "Policies in the form that Lightning Thunder's users know.",
+    export: "Schedules as programs for other systems.",
+    modelzoo: "Schedulers from the configuration of a Model Zoo run.",
+}
+
+
+def pages() -> Iterator[tuple[str, str]]:
+    """Yield the name and the text of each page."""
+    names = "\n".join(module.__name__ for module in MODULES)
+    rows = "\n".join(f"| {{doc}}`{module.__name__}` | {MODULES[module]} |" for module in MODULES)
+    yield (
+        "index.md",
+        f"# API reference\n\n| module | |\n| --- | --- |\n{rows}\n\n"
+        f"```{{toctree}}\n:hidden:\n\n{names}\n```\n",
+    )
+    described: set[int] = {id(cls) for cls in CLASSES}
+    for module, purpose in MODULES.items():
+        entries = []
+        for name in _names(module):
+            item = getattr(module, name)
+            if not inspect.ismodule(item) and id(item) not in described:
+                described.add(id(item))
+                entries.append(_entry(module, name, item))
+        body = "\n\n".join(entries)
+        yield (
+            f"{module.__name__}.md",
+            f"# {module.__name__}\n\n{purpose}\n\n```{{eval-rst}}\n{body}\n```\n",
+        )
+
+
+def _names(module: ModuleType) -> list[str]:
+    names = list(module.__all__)
+    # A schedule's base is described with the schedules.
+    return [name for name in names if module is not accelsched or name != "Schedule"]
+
+
+def _entry(module: ModuleType, name: str, item: Any) -> str:
+    path = f"{module.__name__}.{name}"
+    if inspect.isclass(item):
+        # What a class has from a base that is not public is described with the class.
+        bases = item.__mro__[1:]
+        base = next(b for b in bases if _path(b) or not b.__module__.startswith("accelsched."))
+        return f".. autoclass:: {path}\n   :members:\n   :inherited-members: {base.__name__}"
+    return f".. {'autofunction' if inspect.isroutine(item) else 'autodata'}:: {path}"
+
+
+def require_all_documented(app: Any, env: Any) -> None:
+    """Warn, which fails the build, of a public name that has no place in the reference."""
+    documented = set(env.domains["py"].objects)
+    seen: set[int] = set()
+    for module in MODULES:
+        for name in _names(module):
+            item = getattr(module, name)
+            if inspect.ismodule(item) or id(item) in seen:
+                continue
+            seen.add(id(item))
+            for path in (f"{module.__name__}.{name}", *_members(module, name, item)):
+                if path not in documented:
+                    logging.getLogger(__name__).warning("%s is documented nowhere", path)
+
+
+def resolve_inherited(app: Any, env: Any, node: Any, content: Any) -> Any:
+    """Resolve a method that the class at hand inherits, to where a base of it is described."""
+    cls = getattr(sys.modules.get(node.get("py:module")), node.get("py:class") or "", object)
+    for base in cls.__mro__ if node.get("reftype") == "meth" else ():
+        path = f"{_path(base)}.{node['reftarget']}"
+        if path in env.domains["py"].objects:
+            where = node["refdoc"], app.builder, "meth", path
+            return env.domains["py"].resolve_xref(env, *where, node, content)
+    return None
+
+
+def _path(cls: type) -> str | None:
+    """The public name of a class, if it has one."""
+    names = ((module, name) for module in MODULES for name in _names(module))
+    found = ((m, name) for m, name in names if getattr(m, name) is cls)
+    return next((f"{module.__name__}.{name}" for module, name in found), None)
+
+
+def _members(module: ModuleType, name: str, item: Any) -> Iterator[str]:
+    """The public methods and properties that a class adds to those of its bases."""
+    if not inspect.isclass(item) or item in CLASSES:
+        return
+    for member, value in vars(item).items():
+        is_new = not any(hasattr(base, member) for base in item.__mro__[1:])
+        if not member.startswith("_") and is_new and isinstance(value, (property, _FUNCTION)):
+            yield f"{module.__name__}.{name}.{member}"
+
+
+_FUNCTION = type(pages)
