@@ -45,19 +45,9 @@ html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_copy_source = False
 html_show_sphinx = False
-# These pages have no others below them.
-html_sidebars = {
-    name: []
-    for name in (
-        "index",
-        "interactive",
-        "replanning",
-        "segments",
-        "glossary",
-        "benchmarks",
-        "changelog",
-    )
-}
+# A page has a list of those beside it where there are some.
+_SECTIONS = ("gallery", "reference")
+html_sidebars = {"*": []} | {f"{name}/*": ["sidebar-nav-bs"] for name in _SECTIONS}
 html_theme_options = {
     "navigation_with_keys": False,
     "header_links_before_dropdown": 6,

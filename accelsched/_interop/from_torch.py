@@ -99,7 +99,7 @@ def from_torch(
         >>> optimizer = torch.optim.SGD([torch.zeros(1)], lr=0.1)
         >>> scheduler = from_torch(torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=100))
         >>> scheduler.schedules
-        (CosineAnnealing(initial=0.1, T_max=100, eta_min=0.0),)
+        (CosineAnnealing(initial=0.1, T_max=100),)
         >>> scheduler.get_last_lr()
         [0.1]
         >>> scheduler.last_epoch = 100

@@ -69,6 +69,8 @@ def _names(module: ModuleType) -> list[str]:
 
 def _entry(module: ModuleType, name: str, item: Any) -> str:
     path = f"{module.__name__}.{name}"
+    if inspect.isclass(item) and issubclass(item, Exception):
+        return f".. autoexception:: {path}"
     if inspect.isclass(item):
         # What a class has from a base that is not public is described with the class.
         bases = item.__mro__[1:]
@@ -112,7 +114,7 @@ def _path(cls: type) -> str | None:
 
 def _members(module: ModuleType, name: str, item: Any) -> Iterator[str]:
     """The public methods and properties that a class adds to those of its bases."""
-    if not inspect.isclass(item) or item in CLASSES:
+    if not inspect.isclass(item) or item in CLASSES or issubclass(item, Exception):
         return
     for member, value in vars(item).items():
         is_new = not any(hasattr(base, member) for base in item.__mro__[1:])
