@@ -60,9 +60,8 @@ class Schedule(ABC):
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
-        # A dataclass would write its own.
-        if "__repr__" not in vars(cls):
-            cls.__repr__ = Schedule.__repr__  # type: ignore[method-assign]
+        # A dataclass writes its own unless the class has one, be it the one that it inherits.
+        cls.__repr__ = cls.__repr__  # type: ignore[method-assign]
 
     def __post_init__(self) -> None:
         check_fields(self)

@@ -53,8 +53,10 @@ def ran(item: Any) -> Iterator[tuple[str, dict[str, Any]]]:
 
 def made(cls: type[Schedule]) -> Schedule:
     """Return the first schedule that the docstring of its class makes."""
-    schedule: Schedule = next(names["schedule"] for _, names in ran(cls) if "schedule" in names)
-    return schedule
+    for _, names in ran(cls):
+        if isinstance(names.get("schedule"), cls):
+            return names["schedule"]
+    raise LookupError(f"the docstring of {cls.__name__} has no example that sets `schedule` to one")
 
 
 def steps(cls: type[Schedule]) -> tuple[int, ...]:

@@ -73,7 +73,12 @@ def test_a_class_of_a_user_has_both():
 
     assert repr(Mine(1)) == str(Mine(1)) == "Mine(initial=1.0)"
     assert repr(Mine(1.0, 4)) == "Mine(initial=1.0, half_life=4)"
-    assert repr(Named(1.0)) == "mine"
+
+    @dataclass(frozen=True)
+    class NamedToo(Named):
+        pass
+
+    assert repr(Named(1.0)) == repr(NamedToo(1.0)) == "mine"
 
 
 # What a picture shows.
