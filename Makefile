@@ -35,7 +35,9 @@ test-cerebras: .venv-cerebras/installed
 	$(call PYTEST,.venv-cerebras) tests/costs --back-ends lazy
 	$(call PYTEST,.venv-cerebras) tests --ignore=tests/package/test_readme.py --ignore=tests/docs --back-ends eager,compile
 
+# From nothing, as what was built before has no warnings any more.
 docs: .venv-latest/installed
+	rm -rf build/docs build/doctrees
 	$(SITE) -W
 	$(call PYTEST,.venv-latest) -n 0 tests/docs
 

@@ -10,6 +10,7 @@ from types import ModuleType
 
 from accelsched import lr_scheduler, scheduler, weight_decay_scheduler
 from accelsched.schedules import Schedule
+from accelsched.schedules._ends import end_of, without_end
 from accelsched.schedules._svg import svg
 from generator import interactive
 from generator.docstrings import CLASSES, made, steps
@@ -81,7 +82,10 @@ def _values(schedule: Schedule, at: tuple[int, ...]) -> str:
     rows = "\n".join(
         f"| {step:,} | {schedule(step):.6g} | {_place(step, schedule.settles)} |" for step in at
     )
-    return f"| step | value | |\n| ---: | ---: | --- |\n{rows}"
+    table = f"| step | value | |\n| ---: | ---: | --- |\n{rows}"
+    end = end_of(schedule)
+    ends = without_end(schedule) if end is None else f"ends at step {end:,}"
+    return f"{table}\n\nThe example {ends}."
 
 
 def _place(step: int, end: int | None) -> str:
