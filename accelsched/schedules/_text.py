@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 #: The letters of a line.
@@ -23,7 +24,7 @@ def in_a_line(schedule: Any) -> str:
     return next(text for text in texts if len(text) <= WIDTH or text.endswith("(...)"))
 
 
-def _call(schedule: Any, text_of: Any) -> str:
+def _call(schedule: Any, text_of: Callable[[Any], str]) -> str:
     arguments = [
         f"{field.name}={text_of(value)}"
         for field in dataclasses.fields(schedule)
@@ -40,7 +41,7 @@ def _is_default(value: Any, default: Any) -> bool:
 
 def _cut(value: Any, depth: int) -> str:
     """A value without what is deeper."""
-    if dataclasses.is_dataclass(value):
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
         if depth == 1:
             return f"{type(value).__name__}(...)"
         return _call(value, lambda item: _cut(item, depth - 1))

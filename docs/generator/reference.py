@@ -46,25 +46,27 @@ def pages() -> Iterator[tuple[str, str]]:
         f"# API reference\n\n| module | |\n| --- | --- |\n{rows}\n\n"
         f"```{{toctree}}\n:hidden:\n\n{names}\n```\n",
     )
-    described: set[int] = {id(cls) for cls in CLASSES}
     for module, purpose in MODULES.items():
-        entries = []
-        for name in _names(module):
-            item = getattr(module, name)
-            if not inspect.ismodule(item) and id(item) not in described:
-                described.add(id(item))
-                entries.append(_entry(module, name, item))
-        body = "\n\n".join(entries)
+        # A schedule has a page in the gallery.
+        here = [(name, item) for m, name, item in _public() if m is module and item not in CLASSES]
+        body = "\n\n".join(_entry(module, name, item) for name, item in here)
         yield (
             f"{module.__name__}.md",
             f"# {module.__name__}\n\n{purpose}\n\n```{{eval-rst}}\n{body}\n```\n",
         )
 
 
-def _names(module: ModuleType) -> list[str]:
-    names = list(module.__all__)
-    # A schedule's base is described with the schedules.
-    return [name for name in names if module is not accelsched or name != "Schedule"]
+def _public() -> Iterator[tuple[ModuleType, str, Any]]:
+    """Yield each public item once: the module that it is described with, its name there, itself."""
+    seen: set[int] = set()
+    for module in MODULES:
+        for name in module.__all__:
+            item = getattr(module, name)
+            # The base of schedules is described with them.
+            elsewhere = module is accelsched and item is schedules.Schedule
+            if not inspect.ismodule(item) and id(item) not in seen and not elsewhere:
+                seen.add(id(item))
+                yield module, name, item
 
 
 def _entry(module: ModuleType, name: str, item: Any) -> str:
@@ -82,16 +84,10 @@ def _entry(module: ModuleType, name: str, item: Any) -> str:
 def require_all_documented(app: Any, env: Any) -> None:
     """Warn, which fails the build, of a public name that has no place in the reference."""
     documented = set(env.domains["py"].objects)
-    seen: set[int] = set()
-    for module in MODULES:
-        for name in _names(module):
-            item = getattr(module, name)
-            if inspect.ismodule(item) or id(item) in seen:
-                continue
-            seen.add(id(item))
-            for path in (f"{module.__name__}.{name}", *_members(module, name, item)):
-                if path not in documented:
-                    logging.getLogger(__name__).warning("%s is documented nowhere", path)
+    for module, name, item in _public():
+        for path in (f"{module.__name__}.{name}", *_members(module, name, item)):
+            if path not in documented:
+                logging.getLogger(__name__).warning("%s is described nowhere", path)
 
 
 def resolve_inherited(app: Any, env: Any, node: Any, content: Any) -> Any:
@@ -107,9 +103,8 @@ def resolve_inherited(app: Any, env: Any, node: Any, content: Any) -> Any:
 
 def _path(cls: type) -> str | None:
     """The public name of a class, if it has one."""
-    names = ((module, name) for module in MODULES for name in _names(module))
-    found = ((m, name) for m, name in names if getattr(m, name) is cls)
-    return next((f"{module.__name__}.{name}" for module, name in found), None)
+    found = (f"{module.__name__}.{name}" for module, name, item in _public() if item is cls)
+    return next(found, None)
 
 
 def _members(module: ModuleType, name: str, item: Any) -> Iterator[str]:
