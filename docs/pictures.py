@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import matplotlib
@@ -12,8 +12,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from accelsched import Scheduler
+from accelsched._cli.demo import Contestant, race
 from accelsched._lowering.fitting import Segments
 from accelsched._lowering.segments import fit_schedule
+from accelsched._runtimes import NAMED
 from accelsched.lr_scheduler import CosineDecayLR
 from accelsched.schedules import CosineDecay, Linear, Schedule, WarmupStableDecay
 
@@ -114,6 +116,39 @@ def _draw_run(
     axes.plot(rates, label=label, color=color, linewidth=2)
 
 
+def training() -> None:
+    """The demo: the learning rate as it was read, and what a step costs with each scheduler."""
+    runtime = NAMED["xla"]
+    recipe, contestants, _ = race(runtime, "warmup-cosine", "AdamW", 600)
+    figure = Figure(figsize=(10, 3.6), layout="constrained")
+    read, cost = figure.subplots(1, 2, width_ratios=(3, 2))
+    curve = recipe.schedule.curve(0, 601)
+    read.plot(curve, color="#a9bdd1", linewidth=3, label="reference, in float64")
+    rates = contestants[1].lr
+    read.plot(list(rates), list(rates.values()), "o", color=COLORS[1], label="read in training")
+    read.set_title("Learning rate: 600 steps of AdamW on torch_xla", loc="left", color=INK)
+    read.set_xlabel("step")
+    read.legend(frameon=False)
+    _draw_costs(cost, contestants)
+    for axes in (read, cost):
+        axes.spines[["top", "right"]].set_visible(False)
+    _save(figure, "training")
+
+
+def _draw_costs(axes: Axes, contestants: Sequence[Contestant]) -> None:
+    """What each way to schedule the rate costs the back end in a step: bars, with their numbers."""
+    at = np.arange(len(contestants))
+    kinds = {"executions": ["executions"], "transfers": ["to_device", "from_device"]}
+    for place, (kind, counts) in enumerate(kinds.items()):
+        heights = [sum(c.per_step(count) for count in counts) for c in contestants]
+        bars = axes.bar(at + 0.4 * place - 0.2, heights, 0.38, label=kind, color=COLORS[place])
+        axes.bar_label(bars, [f"{height:.2g}" for height in heights], color=INK)
+    names = [c.name.replace(" (", "\n(").replace("constant lr", "constant\nlr") for c in contestants]
+    axes.set_xticks(at, names)
+    axes.set_title("What a training step costs", loc="left", color=INK)
+    axes.legend(frameon=False)
+
+
 def _save(figure: Figure, name: str) -> None:
     matplotlib.rcParams["svg.hashsalt"] = name  # the same names in each run
     figure.savefig(HERE / f"{name}.svg", metadata={"Date": None})
@@ -129,3 +164,4 @@ def _draw_borders(axes: Axes, fitted: Segments) -> None:
 if __name__ == "__main__":
     segments()
     replanning()
+    training()

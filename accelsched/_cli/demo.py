@@ -184,15 +184,7 @@ def run(
     """
     from accelsched._cli.plot import plot
 
-    peak = OPTIMIZERS[optimizer][1]
-    if decay_at is None:
-        recipe = SCHEDULES[schedule](peak, steps)
-    else:
-        recipe = decay_from(peak, steps, decay_at)
-    _prepare(runtime)
-    train, test = _digits(runtime.device())
-    contestants = _contestants(runtime, optimizer, recipe, train)
-    _take_turns(runtime, contestants, steps)
+    recipe, contestants, test = race(runtime, schedule, optimizer, steps, decay_at)
     about = f"{steps} steps of {optimizer} on {runtime.name}"
     plot(recipe.schedule, contestants[1].lr, output, recipe.title, about, recipe.milestones)
     print(
@@ -203,6 +195,26 @@ def run(
         f"The learning rate of accelsched, as read in training: {output}",
         sep="\n\n",
     )
+
+
+def race(
+    runtime: Runtime, schedule: str, optimizer: str, steps: int, decay_at: int | None = None
+) -> tuple[Recipe, list[Contestant], tuple[Tensor, Tensor]]:
+    """Train with each way to schedule the learning rate: the arguments are those of :func:`run`.
+
+    Returns:
+        What was scheduled, what was measured of each way, and the images and labels for testing.
+    """
+    peak = OPTIMIZERS[optimizer][1]
+    if decay_at is None:
+        recipe = SCHEDULES[schedule](peak, steps)
+    else:
+        recipe = decay_from(peak, steps, decay_at)
+    _prepare(runtime)
+    train, test = _digits(runtime.device())
+    contestants = _contestants(runtime, optimizer, recipe, train)
+    _take_turns(runtime, contestants, steps)
+    return recipe, contestants, test
 
 
 @dataclass
