@@ -1,0 +1,319 @@
+"""Lightning's Trainer and Fabric, with torch's scheduler and with ours."""
+
+import csv
+import functools
+
+import pytest
+import torch
+from lightning.fabric import Fabric
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import (
+    BaseFinetuning,
+    LearningRateMonitor,
+    StochasticWeightAveraging,
+)
+from lightning.pytorch.loggers import CSVLogger
+from side_by_side import (
+    KINDS,
+    OURS,
+    RATE,
+    Record,
+    adamw,
+    assert_same,
+    converted,
+    data,
+    network,
+    rate,
+    rates_of,
+    torchs,
+    written,
+)
+from torch import nn
+from torch.optim.lr_scheduler import ReduceLROnPlateau as TorchPlateau
+from torch.utils.data import DataLoader, TensorDataset
+
+from accelsched import from_torch
+from accelsched.lr_scheduler import ReduceLROnPlateau
+
+pytestmark = [
+    # Advice of Lightning on the machine that it runs on.
+    pytest.mark.filterwarnings("ignore:.*does not have many workers"),
+    # It asks for a class of torch's that has another name by now.
+    pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning"),
+]
+
+BATCHES = 6
+QUIET = {
+    "accelerator": "cpu",
+    "devices": 1,
+    "enable_checkpointing": False,
+    "enable_model_summary": False,
+    "enable_progress_bar": False,
+    "log_every_n_steps": 1,
+    "logger": False,
+    "max_epochs": 2,
+}
+
+
+class Regression(LightningModule):
+    """A user's module; what it is given makes its scheduler, and it notes the rates of each step.
+
+    Args:
+        make: makes the scheduler.
+        kind: of its rate: "float" or "tensor".
+        config: the other entries of Lightning's `lr_scheduler` dictionary.
+    """
+
+    def __init__(self, make, kind="float", **config):
+        super().__init__()
+        self.model = network()
+        self.make, self.kind, self.config = make, kind, config
+        self.record = Record()
+
+    def configure_optimizers(self):
+        optimizer = adamw(self.model, self.kind)
+        config = {"scheduler": self.make(optimizer), **self.config}
+        return {"optimizer": optimizer, "lr_scheduler": config}
+
+    def loss(self, batch):
+        inputs, targets = batch
+        return (self.model(inputs) - targets).square().mean()
+
+    def training_step(self, batch, index):
+        loss = self.loss(batch)
+        self.log("loss", loss)
+        return loss
+
+    def on_before_optimizer_step(self, optimizer):
+        self.record.rates.append(rates_of(optimizer))
+
+
+def batches():
+    return DataLoader(TensorDataset(*data(4 * BATCHES)), batch_size=4)
+
+
+def fit(module, resume=None, **options):
+    """Train as a user does, and return the record with the weights."""
+    trainer = Trainer(**{**QUIET, **options})
+    trainer.fit(module, batches(), ckpt_path=resume)
+    module.record.keep_weights(module.parameters())
+    return module.record
+
+
+STEP, EPOCH = {"interval": "step"}, {"interval": "epoch"}
+
+
+@OURS
+@KINDS
+@pytest.mark.parametrize("config", [STEP, EPOCH, {"interval": "step", "frequency": 2}], ids=str)
+def test_automatic_optimization(ours, kind, config):
+    records = [fit(Regression(make, kind, **config), max_epochs=3) for make in (ours, torchs)]
+    assert_same(*records)
+
+
+@OURS
+@KINDS
+def test_accumulated_gradients(ours, kind):
+    """4 of 6 batches a step: Lightning takes a step at the end of the epoch too."""
+    options = {"accumulate_grad_batches": 4, "max_epochs": 4}
+    records = [fit(Regression(make, kind, **STEP), **options) for make in (ours, torchs)]
+    assert_same(*records)
+    assert len(records[0].rates) == 8
+
+
+class Manual(Regression):
+    """Manual optimization: two optimizers, which Lightning wraps, and a scheduler of each."""
+
+    def __init__(self, make, kind="float"):
+        super().__init__(make, kind)
+        self.automatic_optimization = False
+        self.critic = nn.Linear(4, 1)
+        nn.init.constant_(self.critic.weight, 0.5)
+
+    def configure_optimizers(self):
+        actor = adamw(self.model, self.kind)
+        critic = torch.optim.SGD(self.critic.parameters(), lr=rate(self.kind), momentum=0.5)
+        return [actor, critic], [self.make(actor), self.make(critic)]
+
+    def training_step(self, batch, index):
+        losses = self.loss(batch), (self.critic(batch[0]) - batch[1]).square().mean()
+        steps = zip(losses, self.optimizers(), self.lr_schedulers(), strict=True)
+        for every, (loss, optimizer, scheduler) in enumerate(steps, start=1):
+            optimizer.zero_grad()
+            self.manual_backward(loss)
+            optimizer.step()
+            if index % every == 0:
+                scheduler.step()
+
+
+@OURS
+@KINDS
+def test_manual_optimization_with_two_optimizers(ours, kind):
+    assert_same(*(fit(Manual(make, kind)) for make in (ours, torchs)))
+
+
+@OURS
+@KINDS
+# It copies each rate by `torch.tensor(rate)`, be that a tensor or not.
+@pytest.mark.filterwarnings("ignore:To copy construct from a tensor")
+def test_what_the_learning_rate_monitor_logs(ours, kind, tmp_path):
+    def run(make):
+        logger = CSVLogger(tmp_path, version=make.__name__)
+        monitor = LearningRateMonitor("step")
+        record = fit(Regression(make, kind, **STEP), logger=logger, callbacks=[monitor])
+        with open(f"{logger.log_dir}/metrics.csv") as file:
+            rows = list(csv.DictReader(file))
+        names = [name for name in rows[0] if name.startswith("lr-")]
+        record.logged = [[row[name] for name in sorted(names)] for row in rows if row[names[0]]]
+        return record
+
+    mine, theirs = run(ours), run(torchs)
+    assert_same(mine, theirs)
+    assert [[float(rate) for rate in row] for row in mine.logged] == mine.rates
+
+
+@OURS
+@KINDS
+@pytest.mark.parametrize("strategy", ["linear", "cos"])
+def test_stochastic_weight_averaging_takes_over(ours, kind, strategy):
+    """The callback puts SWALR in the place of our scheduler, in mid-run."""
+
+    def run(make):
+        average = StochasticWeightAveraging(
+            swa_lrs=0.25, swa_epoch_start=3, annealing_epochs=2, annealing_strategy=strategy
+        )
+        return fit(Regression(make, kind, **EPOCH), callbacks=[average], max_epochs=6)
+
+    assert_same(run(ours), run(torchs))
+
+
+@KINDS
+@pytest.mark.parametrize("config", [STEP, EPOCH], ids=str)
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [(torchs, converted), (converted, torchs), (converted, converted), (written, written)],
+)
+def test_a_checkpoint_is_resumed(first, second, kind, config, tmp_path):
+    """A scheduler that was written from scratch stands for none of torch's."""
+    begun = Trainer(**QUIET)
+    begun.fit(Regression(first, kind, **config), batches())
+    begun.save_checkpoint(tmp_path / "last.ckpt")
+    resumed = fit(Regression(second, kind, **config), tmp_path / "last.ckpt", max_epochs=5)
+    whole = fit(Regression(torchs, kind, **config), max_epochs=5)
+    whole.rates = whole.rates[2 * BATCHES :]
+    assert_same(resumed, whole)
+
+
+class Unfreeze(BaseFinetuning):
+    """Trains the last layer, and from the third epoch on the first too, as a group of its own."""
+
+    def __init__(self, kind):
+        super().__init__()
+        self.kind = kind
+
+    def freeze_before_training(self, module):
+        self.freeze(module.model[0])
+
+    def finetune_function(self, module, epoch, optimizer):
+        if epoch == 2:
+            first = rate(self.kind, RATE / 4)
+            self.unfreeze_and_add_param_group(module.model[0], optimizer, lr=first)
+
+
+class LastLayer(Regression):
+    def configure_optimizers(self):
+        trained = [p for p in self.model.parameters() if p.requires_grad]
+        optimizer = torch.optim.SGD(trained, lr=rate(self.kind), momentum=0.5)
+        config = {"scheduler": self.make(optimizer), **self.config}
+        return {"optimizer": optimizer, "lr_scheduler": config}
+
+
+@KINDS
+def test_groups_that_finetuning_adds_are_driven(kind):
+    """With torch's LambdaLR a group that is added later keeps its rate; with ours it follows.
+
+    So the other run is torch's for the group that is there from the start, and the late group is
+    the curve of its own rate from the step that comes next.
+    """
+    module = LastLayer(written, kind, **STEP)
+    record = fit(module, callbacks=[Unfreeze(kind)], max_epochs=4)
+    alone = fit(LastLayer(torchs, kind, **STEP), max_epochs=4)
+    assert [rates[0] for rates in record.rates] == [rates[0] for rates in alone.rates]
+    assert [len(rates) for rates in record.rates] == [1] * 12 + [2] * 12
+    assert all(late == first / 4 for first, late in record.rates[13:])
+    assert record.rates[12][1] == RATE / 4
+
+
+class WarmUp(Regression):
+    """The warm-up of Lightning's documentation: `optimizer_step` writes the rates itself."""
+
+    def optimizer_step(self, epoch, batch_idx, optimizer, optimizer_closure):
+        optimizer.step(closure=optimizer_closure)
+        if self.trainer.global_step < 8:
+            scale = min(1.0, float(self.trainer.global_step + 1) / 8.0)
+            for group in optimizer.param_groups:
+                group["lr"] = scale * RATE
+
+
+@pytest.mark.parametrize("config", [EPOCH], ids=str)
+def test_a_warm_up_by_hand_beside_a_scheduler_of_epochs(config):
+    records = [fit(WarmUp(make, **config), max_epochs=4) for make in (written, torchs)]
+    assert_same(*records)
+
+
+@KINDS
+@pytest.mark.parametrize("how", ["alone", "config"])
+@pytest.mark.parametrize("make", [ReduceLROnPlateau, lambda o, **k: from_torch(TorchPlateau(o, **k))])
+def test_reduce_on_plateau(make, how, kind):
+    """Lightning knows ours for a scheduler of a metric without being told."""
+    told = {"reduce_on_plateau": True} if how == "config" else {}
+    config = {"monitor": "loss", "interval": "step", **told}
+    options = {"factor": 0.5, "patience": 0, "threshold": 0.5}
+
+    def run(cls):
+        return fit(Regression(functools.partial(cls, **options), kind, **config))
+
+    assert_same(run(make), run(TorchPlateau))
+
+
+@OURS
+@KINDS
+def test_fabric_saves_and_loads(ours, kind, tmp_path):
+    """Fabric wraps the optimizer; a state is saved in mid-run, and loaded in place."""
+
+    def begin(make):
+        model = network()
+        optimizer = adamw(model, kind)
+        scheduler = make(optimizer)
+        fabric = Fabric(accelerator="cpu", devices=1)
+        return fabric, *fabric.setup(model, optimizer), scheduler
+
+    def train(parts, steps, record):
+        fabric, model, optimizer, scheduler = parts
+        inputs, targets = data()
+        for _ in range(steps):
+            optimizer.zero_grad()
+            fabric.backward((model(inputs) - targets).square().mean())
+            record.rates.append(rates_of(optimizer))
+            optimizer.step()
+            scheduler.step()
+        record.keep_weights(model.parameters())
+
+    def run(make):
+        record, parts = Record(), begin(make)
+        fabric, *state = parts
+        named = dict(zip(["model", "optimizer", "scheduler"], state, strict=True))
+        train(parts, 5, record)
+        fabric.save(tmp_path / make.__name__, named)
+        train(parts, 3, Record())
+        fabric.load(tmp_path / make.__name__, named)
+        train(parts, 5, record)
+        other = begin(make)
+        named = dict(zip(["model", "optimizer", "scheduler"], other[1:], strict=True))
+        other[0].load(tmp_path / make.__name__, named)
+        again = Record(rates=record.rates[:5])
+        train(other, 5, again)
+        assert_same(again, record)
+        return record
+
+    assert_same(run(ours), run(torchs))
