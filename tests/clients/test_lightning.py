@@ -2,6 +2,7 @@
 
 import csv
 import functools
+from pathlib import Path
 
 import pytest
 import torch
@@ -161,7 +162,7 @@ def test_what_the_learning_rate_monitor_logs(ours, kind, tmp_path):
         logger = CSVLogger(tmp_path, version=make.__name__)
         monitor = LearningRateMonitor("step")
         record = fit(Regression(make, kind, **STEP), logger=logger, callbacks=[monitor])
-        with open(f"{logger.log_dir}/metrics.csv") as file:
+        with (Path(logger.log_dir) / "metrics.csv").open() as file:
             rows = list(csv.DictReader(file))
         names = [name for name in rows[0] if name.startswith("lr-")]
         record.logged = [[row[name] for name in sorted(names)] for row in rows if row[names[0]]]
@@ -263,7 +264,9 @@ def test_a_warm_up_by_hand_beside_a_scheduler_of_epochs(config):
 
 @KINDS
 @pytest.mark.parametrize("how", ["alone", "config"])
-@pytest.mark.parametrize("make", [ReduceLROnPlateau, lambda o, **k: from_torch(TorchPlateau(o, **k))])
+@pytest.mark.parametrize(
+    "make", [ReduceLROnPlateau, lambda o, **k: from_torch(TorchPlateau(o, **k))]
+)
 def test_reduce_on_plateau(make, how, kind):
     """Lightning knows ours for a scheduler of a metric without being told."""
     told = {"reduce_on_plateau": True} if how == "config" else {}

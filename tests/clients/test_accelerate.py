@@ -1,0 +1,76 @@
+"""Accelerate, with torch's scheduler and with ours."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import accelerate_runs
+import pytest
+import torch
+from accelerate.state import AcceleratorState, GradientState
+from accelerate_runs import BATCHES, Loop
+from side_by_side import KINDS, OURS, assert_same, converted, torchs, written
+
+
+@pytest.fixture(autouse=True)
+def one_accelerator_after_the_other():
+    """Its state is one for the whole process."""
+    yield
+    AcceleratorState._reset_state(reset_partial_state=True)
+    GradientState._reset_state()
+
+
+@OURS
+@KINDS
+@pytest.mark.parametrize("late", [False, True], ids=["then prepared", "prepared before"])
+def test_a_scheduler_that_is_built_before_or_after(ours, kind, late):
+    assert_same(*(Loop(make, kind, late).train() for make in (ours, torchs)))
+
+
+@OURS
+@KINDS
+@pytest.mark.parametrize("adjust", [False, True])
+def test_accumulated_gradients(ours, kind, adjust):
+    records = [Loop(make, kind, accumulated=4, adjust=adjust).train() for make in (ours, torchs)]
+    assert_same(*records)
+
+
+@KINDS
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [(torchs, converted), (converted, torchs), (converted, converted), (written, written)],
+)
+@pytest.mark.parametrize("late", [False, True], ids=["then prepared", "prepared before"])
+def test_a_saved_state_is_loaded(first, second, kind, late, tmp_path):
+    begun = Loop(first, kind, late)
+    begun.train(1)
+    begun.accelerator.save_state(tmp_path)
+    resumed = Loop(second, kind, late)
+    resumed.accelerator.load_state(tmp_path)
+    whole = Loop(torchs, kind, late).train()
+    whole.rates, whole.logged = whole.rates[BATCHES:], whole.logged[BATCHES:]
+    assert_same(resumed.train(2), whole)
+
+
+def test_two_processes(tmp_path):
+    """Each has torch's rates; with batches that are not split a step is one for each process."""
+    program = accelerate_runs.__file__
+    launch = "-m torch.distributed.run --standalone --nproc-per-node 2".split()
+    paths = [str(Path(program).parent), os.environ.get("PYTHONPATH", "")]
+    done = subprocess.run(
+        [sys.executable, *launch, program, str(tmp_path)],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    first, second = (torch.load(tmp_path / f"{rank}.pt", weights_only=False) for rank in (0, 1))
+    for name in ("converted", "written"):
+        for each in (first, second):
+            for (case, mine), (_, theirs) in zip(each[name], first["torchs"], strict=True):
+                assert_same(mine, theirs)
+                assert mine.rates == mine.logged, case
+    whole, split = (dict(first["torchs"])[f"float late={x} split={x}"] for x in (False, True))
+    assert len(split.rates) == BATCHES and len(whole.rates) == BATCHES / 2
+    assert whole.rates == split.rates[::2]
