@@ -8,17 +8,16 @@ from pathlib import Path
 import accelerate_runs
 import pytest
 import torch
-from accelerate.state import AcceleratorState, GradientState
-from accelerate_runs import BATCHES, Loop
+from accelerate_runs import BATCHES, Loop, forget_the_accelerator
 from side_by_side import KINDS, OURS, assert_same, converted, torchs, written
+
+from examples import run_example
 
 
 @pytest.fixture(autouse=True)
 def one_accelerator_after_the_other():
-    """Its state is one for the whole process."""
     yield
-    AcceleratorState._reset_state(reset_partial_state=True)
-    GradientState._reset_state()
+    forget_the_accelerator()
 
 
 @OURS
@@ -56,7 +55,7 @@ def test_a_saved_state_is_loaded(first, second, kind, late, tmp_path):
 def test_two_processes(tmp_path):
     """Each has torch's rates; with batches that are not split a step is one for each process."""
     program = accelerate_runs.__file__
-    launch = "-m torch.distributed.run --standalone --nproc-per-node 2".split()
+    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     paths = [str(Path(program).parent), os.environ.get("PYTHONPATH", "")]
     done = subprocess.run(
         [sys.executable, *launch, program, str(tmp_path)],
@@ -74,3 +73,9 @@ def test_two_processes(tmp_path):
     whole, split = (dict(first["torchs"])[f"float late={x} split={x}"] for x in (False, True))
     assert len(split.rates) == BATCHES and len(whole.rates) == BATCHES / 2
     assert whole.rates == split.rates[::2]
+
+
+def test_our_example():
+    example = run_example("accelerate")
+    assert example["scheduler"].scheduler.last_epoch == example["steps"] == 20
+    assert example["optimizer"].param_groups[0]["lr"] == 0.0

@@ -35,6 +35,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from accelsched import from_torch
 from accelsched.lr_scheduler import ReduceLROnPlateau
+from examples import run_example
 
 pytestmark = [
     # Advice of Lightning on the machine that it runs on.
@@ -320,3 +321,33 @@ def test_fabric_saves_and_loads(ours, kind, tmp_path):
         return record
 
     assert_same(run(ours), run(torchs))
+
+
+@pytest.mark.filterwarnings("ignore:To copy construct from a tensor")
+def test_what_the_learning_rate_monitor_reads(tmp_path, monkeypatch):
+    """The tensor of each param group, whenever it logs."""
+
+    def reads(*callbacks):
+        item, found = torch.Tensor.item, []
+
+        def counted(tensor):
+            found.append(tensor)
+            return item(tensor)
+
+        logger = CSVLogger(tmp_path, version=len(callbacks))
+        with monkeypatch.context() as patched:
+            patched.setattr(torch.Tensor, "item", counted)
+            fit(Regression(written, "tensor", **STEP), logger=logger, callbacks=[*callbacks])
+        return len(found)
+
+    groups, steps = 2, 2 * BATCHES
+    assert reads(LearningRateMonitor("step")) - reads() == groups * steps
+
+
+def test_our_example():
+    example = run_example("lightning")
+    (config,) = example["trainer"].lr_scheduler_configs
+    assert config.scheduler.last_epoch == 100
+    assert config.scheduler.optimizer.param_groups[0]["lr"] == 0.0
+    # What was logged last, one step before the end.
+    assert 0 < example["trainer"].logged_metrics["lr"] < 1e-4

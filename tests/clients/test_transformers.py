@@ -14,11 +14,13 @@ from side_by_side import (
     torchs,
     written,
 )
+from torch.optim.lr_scheduler import LambdaLR
 from transformers import GPT2Config, GPT2LMHeadModel, Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_utils import SchedulerType
 
-from accelsched import from_torch
-from accelsched.lr_scheduler import GreedyLR
+from accelsched import Scheduler, from_torch
+from accelsched.lr_scheduler import GreedyLR, ReduceLROnPlateau
+from examples import run_example
 
 STEPS = 12
 
@@ -171,3 +173,41 @@ def test_every_type_of_scheduler(name, tmp_path):
     # The optimizer's step is in float32, where that is nothing.
     for one, another in zip(mine.weights, theirs.weights, strict=True):
         assert torch.equal(one, another)
+
+
+def reads_of_the_rate(trainer, monkeypatch):
+    """How often the tensor of a param group is read on the host in a run."""
+    item, reads = torch.Tensor.item, []
+
+    def counted(tensor):
+        if any(tensor is group["lr"] for group in trainer.optimizer.param_groups):
+            reads.append(tensor)
+        return item(tensor)
+
+    monkeypatch.setattr(torch.Tensor, "item", counted)
+    trainer.train()
+    return len(reads)
+
+
+def constant(optimizer):
+    return LambdaLR(optimizer, lambda step: 1.0)
+
+
+@pytest.mark.parametrize("logging_steps", [1, 100])
+@pytest.mark.parametrize(("make", "more"), [(written, 0), (ReduceLROnPlateau, STEPS)])
+def test_what_it_reads(make, more, logging_steps, tmp_path, monkeypatch):
+    """The rate, once a step, with a scheduler of a metric only, whether it logs or not."""
+    options = {"max_grad_norm": 0.0, "logging_steps": logging_steps}
+    before = reads_of_the_rate(trainer_of(constant, "tensor", tmp_path, **options), monkeypatch)
+    found = reads_of_the_rate(trainer_of(make, "tensor", tmp_path, **options), monkeypatch)
+    assert found - before == more
+
+
+# It offers a GPU that is not here what it does not need.
+@pytest.mark.filterwarnings("ignore:'pin_memory' argument is set as true")
+def test_our_example():
+    trainer = run_example("transformers")["trainer"]
+    assert isinstance(trainer.lr_scheduler, Scheduler)
+    assert trainer.lr_scheduler.last_epoch == 20
+    assert trainer.optimizer.param_groups[0]["lr"] == 0.0
+    assert trainer.state.log_history[0]["learning_rate"] == pytest.approx(0.01)

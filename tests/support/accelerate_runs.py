@@ -8,11 +8,18 @@ from typing import Any
 import side_by_side
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState, GradientState
 from accelerate.utils import DataLoaderConfiguration, GradientAccumulationPlugin
 from side_by_side import Make, Record, adamw, data, network, rates_of
 from torch.utils.data import DataLoader, TensorDataset
 
 EPOCHS, BATCHES, BATCH = 3, 6, 4
+
+
+def forget_the_accelerator() -> None:
+    """Its state is one for the whole process."""
+    AcceleratorState._reset_state(reset_partial_state=True)
+    GradientState._reset_state()
 
 
 @dataclasses.dataclass
