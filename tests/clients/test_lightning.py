@@ -1,5 +1,6 @@
 """Lightning's Trainer and Fabric, with torch's scheduler and with ours."""
 
+import contextlib
 import csv
 import functools
 from pathlib import Path
@@ -230,20 +231,31 @@ class LastLayer(Regression):
         return {"optimizer": optimizer, "lr_scheduler": config}
 
 
+def fine_tuned(make, kind):
+    return fit(LastLayer(make, kind, **STEP), callbacks=[Unfreeze(kind)], max_epochs=4)
+
+
 @KINDS
 def test_groups_that_finetuning_adds_are_driven(kind):
-    """With torch's LambdaLR a group that is added later keeps its rate; with ours it follows.
+    """The factor of a group that is added at step 12 is that of the others, from the next step on.
 
-    So the other run is torch's for the group that is there from the start, and the late group is
-    the curve of its own rate from the step that comes next.
+    The rates that were there before are those of a run without it.
     """
-    module = LastLayer(written, kind, **STEP)
-    record = fit(module, callbacks=[Unfreeze(kind)], max_epochs=4)
-    alone = fit(LastLayer(torchs, kind, **STEP), max_epochs=4)
-    assert [rates[0] for rates in record.rates] == [rates[0] for rates in alone.rates]
-    assert [len(rates) for rates in record.rates] == [1] * 12 + [2] * 12
-    assert all(late == first / 4 for first, late in record.rates[13:])
-    assert record.rates[12][1] == RATE / 4
+    rates = fine_tuned(written, kind).rates
+    alone = fit(LastLayer(torchs, kind, **STEP), max_epochs=4).rates
+    assert [first for first, *_ in rates] == [first for (first,) in alone]
+    assert [len(each) for each in rates] == [1] * 12 + [2] * 12
+    assert [late for _, late in rates[12:]] == [RATE / 4, *(rate / 4 for (rate,) in alone[13:])]
+
+
+def test_groups_that_a_converted_scheduler_does_not_know_keep_their_rate():
+    """A function of torch's belongs to one group: torch's scheduler fails, and ours warns."""
+    with pytest.raises(ValueError, match="zip"):
+        fine_tuned(torchs, "float")
+    with pytest.warns(UserWarning, match="a param group was added that .* does not drive"):
+        rates = fine_tuned(converted, "float").rates
+    assert [late for _, late in rates[12:]] == [RATE / 4] * 12
+    assert len({first for first, _ in rates[12:]}) == 12
 
 
 class WarmUp(Regression):
@@ -257,10 +269,19 @@ class WarmUp(Regression):
                 group["lr"] = scale * RATE
 
 
-@pytest.mark.parametrize("config", [EPOCH], ids=str)
-def test_a_warm_up_by_hand_beside_a_scheduler_of_epochs(config):
-    records = [fit(WarmUp(make, **config), max_epochs=4) for make in (written, torchs)]
-    assert_same(*records)
+@OURS
+@KINDS
+@pytest.mark.parametrize("config", [STEP, EPOCH], ids=str)
+def test_a_warm_up_by_hand_beside_a_scheduler(ours, kind, config):
+    """The next step of the scheduler puts its own rates back, as torch's does; ours says so once.
+
+    It takes note of a tensor that was replaced. A float is written over unseen.
+    """
+    theirs = fit(WarmUp(torchs, kind, **config), max_epochs=4)
+    replaced = pytest.warns(UserWarning, match="something has put .* there")
+    with replaced if kind == "tensor" else contextlib.nullcontext():
+        mine = fit(WarmUp(ours, kind, **config), max_epochs=4)
+    assert_same(mine, theirs)
 
 
 @KINDS
