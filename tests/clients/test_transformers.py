@@ -19,7 +19,7 @@ from transformers import GPT2Config, GPT2LMHeadModel, Trainer, TrainerCallback, 
 from transformers.trainer_utils import SchedulerType
 
 from accelsched import Scheduler, from_torch
-from accelsched.lr_scheduler import GreedyLR, ReduceLROnPlateau
+from accelsched.lr_scheduler import ReduceLROnPlateau
 from examples import run_example
 
 STEPS = 12
@@ -113,10 +113,7 @@ class Scheduled(Trainer):
     """The method that a user overrides: it is called with the optimizer that the Trainer made."""
 
     def create_scheduler(self, num_training_steps, optimizer=None):
-        if self.args.lr_scheduler_type == "greedy":
-            self.lr_scheduler = GreedyLR(optimizer or self.optimizer, **OPTIONS["greedy"])
-        else:
-            self.lr_scheduler = from_torch(super().create_scheduler(num_training_steps, optimizer))
+        self.lr_scheduler = from_torch(super().create_scheduler(num_training_steps, optimizer))
         return self.lr_scheduler
 
 
