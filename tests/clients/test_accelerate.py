@@ -9,9 +9,9 @@ import accelerate_runs
 import pytest
 import torch
 from accelerate_runs import BATCHES, Loop, forget_the_accelerator
-from side_by_side import KINDS, OURS, assert_same, converted, torchs, written
-
-from examples import run_example
+from example_scripts import run_example
+from resumed import RESUMED
+from side_by_side import KINDS, OURS, assert_same, torchs
 
 
 @pytest.fixture(autouse=True)
@@ -36,10 +36,7 @@ def test_accumulated_gradients(ours, kind, adjust):
 
 
 @KINDS
-@pytest.mark.parametrize(
-    ("first", "second"),
-    [(torchs, converted), (converted, torchs), (converted, converted), (written, written)],
-)
+@RESUMED
 @pytest.mark.parametrize("late", [False, True], ids=["then prepared", "prepared before"])
 def test_a_saved_state_is_loaded(first, second, kind, late, tmp_path):
     begun = Loop(first, kind, late)
@@ -53,7 +50,10 @@ def test_a_saved_state_is_loaded(first, second, kind, late, tmp_path):
 
 
 def test_two_processes(tmp_path):
-    """Each has torch's rates; with batches that are not split a step is one for each process."""
+    """Each has torch's rates; with batches that are not split a step is one for each process.
+
+    The launcher and its processes import torch: some 10 s.
+    """
     program = accelerate_runs.__file__
     launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     paths = [str(Path(program).parent), os.environ.get("PYTHONPATH", "")]
@@ -65,14 +65,14 @@ def test_two_processes(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     first, second = (torch.load(tmp_path / f"{rank}.pt", weights_only=False) for rank in (0, 1))
-    for name in ("converted", "written"):
-        for each in (first, second):
-            for (case, mine), (_, theirs) in zip(each[name], first["torchs"], strict=True):
-                assert_same(mine, theirs)
-                assert mine.rates == mine.logged, case
-    whole, split = (dict(first["torchs"])[f"float late={x} split={x}"] for x in (False, True))
-    assert len(split.rates) == BATCHES and len(whole.rates) == BATCHES / 2
-    assert whole.rates == split.rates[::2]
+    torchs_own = first["torchs"]
+    for of_one_process in (first, second):
+        for name in ("converted", "written"):
+            for case, theirs in torchs_own.items():
+                assert_same(of_one_process[name][case], theirs)
+    whole, split = torchs_own["float whole"].rates, torchs_own["float split"].rates
+    assert (len(whole), len(split)) == (BATCHES / 2, BATCHES)
+    assert whole == split[::2]
 
 
 def test_our_example():

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from example_scripts import run_example
 from lightning.fabric import Fabric
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import (
@@ -15,6 +16,7 @@ from lightning.pytorch.callbacks import (
     StochasticWeightAveraging,
 )
 from lightning.pytorch.loggers import CSVLogger
+from resumed import RESUMED
 from side_by_side import (
     KINDS,
     OURS,
@@ -36,7 +38,6 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from accelsched import from_torch
 from accelsched.lr_scheduler import ReduceLROnPlateau
-from examples import run_example
 
 pytestmark = [
     # Advice of Lightning on the machine that it runs on.
@@ -192,12 +193,8 @@ def test_stochastic_weight_averaging_takes_over(ours, kind, strategy):
 
 @KINDS
 @pytest.mark.parametrize("config", [STEP, EPOCH], ids=str)
-@pytest.mark.parametrize(
-    ("first", "second"),
-    [(torchs, converted), (converted, torchs), (converted, converted), (written, written)],
-)
+@RESUMED
 def test_a_checkpoint_is_resumed(first, second, kind, config, tmp_path):
-    """A scheduler that was written from scratch stands for none of torch's."""
     begun = Trainer(**QUIET)
     begun.fit(Regression(first, kind, **config), batches())
     begun.save_checkpoint(tmp_path / "last.ckpt")

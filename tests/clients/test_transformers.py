@@ -2,6 +2,8 @@
 
 import pytest
 import torch
+from example_scripts import run_example
+from resumed import RESUMED
 from side_by_side import (
     KINDS,
     OURS,
@@ -9,7 +11,6 @@ from side_by_side import (
     Record,
     adamw,
     assert_same,
-    converted,
     rates_of,
     torchs,
     written,
@@ -20,7 +21,6 @@ from transformers.trainer_utils import SchedulerType
 
 from accelsched import Scheduler, from_torch
 from accelsched.lr_scheduler import ReduceLROnPlateau
-from examples import run_example
 
 STEPS = 12
 
@@ -96,10 +96,7 @@ def test_a_scheduler_that_it_is_given(ours, kind, accumulated, tmp_path):
 
 
 @KINDS
-@pytest.mark.parametrize(
-    ("first", "second"),
-    [(torchs, converted), (converted, torchs), (converted, converted), (written, written)],
-)
+@RESUMED
 def test_a_checkpoint_is_resumed(first, second, kind, tmp_path):
     options = {"save_strategy": "steps", "save_steps": 5, "save_total_limit": 3}
     train(trainer_of(first, kind, tmp_path, **options))

@@ -74,19 +74,16 @@ class Loop:
         return record
 
 
-def all_loops(name: str) -> list[tuple[str, Record]]:
+def all_loops(name: str) -> dict[str, Record]:
     """What each process trains with the scheduler of a name in :mod:`side_by_side`."""
     make = getattr(side_by_side, name)
-    choices = [
-        (kind, late, split) for kind in ("float", "tensor") for late, split in LATE_AND_SPLIT
-    ]
-    return [
-        (f"{kind} late={late} split={split}", Loop(make, kind, late, split).train(1))
-        for kind, late, split in choices
-    ]
-
-
-LATE_AND_SPLIT = [(False, False), (True, True)]
+    return {
+        f"{kind} {'split' if split else 'whole'}": Loop(make, kind, late=split, split=split).train(
+            1
+        )
+        for kind in ("float", "tensor")
+        for split in (False, True)
+    }
 
 
 def main(folder: str) -> None:
