@@ -298,43 +298,47 @@ def test_reduce_on_plateau(make, how, kind):
     assert_same(run(make), run(TorchPlateau))
 
 
-@OURS
-@KINDS
-def test_fabric_saves_and_loads(ours, kind, tmp_path):
-    """Fabric wraps the optimizer; a state is saved in mid-run, and loaded in place."""
+class OfFabric:
+    """A run by Fabric, with a scheduler of its wrapper of the optimizer, or of what is inside."""
 
-    def begin(make):
+    def __init__(self, make, kind, late):
         model = network()
         optimizer = adamw(model, kind)
-        scheduler = make(optimizer)
-        fabric = Fabric(accelerator="cpu", devices=1)
-        return fabric, *fabric.setup(model, optimizer), scheduler
+        scheduler = None if late else make(optimizer)
+        self.fabric = Fabric(accelerator="cpu", devices=1)
+        model, optimizer = self.fabric.setup(model, optimizer)
+        scheduler = scheduler or make(optimizer)
+        self.parts = {"model": model, "optimizer": optimizer, "scheduler": scheduler}
 
-    def train(parts, steps, record):
-        fabric, model, optimizer, scheduler = parts
+    def train(self, steps, record):
+        model, optimizer, scheduler = self.parts.values()
         inputs, targets = data()
         for _ in range(steps):
             optimizer.zero_grad()
-            fabric.backward((model(inputs) - targets).square().mean())
+            self.fabric.backward((model(inputs) - targets).square().mean())
             record.rates.append(rates_of(optimizer))
             optimizer.step()
             scheduler.step()
         record.keep_weights(model.parameters())
+        return record
+
+
+@OURS
+@KINDS
+@pytest.mark.parametrize("late", [False, True], ids=["then set up", "set up before"])
+def test_fabric_saves_and_loads(ours, kind, late, tmp_path):
+    """A state is loaded in place, in mid-run, and into a new run; each goes on from it."""
 
     def run(make):
-        record, parts = Record(), begin(make)
-        fabric, *state = parts
-        named = dict(zip(["model", "optimizer", "scheduler"], state, strict=True))
-        train(parts, 5, record)
-        fabric.save(tmp_path / make.__name__, named)
-        train(parts, 3, Record())
-        fabric.load(tmp_path / make.__name__, named)
-        train(parts, 5, record)
-        other = begin(make)
-        named = dict(zip(["model", "optimizer", "scheduler"], other[1:], strict=True))
-        other[0].load(tmp_path / make.__name__, named)
-        again = Record(rates=record.rates[:5])
-        train(other, 5, again)
+        path = tmp_path / make.__name__
+        one, another = OfFabric(make, kind, late), OfFabric(make, kind, late)
+        record = one.train(5, Record())
+        one.fabric.save(path, one.parts)
+        one.train(3, Record())
+        again = Record(rates=[*record.rates])
+        for loaded, found in ((one, record), (another, again)):
+            loaded.fabric.load(path, loaded.parts)
+            loaded.train(5, found)
         assert_same(again, record)
         return record
 

@@ -148,7 +148,7 @@ def trained_by_type(cls, name, tmp_path):
         model(), arguments(tmp_path, **options), train_dataset=data, eval_dataset=data[:4]
     )
     record = train(trainer)
-    assert isinstance(trainer.lr_scheduler, torch.optim.lr_scheduler.LRScheduler) or cls is Trainer
+    assert isinstance(trainer.lr_scheduler, Scheduler) == (cls is Scheduled)
     return record
 
 
@@ -164,9 +164,25 @@ def test_every_type_of_scheduler(name, tmp_path):
     for ours, other in zip(mine.rates, theirs.rates, strict=True):
         assert ours == pytest.approx(other, rel=0, abs=8 * 2**-53 * RATE)
     assert mine.logged == [rates[0] for rates in mine.rates]
-    # The optimizer's step is in float32, where that is nothing.
+    # A step rounds to float32: a difference of 2**-53 shows in one of 2**28 such roundings.
     for one, another in zip(mine.weights, theirs.weights, strict=True):
         assert torch.equal(one, another)
+
+
+def test_a_trainer_that_trains_twice(tmp_path):
+    """The second training has a scheduler of its own, from the rates that the groups have then."""
+
+    def run(cls):
+        options = {"learning_rate": RATE, "warmup_steps": 2, "max_steps": 6}
+        trainer = cls(model(), arguments(tmp_path, **options), train_dataset=sentences())
+        before = train(trainer).rates
+        for group in trainer.optimizer.param_groups:
+            group["lr"] = RATE / 2
+        record = train(trainer)
+        record.rates = before + record.rates
+        return record
+
+    assert_same(run(Scheduled), run(Trainer))
 
 
 def reads_of_the_rate(trainer, monkeypatch):
