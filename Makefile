@@ -5,10 +5,12 @@ PYTEST = PYTHONSAFEPATH=1 OMP_NUM_THREADS=1 $(1)/bin/pytest -q -n 2
 # torch-xla has wheels for Linux only; elsewhere the newest torch does.
 ON_LINUX := $(filter Linux,$(shell uname -s))
 TORCH := $(if $(ON_LINUX),'torch==2.9.*' 'torch-xla==2.9.*','torch>=2.4')
+# Tests that need an environment of their own.
+ELSEWHERE := --ignore=tests/cerebras --ignore=tests/clients --ignore=tests/docs
 BACK_END := $(if $(ON_LINUX),xla,compile)
 SITE := .venv-latest/bin/python -m sphinx -q -n --keep-going -d build/doctrees docs build/docs
 
-.PHONY: demo test check test-latest test-cerebras docs docs-serve bench clean
+.PHONY: demo test check test-latest test-cerebras test-clients docs docs-serve bench clean
 .DEFAULT_GOAL := test
 
 demo: .venv/installed
@@ -17,7 +19,7 @@ demo: .venv/installed
 test: .venv/installed check
 	$(call PYTEST,.venv) tests/runtimes/test_runtimes.py tests/runtimes/test_metrics.py tests/schedules/test_parity.py \
 		tests/families/test_policy.py tests/cli/test_demo.py tests/families/test_weight_decay_scheduler.py tests/costs --back-ends lazy
-	$(call PYTEST,.venv) tests --ignore=tests/cerebras --ignore=tests/docs --back-ends eager,compile,$(BACK_END)
+	$(call PYTEST,.venv) tests $(ELSEWHERE) --back-ends eager,compile,$(BACK_END)
 
 check: .venv/installed
 	.venv/bin/ruff check .
@@ -29,11 +31,15 @@ check: .venv/installed
 	git diff --check $$(git hash-object -t tree /dev/null) -- ':!*.svg'
 
 test-latest: .venv-latest/installed
-	$(call PYTEST,.venv-latest) tests --ignore=tests/cerebras --ignore=tests/docs
+	$(call PYTEST,.venv-latest) tests $(ELSEWHERE)
 
 test-cerebras: .venv-cerebras/installed
 	$(call PYTEST,.venv-cerebras) tests/costs --back-ends lazy
-	$(call PYTEST,.venv-cerebras) tests --ignore=tests/package/test_readme.py --ignore=tests/docs --back-ends eager,compile
+	$(call PYTEST,.venv-cerebras) tests --ignore=tests/package/test_readme.py --ignore=tests/package/test_docs.py \
+		--ignore=tests/clients --ignore=tests/docs --back-ends eager,compile
+
+test-clients: .venv-clients/installed
+	$(call PYTEST,.venv-clients) tests/clients
 
 # From nothing, as what was built before has no warnings any more.
 docs: .venv-latest/installed
@@ -70,5 +76,11 @@ bench: .venv/installed .venv-cerebras/installed
 	.venv-cerebras/bin/pip install --quiet --editable '.[test]' 'numpy==1.25.0'
 	touch $@
 
+# torch without torch_xla: accelerate and transformers take XLA where they can import it.
+.venv-clients/installed: pyproject.toml tests/clients/requirements.txt
+	$$(.ci/python) -m venv .venv-clients
+	.venv-clients/bin/pip install --quiet --upgrade torch --requirement tests/clients/requirements.txt --editable '.[test]'
+	touch $@
+
 clean:
-	rm -rf .venv .venv-latest .venv-cerebras build dist *.egg-info
+	rm -rf .venv .venv-latest .venv-cerebras .venv-clients build dist *.egg-info

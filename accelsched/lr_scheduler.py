@@ -843,7 +843,10 @@ class ReduceLROnPlateau(  # type: ignore[override]
         return settings
 
 
-class GreedyLR(MetricScheduler, LRScheduler):
+# Trainers, that of transformers too, give a metric to what is of torch's class for one.
+class GreedyLR(  # type: ignore[override]
+    MetricScheduler, LRScheduler, torch_schedulers.ReduceLROnPlateau
+):
     """Divide the learning rate by a factor while a metric improves, and multiply it when it stops.
 
     The learning rate at step ``t``, after ``t`` metrics, with the default modes, for the settings

@@ -965,8 +965,10 @@ class Scheduler(TorchLRScheduler):
         ``torch.distributed.checkpoint``: ``dcp.save({"scheduler": scheduler}, ...)``.
         """
         header = state.header(self)
+        of_torch = self._settings_of_torch or frozenset()
         return {
             **self._as_cerebras(header["last_epoch"]),
+            **state.functions_of_torch(of_torch, len(self.indices)),
             **header,
             "schedules": [state.plain(schedule) for schedule in self._schedules],
             **({"plan": self._plan.plain()} if self._plan else {}),

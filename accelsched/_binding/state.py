@@ -94,6 +94,17 @@ def of_torch(scheduler: Saved) -> dict[str, Any]:
     return {**common, **restarts}
 
 
+def functions_of_torch(settings: frozenset[str], count: int) -> dict[str, Any]:
+    """What torch's LambdaLR and MultiplicativeLR ask for: None for each function that stays.
+
+    Args:
+        settings: the names in the state of the scheduler of torch that ours was made of.
+        count: how many functions it has, one for each param group.
+    """
+    name = "lr_lambdas"
+    return {name: [None] * count} if name in settings else {}
+
+
 def _restarts(schedule: CosineAnnealingWarmRestarts, step: int) -> dict[str, int]:
     """The steps since the last restart and the length of the period, by torch's names."""
     period = bisect_right(schedule.starts, step) - 1

@@ -26,7 +26,7 @@ from accelsched._interop.found_rates import NoFormula
 from accelsched._lowering import is_for_host
 from accelsched._runtimes import runtime_of
 from accelsched.errors import ArgumentError, require
-from accelsched.lr_scheduler import LRScheduler, ReduceLROnPlateau
+from accelsched.lr_scheduler import GreedyLR, LRScheduler, ReduceLROnPlateau
 from accelsched.schedules import (
     Constant,
     CosineAnnealing,
@@ -64,8 +64,8 @@ def from_torch(
     be; if not, it is called at each step where the group holds a float on the CPU, and is tabulated
     elsewhere. Some values follow from the learning rate before them: in a chain with a LambdaLR, or
     in a subclass of one's own. With ``total_iters`` these are tabulated, by running a copy.
-    ReduceLROnPlateau becomes :class:`accelsched.lr_scheduler.ReduceLROnPlateau`, whose step takes
-    the metric.
+    ReduceLROnPlateau and the GreedyLR of transformers become the classes of these names in
+    :mod:`accelsched.lr_scheduler`, whose step takes the metric.
 
     Use the result in the place of torch's scheduler, which is not to be stepped any more. Its
     wrapper around ``optimizer.step`` is taken off. Where torch steps on from the learning rate that
@@ -110,6 +110,8 @@ def from_torch(
         raise ArgumentError("scheduler", scheduler, "it is one of accelsched already")
     if isinstance(scheduler, torch_schedulers.ReduceLROnPlateau):
         return _plateau(scheduler, lowering)
+    if transformers_functions.is_greedy(scheduler):
+        return _greedy(scheduler, lowering)
     if not isinstance(scheduler, TorchLRScheduler):
         raise ArgumentError("scheduler", scheduler, "give a torch.optim.lr_scheduler.LRScheduler")
     optimizer, now = scheduler.optimizer, _count(scheduler)
@@ -167,6 +169,18 @@ def _plateau(scheduler: Any, lowering: str | None) -> Scheduler:
     )
     made.set_optimizer(scheduler.optimizer)
     made.load_state_dict(scheduler.state_dict())
+    return made
+
+
+def _greedy(scheduler: Any, lowering: str | None) -> Scheduler:
+    """Convert GreedyLR: all but what its mean of metrics is built by is in its state."""
+    size = scheduler.window_size
+    made = GreedyLR(None, smooth=scheduler.smooth, window_size=size, lowering=lowering)
+    made.set_optimizer(scheduler.optimizer)
+    saved = scheduler.state_dict()
+    # As the groups held them, which may be tensors.
+    rates = {name: [float(rate) for rate in saved[name]] for name in ("_last_lr", "_init_lrs")}
+    made.load_state_dict({**saved, **rates})
     return made
 
 

@@ -48,6 +48,12 @@ def schedule_of(function: Callable[[int], Any]) -> Schedule | None:
         return None
 
 
+def is_greedy(scheduler: object) -> bool:
+    """Whether this is their GreedyLR, which is no scheduler of torch; not of a subclass."""
+    kind = type(scheduler)
+    return (kind.__module__, kind.__qualname__) == ("transformers.optimization", "GreedyLR")
+
+
 def _agrees(schedule: Schedule, function: functools.partial[Any]) -> bool:
     steps = _steps_to_compare(function.keywords)
     ours = schedule.formula(torch.tensor(steps)).tolist()

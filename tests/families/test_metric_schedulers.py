@@ -413,6 +413,8 @@ def test_a_rate_of_0_is_no_tensor_of_adam_and_the_rule_goes_on_from_0():
 def test_trainers_know_it_for_torch_s():
     made = ReduceLROnPlateau(optimizer_of([0.1]))
     assert isinstance(made, theirs.ReduceLROnPlateau)
+    # By which they see that a step takes a metric.
+    assert isinstance(GreedyLR(optimizer_of([0.1])), theirs.ReduceLROnPlateau)
     assert not made.in_cooldown
     assert made.mode_worse == math.inf
     assert "patience=10" in repr(made)

@@ -548,6 +548,32 @@ def test_every_type_of_transformers_is_tried():
     assert {kind.value for kind in SchedulerType} - tried <= {"reduce_lr_on_plateau", "greedy"}
 
 
+@pytest.mark.parametrize("dtype", [None, torch.float64])
+@pytest.mark.parametrize("smooth", [False, True])
+def test_a_greedy_scheduler_goes_on_from_any_point_of_its_life(smooth, dtype):
+    optimization = pytest.importorskip("transformers.optimization")
+    options = {"factor": 0.5, "patience": 0, "warmup": 1, "cooldown": 1, "reset_start": 2}
+    options |= {"smooth": smooth, "window_size": 3, "min_lr": [0.0, 0.25], "max_lr": 2.0}
+    metrics = [3.0, 2.0, 1.0, 1.5, 2.0, 2.5, 0.5, 0.25, 0.125, 0.0625, *[1.0] * 20]
+
+    def after(count, dtype=None):
+        made = optimization.GreedyLR(optimizer_of([0.125, 0.5], dtype), **options)
+        for metric in metrics[:count]:
+            made.step(metric)
+        return made
+
+    whole = [after(count).get_last_lr() for count in range(len(metrics) + 1)]
+    assert len({tuple(rates) for rates in whole}) > 5
+    # It puts a float in the place of a tensor, so a tensor is there until it first moves.
+    for begun in (0, 1, 2, 5, 11, 20):
+        made = from_torch(after(begun, dtype if begun == 0 else None))
+        assert type(made) is ours.GreedyLR
+        for count in range(begun, len(metrics)):
+            assert values(made) == whole[count]
+            made.step(metrics[count])
+        assert values(made) == whole[-1]
+
+
 def test_a_run_of_transformers_is_converted_in_one_line():
     """Without total_iters, and without a warning: its schedule says how long it is."""
     plan = functools.partial(

@@ -38,8 +38,8 @@ OF_TORCH = {
         [theirs.ConstantLR(o, 0.5, 9), theirs.ExponentialLR(o, 0.9)]
     ),
 }
-#: Whose own load_state_dict asks for functions or for the states of parts, which ours have not.
-RAISES = {"LambdaLR", "MultiplicativeLR", "CyclicLR", "SequentialLR", "ChainedScheduler"}
+#: Whose own load_state_dict asks for a function or for the states of parts, which ours have not.
+RAISES = {"CyclicLR", "SequentialLR", "ChainedScheduler"}
 ALL = pytest.mark.parametrize("name", OF_TORCH)
 
 
@@ -77,6 +77,27 @@ def test_torch_continues_from_our_state_or_raises(name):
     assert resumed.last_epoch == STEPS
     # Its methods are its own still.
     assert stepped(resumed, 20) == pytest.approx(want, rel=1e-12)
+
+
+@pytest.mark.parametrize("cls", [theirs.LambdaLR, theirs.MultiplicativeLR])
+def test_a_function_for_each_group_goes_on_from_our_state(cls):
+    def built():
+        groups = [{"params": [torch.nn.Parameter(torch.ones(2))]} for _ in range(3)]
+        opt = torch.optim.SGD(groups, lr=0.1)
+        return cls(opt, [lambda step, d=d: d / (step + 64) for d in (32, 16, 8)])
+
+    mine, whole = from_torch(built()), built()
+    stepped(mine, 9), stepped(whole, 9)
+    resumed = built()
+    resumed.optimizer.load_state_dict(mine.optimizer.state_dict())
+    resumed.load_state_dict(mine.state_dict())
+    assert resumed.get_last_lr() == whole.get_last_lr()
+    stepped(resumed, 9), stepped(whole, 9), stepped(mine, 9)
+    assert resumed.get_last_lr() == pytest.approx(whole.get_last_lr(), rel=1e-12)
+    # And ours goes on from its own state with them in it.
+    again = from_torch(built())
+    again.load_state_dict(mine.state_dict())
+    assert again.get_last_lr() == mine.get_last_lr()
 
 
 @ALL

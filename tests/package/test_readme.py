@@ -69,5 +69,5 @@ def test_every_schedule_is_named():
 def test_every_target_of_the_makefile_is_named():
     makefile = (Path(__file__).parents[2] / "Makefile").read_text()
     targets = re.findall(r"^(demo|bench|test[\w-]*):", makefile, re.MULTILINE)
-    assert set(targets) == {"demo", "bench", "test", "test-latest", "test-cerebras"}
+    assert set(targets) == {"demo", "bench", "test", "test-latest", "test-cerebras", "test-clients"}
     assert all(f"`make {t}`" in README or f"$ make {t}" in README for t in targets)
