@@ -551,7 +551,9 @@ def test_every_type_of_transformers_is_tried():
 @pytest.mark.parametrize("dtype", [None, torch.float64])
 @pytest.mark.parametrize("smooth", [False, True])
 def test_a_greedy_scheduler_goes_on_from_any_point_of_its_life(smooth, dtype):
-    optimization = pytest.importorskip("transformers.optimization")
+    optimization = pytest.importorskip(
+        "transformers.optimization", reason="transformers is installed by `make test` only"
+    )
     options = {"factor": 0.5, "patience": 0, "warmup": 1, "cooldown": 1, "reset_start": 2}
     options |= {"smooth": smooth, "window_size": 3, "min_lr": [0.0, 0.25], "max_lr": 2.0}
     metrics = [3.0, 2.0, 1.0, 1.5, 2.0, 2.5, 0.5, 0.25, 0.125, 0.0625, *[1.0] * 20]
