@@ -1,0 +1,110 @@
+"""DeepSpeed's engine with ZeRO in one process, with torch's scheduler and with ours."""
+
+import runpy
+from pathlib import Path
+
+import pytest
+import torch
+from side_by_side import (
+    KINDS,
+    OURS,
+    Record,
+    adamw,
+    assert_same,
+    converted,
+    data,
+    network,
+    rates_of,
+    torchs,
+    written,
+)
+
+STAGES = pytest.mark.parametrize("stage", [0, 1, 2, 3])
+#: An object, or a function that DeepSpeed calls with the optimizer. Ours can be called too, so an
+#: object is bound once more, to the same optimizer.
+WAYS = pytest.mark.parametrize("way", ["object", "callable"])
+STEPS, SAVED = 6, 3
+
+# It uses names of torch.distributed that the newest torch has others for.
+pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning:torch")
+
+
+@pytest.fixture(scope="module")
+def deepspeed(tmp_path_factory):
+    """DeepSpeed on the CPU, in a group of this process alone."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1"}.items():
+            patch.setenv(name, value)
+        patch.setenv("DS_ACCELERATOR", "cpu")
+        import deepspeed
+
+        # An extension for collectives within a machine, which it would compile for half a minute.
+        patch.setitem(deepspeed.ops.__compatible_ops__, "deepspeed_shm_comm", False)
+        method = f"file://{tmp_path_factory.mktemp('group')}/file"
+        deepspeed.init_distributed("gloo", False, init_method=method, rank=0, world_size=1)
+        yield deepspeed
+        deepspeed.comm.destroy_process_group()
+
+
+class Training:
+    def __init__(self, deepspeed, stage, kind, make, way="object"):
+        self.model, self.record, self.deepspeed = network(), Record(), deepspeed
+        optimizer = adamw(self.model, kind)
+        self.engine, self.optimizer, _, self.scheduler = deepspeed.initialize(
+            model=self.model,
+            optimizer=optimizer,
+            lr_scheduler=make(optimizer) if way == "object" else make,
+            config={
+                "train_micro_batch_size_per_gpu": 24,
+                "zero_optimization": {"stage": stage},
+                "zero_allow_untested_optimizer": True,
+                "zero_force_ds_cpu_optimizer": False,
+            },
+        )
+
+    def train(self, steps=STEPS):
+        inputs, targets = data()
+        for _ in range(steps):
+            self.engine.backward((self.engine(inputs) - targets).square().mean())
+            self.record.rates.append(rates_of(self.optimizer))
+            self.engine.step()
+            self.record.logged.append([float(rate) for rate in self.engine.get_lr()])
+        # In stage 3 the weights are in parts.
+        parameters = list(self.model.parameters())
+        with self.deepspeed.zero.GatheredParameters(parameters):
+            self.record.keep_weights(parameters)
+        return self.record
+
+
+@OURS
+@KINDS
+@STAGES
+@WAYS
+def test_an_engine(deepspeed, stage, kind, way, ours):
+    mine = Training(deepspeed, stage, kind, ours, way)
+    held = mine.optimizer.param_groups[0]["lr"]
+    assert_same(mine.train(), Training(deepspeed, stage, kind, torchs, way).train())
+    assert (mine.optimizer.param_groups[0]["lr"] is held) == (kind == "tensor")
+
+
+@KINDS
+@STAGES
+@pytest.mark.parametrize(
+    ("first", "second"), [(written, written), (converted, converted), (torchs, converted)]
+)
+def test_a_checkpoint_is_resumed(deepspeed, stage, kind, first, second, tmp_path):
+    begun = Training(deepspeed, stage, kind, first)
+    begun.train(SAVED)
+    begun.engine.save_checkpoint(tmp_path, tag="saved")
+    resumed = Training(deepspeed, stage, kind, second)
+    resumed.engine.load_checkpoint(tmp_path, tag="saved")
+    whole = Training(deepspeed, stage, kind, torchs)
+    whole.train(SAVED)
+    whole.record = Record()
+    assert_same(resumed.train(STEPS - SAVED), whole.train(STEPS - SAVED))
+
+
+def test_our_example(deepspeed):
+    example = runpy.run_path(str(Path(__file__).parents[2] / "examples" / "with_deepspeed.py"))
+    assert example["scheduler"].last_epoch == 100
+    assert example["optimizer"].param_groups[0]["lr"] == torch.tensor(0.0)
