@@ -162,6 +162,17 @@ def test_several_devices_share_a_batch_and_a_checkpoint(runtime, lowering, tmp_p
 
 @XLA
 @LOWERINGS
+def test_several_devices_share_the_weights(runtime, lowering, tmp_path):
+    """Sharded by hand, and by torch_xla's FSDPv2: what a constant rate costs, and no more."""
+    for run in found("in_shards", lowering, tmp_path, devices=4):
+        counter, rate, weights, momenta = run["sharding"]
+        assert counter == rate == "{replicated}"
+        assert weights == momenta == "{devices=[4]0,1,2,3}"
+        assert Counters(**run["counters"]) == Counters(**run["constant"]) == Counters(executions=45)
+
+
+@XLA
+@LOWERINGS
 def test_replicas_that_are_launched_agree(runtime, lowering, tmp_path):
     one, other = found("launched", lowering, tmp_path, devices=2)
     assert one == other
