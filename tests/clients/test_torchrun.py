@@ -16,6 +16,9 @@ import torch.distributed.checkpoint as dcp
 from side_by_side import KINDS, RATE, shape, written
 from torchrun_programs import MAKERS, SAVED, STEPS, WAYS, Training
 
+from accelsched import Scheduler
+from accelsched.schedules import CosineDecay, Linear
+
 NAMES = pytest.mark.parametrize("name", MAKERS)
 RATES = [RATE * shape(step) for step in range(STEPS)]
 
@@ -125,6 +128,14 @@ def test_schedulers_in_the_container_of_torchtitan(found, kind, name):
     """What three optimizers hold, each of half the rate before it, and what get_last_lr says."""
     want = [[rate, rate / 2, rate / 4] * 2 for rate in RATES[SAVED + 1 :]]
     assert found["contained"][kind][name][: len(want)] == want
+
+
+def test_our_example(folder):
+    optimizer = torch.optim.SGD([torch.zeros(1)], lr=0.1)
+    schedule = Linear(0.0, 0.1, 20).then(CosineDecay(0.1, 0.0, 80), at=20)
+    scheduler = Scheduler(optimizer, schedule)
+    one_process(dcp.load, {"scheduler": scheduler}, folder / "example")
+    assert (scheduler.last_epoch, optimizer.param_groups[0]["lr"]) == (100, 0.0)
 
 
 def test_the_rates_are_numbers_of_float32():

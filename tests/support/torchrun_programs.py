@@ -6,6 +6,7 @@ is in FOLDER/RANK.json. FOLDER/one is a checkpoint of one process; FOLDER/two on
 
 import copy
 import json
+import runpy
 import sys
 import warnings
 from pathlib import Path
@@ -263,8 +264,16 @@ def contained(folder: Path) -> dict[str, Any]:
     }
 
 
+def example(folder: Path) -> None:
+    """Run ours, which makes a process group of its own; what it found is in its checkpoint."""
+    path = Path(__file__).parents[2] / "examples" / "with_torchrun.py"
+    sys.argv[1] = str(folder / "example")
+    runpy.run_path(str(path))
+
+
 if __name__ == "__main__":
     folder = Path(sys.argv[1])
+    example(folder)
     dist.init_process_group("gloo")
     warnings.simplefilter("error", SynchronizationWarning)
     warnings.filterwarnings("error", ".* is scheduled, and something has put")
