@@ -23,5 +23,6 @@ engine, optimizer, _, scheduler = deepspeed.initialize(
 for _ in range(100):
     engine.backward(engine(torch.randn(16, 8)).square().mean())
     engine.step()
-# The engine steps the schedule on a step that it takes, and not on one that overflows: it reads the
-# overflow to know. Every steps_per_print steps it logs get_lr(), which reads no device.
+# The engine steps the schedule with each step that it takes, which adds no read to DeepSpeed's own
+# (tests/clients/test_deepspeed.py). Every `steps_per_print` steps it prints the rates of the param
+# groups: where these are tensors on a device, it waits for them.

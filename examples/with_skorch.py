@@ -20,8 +20,8 @@ net = NeuralNetRegressor(
             policy=Scheduler,  # or any class of accelsched.lr_scheduler; the rest goes to it
             schedule=Linear(0.0, 0.1, 20).then(CosineDecay(0.1, 0.0, 80), at=20),
             step_every="batch",
-            # The rate goes into the history, as a copy of a tensor where the group holds one. On a
-            # device without a read: `get_last_lr` knows it. skorch reads the loss of each batch.
+            # What goes into the history is known on the host: a device is not asked. skorch reads
+            # the loss of each batch, with or without a schedule (tests/clients/test_skorch.py).
             event_name="event_lr",
         )
     ],

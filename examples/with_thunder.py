@@ -14,8 +14,8 @@ module = ThunderModule(
     model, torch.nn.functional.mse_loss, optimizer=optimizer, lr_scheduler=policy
 )
 
-# thunder steps a policy once an epoch. It reads nothing itself; a LearningRateMonitor of Lightning
-# copies the rate at each step, which ours knows on the host (get_last_lr) and reads of no device.
+# thunder steps a policy once an epoch, and reads nothing of it. What a monitor of Lightning logs is
+# the tensor of each param group, which its logger reads (see with_lightning.py).
 inputs = torch.randn(64, 8)
 batches = DataLoader(TensorDataset(inputs, inputs.sum(1, keepdim=True)), batch_size=16)
 quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}

@@ -18,6 +18,7 @@ from side_by_side import (
     torchs,
     written,
 )
+from torch.utils._python_dispatch import TorchDispatchMode
 
 STAGES = pytest.mark.parametrize("stage", [0, 1, 2, 3])
 #: An object, or a function that DeepSpeed calls with the optimizer. Ours can be called too, so an
@@ -62,10 +63,13 @@ class Training:
             },
         )
 
-    def train(self, steps=STEPS):
+    def backward(self):
         inputs, targets = data()
+        self.engine.backward((self.engine(inputs) - targets).square().mean())
+
+    def train(self, steps=STEPS):
         for _ in range(steps):
-            self.engine.backward((self.engine(inputs) - targets).square().mean())
+            self.backward()
             self.record.rates.append(rates_of(self.optimizer))
             self.engine.step()
             self.record.logged.append([float(rate) for rate in self.engine.get_lr()])
@@ -102,6 +106,31 @@ def test_a_checkpoint_is_resumed(deepspeed, stage, kind, first, second, tmp_path
     whole.train(SAVED)
     whole.record = Record()
     assert_same(resumed.train(STEPS - SAVED), whole.train(STEPS - SAVED))
+
+
+class Reads(TorchDispatchMode):
+    """Counts what would wait for a device: each number that the host reads of a tensor."""
+
+    count = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        self.count += function is torch.ops.aten._local_scalar_dense.default
+        return function(*args, **kwargs or {})
+
+
+@STAGES
+def test_a_scheduler_reads_nothing(deepspeed, stage):
+    """DeepSpeed and AdamW read what they read with a constant rate."""
+
+    def reads(make):
+        training = Training(deepspeed, stage, "tensor", make)
+        training.train(1)
+        with Reads() as seen:
+            training.backward()
+            training.engine.step()
+        return seen.count
+
+    assert reads(written) == reads(converted) == reads(lambda _: None) > 0
 
 
 def test_our_example(deepspeed):

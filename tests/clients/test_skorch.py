@@ -112,6 +112,44 @@ def test_rates_that_are_simulated(ours):
     assert mine.tolist() == [RATE * shape(step) for step in range(20)]
 
 
+class Finishing(Callback):
+    """Ends the graph of each batch, and notes what the device has done by then."""
+
+    def __init__(self, runtime):
+        self.runtime = runtime
+
+    def initialize(self):
+        self.spent = []
+        return self
+
+    def on_batch_end(self, net, **_):
+        self.runtime.finish_step()
+        self.runtime.wait()
+        self.spent.append(self.runtime.counters())
+
+
+@pytest.mark.parametrize("runtime", ["lazy"], indirect=True)
+def test_what_it_costs_on_a_device(runtime):
+    """The loss of each batch is read, and the schedule adds nothing, its rate in the history."""
+
+    def cost(*callbacks):
+        net = NeuralNetRegressor(
+            network().to(runtime.device()),
+            optimizer=torch.optim.SGD,
+            lr=RATE,
+            device=runtime.device(),
+            callbacks=[*callbacks, ("finishing", Finishing(runtime))],
+            **{**QUIET, "max_epochs": 8},
+        )
+        net.fit(*data())
+        spent = dict(net.callbacks_)["finishing"].spent
+        return spent[-1] - spent[5]
+
+    constant = cost()
+    assert constant.from_device == 18
+    assert cost(("lr", LRScheduler(**WRITTEN, step_every="batch"))) == constant
+
+
 def test_our_example():
     example = runpy.run_path(str(Path(__file__).parents[2] / "examples" / "with_skorch.py"))
     net = example["net"]
