@@ -31,14 +31,7 @@ pytestmark = pytest.mark.filterwarnings(
     "ignore:.*LeafSpec:FutureWarning",
 )
 
-QUIET = {
-    "accelerator": "cpu",
-    "devices": 1,
-    "enable_checkpointing": False,
-    "enable_model_summary": False,
-    "enable_progress_bar": False,
-    "logger": False,
-}
+QUIET = ["enable_checkpointing", "enable_model_summary", "enable_progress_bar", "logger"]
 EPOCHS, BATCHES = 6, 2
 
 
@@ -73,20 +66,20 @@ class Noting(Callback):
         self.record.rates.append(rates_of(optimizer))
 
 
-def build(kind, make, given="optimizer"):
+def build(kind, make):
     """A module of thunder; ``make`` gets the optimizer, and returns its ``lr_scheduler``."""
     model = network()
     groups = [{"params": layer.parameters(), "lr": rate(kind)} for layer in (model[0], model[2])]
     optimizer = torch.optim.SGD(groups, momentum=0.5)
-    optimizers = optimizer if given == "optimizer" else None
     criterion = torch.nn.functional.mse_loss
-    return ThunderModule(model, criterion, optimizer=optimizers, lr_scheduler=make(optimizer))
+    return ThunderModule(model, criterion, optimizer=optimizer, lr_scheduler=make(optimizer))
 
 
 def fit(module, resume=None, epochs=EPOCHS, save=None):
     noting = Noting()
     batches = DataLoader(TensorDataset(*data()), batch_size=24 // BATCHES)
-    trainer = Trainer(**QUIET, max_epochs=epochs, callbacks=[noting])
+    quiet = dict.fromkeys(QUIET, False)
+    trainer = Trainer(accelerator="cpu", max_epochs=epochs, callbacks=[noting], **quiet)
     trainer.fit(module, batches, ckpt_path=resume)
     if save:
         trainer.save_checkpoint(save)
@@ -119,8 +112,15 @@ def test_another_fit_begins_again(name):
 @OURS
 @KINDS
 def test_a_scheduler(ours, kind):
-    """torch's cannot be called, so thunder takes it as it is; ours it binds."""
-    assert_same(fit(build(kind, ours)), fit(build(kind, torchs)))
+    """torch's cannot be called, so thunder takes it as it is; ours it binds, to its optimizer.
+
+    So it has to be given the optimizer, which it finds in torch's by itself.
+    """
+    module = build(kind, ours)
+    assert_same(fit(module), fit(build(kind, torchs)))
+    module.optimizer = None
+    with pytest.raises(ValueError, match="demands an Optimizer"):
+        fit(module)
 
 
 @NAMES
