@@ -1,10 +1,8 @@
 """DeepSpeed's engine with ZeRO in one process, with torch's scheduler and with ours."""
 
-import runpy
-from pathlib import Path
-
 import pytest
 import torch
+from example_scripts import run_example
 from side_by_side import (
     KINDS,
     OURS,
@@ -134,6 +132,6 @@ def test_a_scheduler_reads_nothing(deepspeed, stage):
 
 
 def test_our_example(deepspeed):
-    example = runpy.run_path(str(Path(__file__).parents[2] / "examples" / "with_deepspeed.py"))
+    example = run_example("deepspeed")
     assert example["scheduler"].last_epoch == 100
     assert example["optimizer"].param_groups[0]["lr"] == torch.tensor(0.0)

@@ -1,11 +1,10 @@
 """pytorch-ignite's handlers, with torch's scheduler and with ours."""
 
 import io
-import runpy
-from pathlib import Path
 
 import pytest
 import torch
+from example_scripts import run_example
 from ignite.engine import Engine, Events
 from ignite.handlers import LRScheduler, ParamGroupScheduler, create_lr_scheduler_with_warmup
 from side_by_side import (
@@ -218,7 +217,7 @@ def test_what_it_costs_on_a_device(runtime):
 
 
 def test_our_example():
-    example = runpy.run_path(str(Path(__file__).parents[2] / "examples" / "with_ignite.py"))
+    example = run_example("ignite")
     assert example["scheduler"].last_epoch == 100
     assert example["optimizer"].param_groups[0]["lr"] == 0.0
 

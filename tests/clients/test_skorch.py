@@ -1,10 +1,8 @@
 """skorch's callback, with torch's scheduler and with ours."""
 
-import runpy
-from pathlib import Path
-
 import pytest
 import torch
+from example_scripts import run_example
 from side_by_side import (
     KINDS,
     RATE,
@@ -151,7 +149,7 @@ def test_what_it_costs_on_a_device(runtime):
 
 
 def test_our_example():
-    example = runpy.run_path(str(Path(__file__).parents[2] / "examples" / "with_skorch.py"))
+    example = run_example("skorch")
     net = example["net"]
     assert net.history[0, "batches", 0, "event_lr"] == 0.0
     assert net.history[1, "batches", 0, "event_lr"] == 0.1

@@ -1,10 +1,8 @@
 """thunder's module, with its own policies and with ours, and with schedulers of torch."""
 
-import runpy
-from pathlib import Path
-
 import pytest
 import torch
+from example_scripts import run_example
 from lightning.pytorch import Callback, Trainer
 from side_by_side import (
     KINDS,
@@ -135,5 +133,5 @@ def test_a_checkpoint_is_resumed(name, begun, resumed, tmp_path):
 
 
 def test_our_example():
-    example = runpy.run_path(str(Path(__file__).parents[2] / "examples" / "with_thunder.py"))
+    example = run_example("thunder")
     assert example["optimizer"].param_groups[0]["lr"] == pytest.approx(0.001, rel=2**-52)

@@ -1,11 +1,10 @@
 """timm's Lookahead around an optimizer, and its protocol of schedulers."""
 
 import copy
-import runpy
-from pathlib import Path
 
 import pytest
 import torch
+from example_scripts import run_example
 from side_by_side import (
     KINDS,
     OURS,
@@ -30,7 +29,7 @@ STEPS = 15
 
 @pytest.fixture(scope="module")
 def example():
-    return runpy.run_path(str(Path(__file__).parents[2] / "examples" / "with_timm.py"))
+    return run_example("timm")
 
 
 def train(model, optimizer, scheduler, steps, record):

@@ -6,15 +6,16 @@ is in FOLDER/RANK.json. FOLDER/one is a checkpoint of one process; FOLDER/two on
 
 import copy
 import json
-import runpy
 import sys
 import warnings
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import torch
 import torch.distributed as dist
 import torch.distributed.checkpoint as dcp
+from example_scripts import run_example
 from side_by_side import RATE, Make, converted, data, network, rate, torchs, written
 from torch import Tensor
 from torch.distributed.checkpoint.state_dict import get_state_dict, set_state_dict
@@ -265,16 +266,18 @@ def contained(folder: Path) -> dict[str, Any]:
 
 
 def example(folder: Path) -> None:
-    """Run ours, which makes a process group of its own; what it found is in its checkpoint."""
-    path = Path(__file__).parents[2] / "examples" / "with_torchrun.py"
+    """Run ours, whose process group serves all of this; what it found is in its checkpoint.
+
+    A second group could connect to addresses that the first has left in the store.
+    """
     sys.argv[1] = str(folder / "example")
-    runpy.run_path(str(path))
+    with mock.patch.object(dist, "destroy_process_group"):
+        run_example("torchrun")
 
 
 if __name__ == "__main__":
     folder = Path(sys.argv[1])
     example(folder)
-    dist.init_process_group("gloo")
     warnings.simplefilter("error", SynchronizationWarning)
     warnings.filterwarnings("error", ".* is scheduled, and something has put")
     results = {
