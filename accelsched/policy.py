@@ -71,7 +71,8 @@ class Policy(OwnRule, LRScheduler):
     Warns:
         UserWarning: a ``get_lr`` will be called on the host at each step; the warning says why.
 
-    Elsewhere: thunder's ``Policy``, the base of its policies.
+    Elsewhere: thunder's ``Policy``, the base of its policies. ``Multiply``, ``Schedule`` and
+    ``Switch`` go on from the states of thunder's, and thunder's from theirs.
     """
 
     def __init__(
@@ -207,6 +208,8 @@ class Schedule(MappingPolicy):
         super().__init__(mapping, lr_init, lowering=lowering)
 
     _has_values = True
+    # thunder's leaves its functions out of its state.
+    _settings_of_torch = frozenset({"lr_init", "current_lr_init"})
 
     def _rule_of(self, name: str, mapping: Any) -> schedules.Schedule:
         if isinstance(mapping, Mapping):
@@ -301,6 +304,8 @@ class _Recurrent(MappingPolicy):
         if step_only:
             step = state.foreign_step(state_dict)
             return lambda: self._set_step(step)
+        if state.is_foreign(state_dict) and {"current_mapping", "_last_lr"} <= set(state_dict):
+            state_dict = self._of_thunder(state_dict)
         step = state.fitting_header(state_dict, {"values", "mappings"}, self)
         count = len(self.indices)
         given = [
@@ -318,6 +323,16 @@ class _Recurrent(MappingPolicy):
             self._driver.set_state(step, values)
 
         return load
+
+    def _of_thunder(self, saved: Mapping[str, Any]) -> dict[str, Any]:
+        """The state that ours would be, of one that thunder's policy saved."""
+        mappings = [
+            list(at.items()) if isinstance(at, Mapping) else at
+            for _, at in _items(saved, "current_mapping")
+        ]
+        header = {"version": state.VERSION, "key": self.key, "groups": self.indices}
+        values = {"values": saved["_last_lr"], "mappings": mappings}
+        return {**header, "last_epoch": saved["last_epoch"], **values}
 
     def __getstate__(self) -> dict[str, Any]:
         values = [float(value) for value in self._driver.values()] if self._drives else []

@@ -726,9 +726,13 @@ class Scheduler(TorchLRScheduler):
         groups = self.group_values.optimizer.param_groups
         return [group["initial_lr" if "initial_lr" in group else "lr"] for group in groups]
 
-    @property
-    def _last_lr(self) -> list[float | Tensor | None]:  # type: ignore[override]
+    @property  # type: ignore[override]
+    def _last_lr(self) -> list[float | Tensor | None]:
         return self.get_last_lr()
+
+    @_last_lr.setter
+    def _last_lr(self, rates: Sequence[Any]) -> None:
+        """Keep nothing: it tells what the groups hold. torchtitan sets it after a load."""
 
     @property
     def _step_count(self) -> int:

@@ -153,9 +153,13 @@ class SchedulerList(TorchLRScheduler):
         """The ``initial_lr`` of each group: its learning rate before it was scheduled."""
         return self.schedulers[0].base_lrs
 
-    @property
-    def _last_lr(self) -> list[float | Tensor | None]:  # type: ignore[override]
+    @property  # type: ignore[override]
+    def _last_lr(self) -> list[float | Tensor | None]:
         return self.get_last_lr()
+
+    @_last_lr.setter
+    def _last_lr(self, rates: Sequence[Any]) -> None:
+        """Keep nothing, as :class:`Scheduler`."""
 
     @property
     def _step_count(self) -> int:

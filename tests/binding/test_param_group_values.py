@@ -159,6 +159,21 @@ def test_what_others_read_of_a_scheduler_of_torch(kind):
 
 
 @KINDS
+@pytest.mark.parametrize("listed", [False, True])
+def test_what_torchtitan_sets_when_it_loads(kind, listed):
+    opt = optimizer(kind=kind)
+    scheduler = CosineDecayLR(opt, 0.1, 0.0, 100)
+    scheduler = SchedulerList([scheduler]) if listed else scheduler
+    scheduler.last_epoch = 50
+    scheduler._step_count = 51
+    scheduler._last_lr = scheduler.get_lr()
+    assert scheduler._last_lr == scheduler.get_last_lr()
+    assert [float(rate) for rate in scheduler._last_lr] == pytest.approx([0.05], rel=2**-23)
+    scheduler.step()
+    assert (scheduler._step_count, scheduler.last_epoch) == (52, 51)
+
+
+@KINDS
 def test_a_scheduler_of_torch_can_be_built_after_ours(kind):
     opt = optimizer(kind=kind)
     scheduler = CosineDecayLR(opt, 0.1, 0.0, 100)

@@ -316,6 +316,56 @@ def test_a_state_that_does_not_fit_changes_nothing(change, message, kind):
     assert made.state_dict() == STATE
 
 
+#: What thunder 0.1.1 saves of Multiply({1: 0.5, 4: 0.25}, 0.5) after three steps.
+OF_THUNDER = {
+    "current_mapping": [{1: 0.5, 4: 0.25}],
+    "mapping": {1: 0.5, 4: 0.25},
+    "current_lr_init": [0.5],
+    "lr_init": 0.5,
+    "base_lrs": [0.5],
+    "last_epoch": 3,
+    "_step_count": 4,
+    "_is_initial": False,
+    "_get_lr_called_within_step": False,
+    "_last_lr": [0.25],
+}
+
+
+@KINDS
+def test_a_state_of_thunder_is_taken_over(kind):
+    """Mapping and all, as thunder's own policy takes it; tests/clients has it from the package."""
+    made = bound(Multiply({2: 2.0}, 1.0), kind=kind)
+    made.load_state_dict(OF_THUNDER)
+    assert (made.last_epoch, rates(made)) == (3, [0.25])
+    made.step()
+    assert rates(made) == [0.0625]
+    looked_up = Schedule(lambda step: math.ldexp(0.5, -int(step)), total_iters=9)
+    function = bound(looked_up, kind=kind)
+    functions = {n: v for n, v in OF_THUNDER.items() if n not in ("mapping", "current_mapping")}
+    function.load_state_dict(functions)
+    assert (function.last_epoch, rates(function)) == (3, [0.0625])
+
+
+@KINDS
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"current_mapping": [{}, {}]}, "mappings=.* 2 were given for 1"),
+        ({"current_mapping": [abs]}, r"mappings\[0\]=.*give pairs"),
+        ({"current_mapping": 5}, r"\['current_mapping'\]=5: give a list"),
+        ({"_last_lr": [math.nan]}, r"values\[0\]=nan"),
+        ({"_last_lr": ["?"]}, r"values\[0\]="),
+        ({"last_epoch": -1}, "last_epoch"),
+    ],
+)
+def test_a_state_of_thunder_that_does_not_fit_changes_nothing(change, message, kind):
+    made = bound(Multiply({1: 0.5}, 1.0), kind=kind)
+    before = made.state_dict()
+    with pytest.raises(ArgumentError, match=message):
+        made.load_state_dict({**OF_THUNDER, **change})
+    assert made.state_dict() == before
+
+
 def test_functions_are_not_in_the_state():
     made = bound(Schedule(lambda step: abs(math.cos(step)), total_iters=9))
     assert "source" not in made.state_dict()["schedules"][0]

@@ -126,14 +126,15 @@ def test_openxla_compiles_and_transfers_nothing_once_warm(runtime, lowering, ins
 # Each in processes of its own, which it sets up.
 
 
-def started(name, lowering, folder, devices=1):
+def process(path, *arguments, devices):
     environment = {**os.environ, "CPU_NUM_DEVICES": str(devices)}
     environment.pop("PYTHONSAFEPATH", None)
-    program = Path(__file__).parents[1] / "support" / "xla_programs.py"
-    return subprocess.run(
-        [sys.executable, program, name, lowering, folder],
-        env=environment, capture_output=True, text=True,
-    )  # fmt: skip
+    command = [sys.executable, Path(__file__).parents[2] / path, *arguments]
+    return subprocess.run(command, env=environment, capture_output=True, text=True)
+
+
+def started(name, lowering, folder, devices=1):
+    return process("tests/support/xla_programs.py", name, lowering, folder, devices=devices)
 
 
 def found(name, lowering, folder, devices=1):
@@ -158,6 +159,24 @@ def test_several_devices_share_a_batch_and_a_checkpoint(runtime, lowering, tmp_p
     assert data == "{devices=[4,1]0,1,2,3}"
     assert Counters(**whole["counters"]) == Counters(executions=15)
     assert (resumed["weights"], resumed["rates"]) == (whole["weights"], whole["rates"])
+
+
+@XLA
+@LOWERINGS
+def test_several_devices_share_the_weights(runtime, lowering, tmp_path):
+    """Sharded by hand, and by torch_xla's FSDPv2: what a constant rate costs, and no more."""
+    for run in found("in_shards", lowering, tmp_path, devices=4):
+        counter, rate, weights, momenta = run["sharding"]
+        assert counter == rate == "{replicated}"
+        assert weights == momenta == "{devices=[4]0,1,2,3}"
+        assert Counters(**run["counters"]) == Counters(**run["constant"]) == Counters(executions=45)
+
+
+@XLA
+def test_our_example(runtime):
+    ended = process("examples/with_torch_xla.py", devices=4)
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.startswith("Scheduler of lr, step 100: 0\n")
 
 
 @XLA

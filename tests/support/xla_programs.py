@@ -3,16 +3,19 @@
 python xla_programs.py NAME LOWERING FOLDER; what it found is in FOLDER/found.json.
 """
 
+import functools
 import json
 import os
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 os.environ["PJRT_DEVICE"] = "CPU"
 
 import torch
+from torch import Tensor
 from training import Run
 
 from accelsched import Scheduler
@@ -36,7 +39,6 @@ def found(run: Run, **more: Any) -> dict[str, Any]:
 def spmd(lowering: str, folder: Path) -> Any:
     """One process and several devices, which share each batch; a checkpoint, and a run from it."""
     import numpy as np
-    import torch_xla
     import torch_xla.distributed.spmd as xs
     import torch_xla.runtime as xr
 
@@ -58,11 +60,73 @@ def spmd(lowering: str, folder: Path) -> Any:
     load(resumed, folder)
     resumed.train(STEPS - 20)
     state = [run.schedulers[0].driver._counter, run.optimizer.param_groups[0]["lr"], run.inputs]
-    sharding = [torch_xla._XLAC._get_xla_sharding_spec(tensor) for tensor in state]
-    mine = found(
-        run, sharding=sharding, counters=vars(counters), devices=xr.global_runtime_device_count()
-    )
+    more = {"counters": vars(counters), "devices": xr.global_runtime_device_count()}
+    mine = found(run, sharding=shardings(state), **more)
     return [mine, found(resumed)]
+
+
+class Layer(torch.nn.Module):
+    """The weights of a run as a module, which FSDPv2 wraps."""
+
+    def __init__(self, weight: Tensor) -> None:
+        super().__init__()
+        self.weight = torch.nn.Parameter(weight.detach())
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return inputs @ self.weight
+
+
+def in_shards(lowering: str, folder: Path) -> Any:
+    """One process and several devices, which share the weights: by hand, and by FSDPv2."""
+    import numpy as np
+    import torch_xla.distributed.spmd as xs
+    import torch_xla.runtime as xr
+    from torch_xla.experimental.spmd_fully_sharded_data_parallel import (
+        SpmdFullyShardedDataParallel as FSDPv2,
+    )
+
+    xr.use_spmd()
+    mesh = xs.Mesh(np.arange(DEVICES), (DEVICES,), ("fsdp",))
+
+    def by_hand(layer: Layer) -> torch.nn.Module:
+        xs.mark_sharding(layer.weight, mesh, ("fsdp",))
+        return layer
+
+    def run(wrap: Callable[[Layer], torch.nn.Module], scheduled: bool) -> dict[str, Any]:
+        run = Run(NAMED["xla"], "SGD", None)
+        layer = Layer(run.weights[0])
+        model = wrap(layer)
+        run.weights = run.optimizer.param_groups[0]["params"] = [layer.weight]
+        for data in (run.inputs, run.targets):
+            xs.mark_sharding(data, mesh, ("fsdp", None)[: data.dim()])
+        if scheduled:
+            run.schedulers = [Scheduler(run.optimizer, SCHEDULE, lowering=lowering)]
+
+        def step() -> None:
+            run.optimizer.zero_grad()
+            (model(run.inputs) - run.targets).square().mean().backward()
+            run.optimizer.step()
+            for scheduler in run.schedulers:
+                scheduler.step()
+
+        run.step = step
+        run.train(WARM)
+        counters = vars(run.train(STEPS - WARM))
+        if not scheduled:
+            return counters
+        momentum = run.optimizer.state[layer.weight]["momentum_buffer"]
+        rate = run.optimizer.param_groups[0]["lr"]
+        state = [run.schedulers[0].driver._counter, rate, layer.weight, momentum]
+        return found(run, sharding=shardings(state), counters=counters)
+
+    wraps = [by_hand, functools.partial(FSDPv2, mesh=mesh)]
+    return [{**run(wrap, True), "constant": run(wrap, False)} for wrap in wraps]
+
+
+def shardings(tensors: list[Tensor]) -> list[str]:
+    import torch_xla
+
+    return [torch_xla._XLAC._get_xla_sharding_spec(tensor) for tensor in tensors]
 
 
 def parts(run: Run) -> dict[str, Any]:
