@@ -139,7 +139,7 @@ class GraphDriver:
             # Each call of what is compiled does this, and to write an attribute needs no guard.
             self._known = None
             return
-        if self.device.type == "cuda" and torch.cuda.is_current_stream_capturing():
+        if self._runtime.is_capturing():
             self._is_captured = True
         if self._is_captured or isinstance(by, Tensor):
             self._known = None

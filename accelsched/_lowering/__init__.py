@@ -44,23 +44,27 @@ if TYPE_CHECKING:
 LOWERINGS = (None, "graph", "segments", "table", "host")
 
 
-def is_for_host(asked: str | None, runtime: Runtime, holds_tensors: bool) -> bool:
+def is_for_host(
+    asked: str | None, runtime: Runtime, holds_tensors: bool, takes_tensors: bool
+) -> bool:
     """Whether values are Python floats, computed on the host.
 
     Args:
         asked: one of :data:`LOWERINGS`.
         runtime: that of the parameters.
         holds_tensors: whether a param group has a tensor for its value.
+        takes_tensors: whether the optimizer is built to take one, where floats are as good.
 
     Raises:
         ArgumentError: the runtime cannot have what is asked for.
     """
     if asked == "host":
         require(not runtime.traces_once, "lowering", asked, "the system runs no Python")
-    # In eager PyTorch on the CPU nothing is faster than a Python float; who gives a tensor wants
-    # to compile the step.
-    by_default = not runtime.on_device and not holds_tensors
-    return asked == "host" or (asked is None and by_default)
+    # In eager PyTorch nothing is faster than a Python float; who gives a tensor wants to compile or
+    # to capture the step. On CUDA an optimizer that is not built for it reads a tensor once for
+    # each parameter, and leaves its foreach form for a loop.
+    takes_floats = not runtime.on_device or (runtime.takes_floats and not takes_tensors)
+    return asked == "host" or (asked is None and takes_floats and not holds_tensors)
 
 
 def lower_to_host(schedules: Sequence[Schedule]) -> HostFunction:

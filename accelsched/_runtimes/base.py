@@ -52,6 +52,9 @@ class Runtime:
     name = "eager"
     #: Whether a number read on the host stops the device, so that state has to live on it.
     on_device = True
+    #: Whether its kernels take a number of the host for nothing, so that values are Python floats
+    #: unless the optimizer takes them as tensors.
+    takes_floats = False
     #: Whether such a read ends the graph that is being gathered.
     reads_cost_an_execution = False
     #: Whether every step is traced anew, so that each operation of a schedule costs the host time.
@@ -156,6 +159,10 @@ class Runtime:
 
     def before_step(self, state: Sequence[Tensor], optimizer: Optimizer) -> None:
         """Prepare for a step of a scheduler of this optimizer, before its state moves on."""
+
+    def is_capturing(self) -> bool:
+        """Whether what is called now is kept, and runs whenever somebody replays it."""
+        return False
 
     # For those that drive a whole training loop: the demo, the tests, the benchmarks.
 
