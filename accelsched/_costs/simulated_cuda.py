@@ -20,7 +20,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from accelsched._binding.scheduler import Scheduler
 from accelsched._costs.measuring import WARM_UP
+from accelsched._lowering import segments
+from accelsched._lowering.segments import Fitted
 from accelsched._optimizers.on_device import on_device
+from accelsched._runtimes import one_kernel
 from accelsched.errors import ArgumentError
 from accelsched.schedules import Constant
 
@@ -92,13 +95,24 @@ def _moved(args: Any, kwargs: dict[str, Any]) -> Tensor:
 @contextlib.contextmanager
 def simulated_cuda() -> Iterator[Calls]:
     """Inside, a tensor of device ``"cuda"`` is one without data, and its operations are counted."""
-    from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
+    from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode, unset_fake_temporarily
     from torch.optim import optimizer
 
+    def launch(*arguments: Any) -> None:
+        calls.launches.append("one kernel")
+
+    def fit_all(*arguments: Any) -> list[Fitted]:
+        with unset_fake_temporarily():  # type: ignore[no-untyped-call]
+            return fitted(*arguments)
+
+    fitted = segments.fit_all
     # Those are no subclasses of a user's: the foreach forms take them.
     types = [*optimizer._foreach_supported_types, FakeTensor]
     with (
         mock.patch.object(optimizer, "_foreach_supported_types", types),
+        mock.patch.object(segments, "fit_all", fit_all),
+        mock.patch.object(one_kernel, "launch", launch),
+        mock.patch.object(one_kernel, "address_of", id),
         _WithoutDriver(),
         FakeTensorMode(),
         Calls() as calls,

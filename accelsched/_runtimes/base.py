@@ -13,6 +13,8 @@ from torch.optim import Optimizer
 from accelsched._recording import Recording, Untraceable, record
 from accelsched._recording.double_float import in_float32
 from accelsched._runtimes.device_graph import DeviceGraph
+from accelsched._runtimes.one_kernel import OneKernel
+from accelsched._runtimes.packed_curves import PackedCurves
 
 #: From the step counter to tensors.
 Evaluate = Callable[[Tensor], Sequence[Tensor]]
@@ -123,6 +125,19 @@ class Runtime:
         except Untraceable:
             return None
         return graph.refill(recording, self.rewritten)
+
+    def has_one_kernel(self, tensors: Sequence[Tensor]) -> bool:
+        """Whether curves that are rows of numbers may be one kernel, which writes these tensors."""
+        return False
+
+    def one_kernel(self, curves: PackedCurves, tensors: Sequence[Tensor]) -> OneKernel | None:
+        """Return what computes a whole step at once, where :meth:`has_one_kernel`; None if not.
+
+        Args:
+            curves: of the values, on the CPU.
+            tensors: the counter, and the values.
+        """
+        return None
 
     def graph_of(self, held: Evaluate) -> DeviceGraph | None:
         """Return the graph that was made callable, if it was one."""

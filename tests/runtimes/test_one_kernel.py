@@ -1,0 +1,192 @@
+"""A step of a scheduler on CUDA as one launch: its values, its code, and how many launches there are.
+
+No GPU is needed: Triton interprets the kernel, and compiles it for one that is not here.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from accelsched import Scheduler
+from accelsched._costs.simulated_cuda import simulated_cuda
+from accelsched._runtimes import one_kernel
+from accelsched.schedules import (
+    Constant,
+    CosineAnnealing,
+    CosineDecay,
+    Linear,
+    PiecewiseConstant,
+    Step,
+)
+
+pytest.importorskip("triton", reason="Triton is not installed: a step is its recorded operations")
+SUPPORT = Path(__file__).parents[1] / "support"
+
+
+@pytest.fixture(scope="module")
+def interpreted():
+    """What failed in each check of the interpreted kernel, in a process of its own: 20 s."""
+    paths = [str(SUPPORT), os.environ.get("PYTHONPATH", "")]
+    result = subprocess.run(
+        [sys.executable, SUPPORT / "interpreted_kernel.py"],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 0, result.stderr
+    return dict(json.loads(line) for line in result.stdout.splitlines())
+
+
+CHECKS = [
+    "curves_of_one_group",
+    "groups_of_one_structure",
+    "groups_of_all_structures",
+    "least_values",
+    "tables",
+    "drawn_schedules",
+    "a_whole_scheduler",
+    "what_needs_more_room_is_another_kernel",
+    "what_is_no_rows_of_numbers_keeps_its_operations",
+    "compiled_the_operations_are_used",
+]
+
+
+@pytest.mark.parametrize("name", CHECKS)
+def test_interpreted(interpreted, name):
+    assert set(interpreted) == {f"check_{each}" for each in CHECKS}
+    assert not interpreted[f"check_{name}"], interpreted[f"check_{name}"]
+
+
+def compiled(architecture):
+    """The kernel as it is compiled for a GPU."""
+    import triton
+    from triton.backends.compiler import GPUTarget
+    from triton.compiler import ASTSource
+
+    from accelsched._runtimes.triton_kernel import advance
+
+    constants = one_kernel.CONSTANTS
+    kinds = ["*i64", "*i64", "*i64", "*fp32", "*i64", "*i64", "i32", "i32"]
+    types = dict(zip(advance.arg_names, kinds, strict=False))
+    try:
+        every = types | dict.fromkeys(constants, "constexpr")
+        source = ASTSource(advance, signature=every, constexprs=constants)
+    except TypeError:  # Triton 3.0
+        at = {name: index for index, name in enumerate(advance.arg_names)}
+        by_index = {at[name]: value for name, value in constants.items()}
+        types = {at[name]: kind for name, kind in types.items()}
+        source = ASTSource(advance, signature=types, constants=by_index)
+    target = GPUTarget("cuda", architecture, 32)
+    return triton.compile(source, target=target, options={"num_warps": 1})
+
+
+@pytest.mark.parametrize("architecture", [80, 90])
+def test_it_compiles_for_a_gpu(architecture, tmp_path, monkeypatch):
+    """To machine code; a subnormal number stays one, and the offset of a step has all its digits."""
+    monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
+    kernel = compiled(architecture)
+    code = kernel.asm["ptx"]
+    assert kernel.asm["cubin"]
+    assert ".ftz" not in code
+    assert "cvt.rn.f32.s64" in code
+    # One warp, and a barrier before the counter is stored, which all have read.
+    assert kernel.metadata.num_warps == 1
+    stores = [line for line in code.splitlines() if "st.global" in line]
+    assert stores[-1].split()[-1].startswith("%rd") or ".b64" in stores[-1]
+    assert code.rindex("bar.") < code.rindex("st.global")
+
+
+SCHEDULES = {
+    "a warm-up and a cosine": Linear(0.0, 0.1, 2000).then(CosineDecay(0.1, 0.0, 10**6), at=2000),
+    "a wave": CosineAnnealing(0.1, 100),
+    "a number": Constant(0.1),
+    "ten thousand phases": PiecewiseConstant(
+        [0.1 + 1e-4 * (i % 7) for i in range(10001)], range(1, 10001)
+    ),
+}
+
+
+def launches(calls, action):
+    calls.launches.clear()
+    calls.reads = 0
+    action()
+    assert calls.reads == 0
+    return list(calls.launches)
+
+
+def adam(count, **options):
+    groups = [{"params": [torch.ones(2, device="cuda")]} for _ in range(count)]
+    return torch.optim.AdamW(groups, lr=0.1, capturable=True, **options)
+
+
+@pytest.mark.parametrize("count", [1, 16, 100])
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_a_step_is_one_launch(name, count):
+    with simulated_cuda() as calls:
+        scheduler = Scheduler(adam(count), SCHEDULES[name])
+        by, found = torch.ones((), dtype=torch.int64, device="cuda"), torch.ones(1, device="cuda")
+        one = ["one kernel"]
+        assert launches(calls, scheduler.step) == one
+        assert launches(calls, lambda: scheduler.step(by=5)) == one
+        assert launches(calls, lambda: scheduler.step(by=by)) == one
+        # Whether the flag is 0, and times the stride.
+        skipped = launches(calls, lambda: scheduler.step(by=by, found_inf=found))
+        assert skipped == ["eq", "mul", *one]
+
+
+def test_other_groups_are_other_curves_in_the_same_launch():
+    with simulated_cuda() as calls:
+        every = [*SCHEDULES.values(), *(CosineDecay(0.1, 0.0, 100 + i) for i in range(4))]
+        scheduler = Scheduler(adam(len(every)), every[:3] + every[4:] + every[:1])
+        assert launches(calls, scheduler.step) == ["one kernel"]
+
+
+def test_what_is_neither_says_so_and_writes_all_groups_at_once():
+    with simulated_cuda() as calls:
+        scheduler = Scheduler(adam(100), Step(initial=0.1, step_size=1000, gamma=0.999))
+        assert scheduler.driver.lowering == "graph"
+        assert scheduler.driver.reason == "it has more than 1024 parts that differ"
+        taken = launches(calls, scheduler.step)
+        assert taken.count("_foreach_copy_") == 2  # the counter, and the values
+        assert len(taken) <= 12
+
+
+def test_without_triton_the_formula_is_recorded(monkeypatch):
+    monkeypatch.setattr(one_kernel, "is_installed", lambda: False)
+    with simulated_cuda():
+        scheduler = Scheduler(adam(2), SCHEDULES["a wave"])
+        assert scheduler.driver.lowering == "graph"
+        assert scheduler.driver.reason is None
+
+
+def test_where_triton_cannot_launch_the_recorded_operations_serve(monkeypatch):
+    def launch(*arguments):
+        raise RuntimeError("Failed to find C compiler")
+
+    with simulated_cuda() as calls:
+        monkeypatch.setattr(one_kernel, "launch", launch)
+        scheduler = Scheduler(adam(2), SCHEDULES["a wave"])
+        assert scheduler.driver.lowering == "segments"
+        assert "index_select" in launches(calls, scheduler.step)
+
+
+def test_values_in_another_dtype_or_on_another_device_keep_their_operations():
+    with simulated_cuda():
+        half = adam(2)
+        for group in half.param_groups:
+            group["lr"] = torch.ones((), dtype=torch.bfloat16, device="cuda")
+        assert Scheduler(half, SCHEDULES["a wave"]).driver._lowered.kernel is None
+        two = adam(2)
+        two.param_groups[1]["params"] = [torch.ones(2, device="cuda:1")]
+        assert Scheduler(two, SCHEDULES["a wave"]).driver._lowered.kernel is None
+
+
+def test_nothing_imports_triton_before_it_is_used():
+    code = "import sys, torch, accelsched; assert 'accelsched._runtimes.triton_kernel' not in sys.modules"
+    code += "; before = 'triton' in sys.modules; assert not before"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
