@@ -31,9 +31,8 @@ def stride_of(by: Any, found_inf: Any) -> Stride:
     is_finite = _flag("found_inf", found_inf) == 0
     if not isinstance(is_finite, Tensor):
         return count if is_finite else 0
-    counted: Tensor = is_finite * (
-        count.to(is_finite.device) if isinstance(count, Tensor) else count
-    )
+    there = count.to(is_finite.device) if isinstance(count, Tensor) else count
+    counted: Tensor = is_finite * there
     return counted
 
 

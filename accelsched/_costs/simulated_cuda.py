@@ -102,7 +102,7 @@ def simulated_cuda() -> Iterator[Calls]:
         calls.launches.append("one kernel")
 
     def fit_all(*arguments: Any) -> list[Fitted]:
-        with unset_fake_temporarily():  # type: ignore[no-untyped-call]
+        with unset_fake_temporarily():
             return fitted(*arguments)
 
     fitted = segments.fit_all

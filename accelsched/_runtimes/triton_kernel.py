@@ -6,8 +6,6 @@ once, and other numbers in the same place act in the next step or replay.
 
 from __future__ import annotations
 
-from __future__ import annotations
-
 import triton
 import triton.language as tl
 from triton.language import constexpr

@@ -1,4 +1,4 @@
-"""A step of a scheduler on CUDA as one launch: its values, its code, and how many launches there are.
+"""A step of a scheduler on CUDA as one launch: its values, its code, and how often it launches.
 
 No GPU is needed: Triton interprets the kernel, and compiles it for one that is not here.
 """
@@ -87,7 +87,7 @@ def compiled(architecture):
 
 @pytest.mark.parametrize("architecture", [80, 90])
 def test_it_compiles_for_a_gpu(architecture, tmp_path, monkeypatch):
-    """To machine code; a subnormal number stays one, and the offset of a step has all its digits."""
+    """A subnormal number stays one, and the offset of a step is rounded once, from 64 bits."""
     monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
     kernel = compiled(architecture)
     code = kernel.asm["ptx"]
@@ -187,6 +187,5 @@ def test_values_in_another_dtype_or_on_another_device_keep_their_operations():
 
 
 def test_nothing_imports_triton_before_it_is_used():
-    code = "import sys, torch, accelsched; assert 'accelsched._runtimes.triton_kernel' not in sys.modules"
-    code += "; before = 'triton' in sys.modules; assert not before"
+    code = "import sys, torch, accelsched; assert 'triton' not in sys.modules"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

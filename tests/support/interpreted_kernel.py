@@ -80,7 +80,7 @@ def compare(schedules, steps=STEPS, least=None, batched=BatchedSegments):
 
 
 def check_curves_of_one_group():
-    for curve in CURVES:
+    for curve in (CURVES[0], CURVES[1], CURVES[9]):
         compare([curve])
 
 
@@ -93,13 +93,12 @@ def check_groups_of_one_structure():
 
 
 def check_groups_of_all_structures():
-    compare(CURVES)
     compare([*reversed(CURVES), *CURVES, CosineDecay(0.3, 0.0, 77)])
 
 
 def check_least_values():
     least = [None if i % 3 else 10.0**-i for i in range(len(CURVES))]
-    compare(CURVES, least=least)
+    compare(CURVES, STEPS[1:4], least)
     compare([CosineDecay(0.1, 0.0, 100)] * 3, least=[1e-5] * 3)
 
 
