@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import triton
 import triton.language as tl
-from triton.language import constexpr
+from triton.language import constexpr, int64
 
 _NOT_SPECIALIZED = (
     *("counter", "plan", "integers", "numbers", "addresses", "further", "stride", "groups"),
@@ -25,7 +25,7 @@ def advance(  # type: ignore[no-untyped-def]
     numbers,
     addresses,
     further,
-    stride,
+    stride: int64,
     groups,
     TERMS: constexpr,
     HALVINGS: constexpr,

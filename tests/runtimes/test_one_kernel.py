@@ -71,7 +71,7 @@ def compiled(architecture):
     from accelsched._runtimes.triton_kernel import advance
 
     constants = one_kernel.CONSTANTS
-    kinds = ["*i64", "*i64", "*i64", "*fp32", "*i64", "*i64", "i32", "i32"]
+    kinds = ["*i64", "*i64", "*i64", "*fp32", "*i64", "*i64", "i64", "i32"]
     types = dict(zip(advance.arg_names, kinds, strict=False))
     try:
         every = types | dict.fromkeys(constants, "constexpr")
