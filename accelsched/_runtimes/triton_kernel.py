@@ -53,14 +53,15 @@ def advance(  # type: ignore[no-untyped-def]
         late = tl.maximum(step - begin, 0)
         within = step - late + late % period
 
-        # How many rows have begun; of a table, as many as there were steps.
+        # How many rows have begun; of a table, as many as there were steps. A tensor may have had
+        # the counter go below 0, where nothing is to be read.
         row = tl.zeros_like(within)
         for halving in tl.static_range(HALVINGS):
             probe = row + (1 << (HALVINGS - 1 - halving))
             there = real & (probe <= count)
             start = tl.load(integers + starts + probe - 1, mask=there, other=0)
             row = tl.where(there & (within >= start), probe, row)
-        row += tl.minimum(within, last)
+        row += tl.maximum(tl.minimum(within, last), 0)
 
         # As BatchedSegments does, with terms of 0 in front.
         curved = real & (terms > 0)

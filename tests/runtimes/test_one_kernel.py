@@ -48,6 +48,7 @@ CHECKS = [
     "groups_of_all_structures",
     "least_values",
     "tables",
+    "a_step_before_the_first_is_in_the_first_row",
     "drawn_schedules",
     "a_whole_scheduler",
     "what_needs_more_room_is_another_kernel",

@@ -109,6 +109,11 @@ def check_tables():
     compare([settled[0]] * 130, batched=BatchedTables)
 
 
+def check_a_step_before_the_first_is_in_the_first_row():
+    """A stride on the device is not checked: nothing outside of the curves is read."""
+    compare(CURVES[:7], [-5, -2, 0])
+
+
 @settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck), database=None)
 @given(schedules=st.lists(compositions(depth=2), min_size=1, max_size=3), step=whole, low=numbers)
 def check_drawn_schedules(schedules, step, low):
