@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from ulps import float32_ulps
 
-from accelsched import Scheduler
+from accelsched import Scheduler, reference
 from accelsched._costs.simulated_cuda import simulated_cuda
 from accelsched._runtimes import one_kernel
 from accelsched.schedules import (
@@ -185,6 +186,62 @@ def test_values_in_another_dtype_or_on_another_device_keep_their_operations():
         two = adam(2)
         two.param_groups[1]["params"] = [torch.ones(2, device="cuda:1")]
         assert Scheduler(two, SCHEDULES["a wave"]).driver._lowered.kernel is None
+
+
+ON_A_GPU = pytest.mark.skipif(
+    not torch.cuda.is_available(), reason="no GPU here: `make test-cuda` runs it where there is one"
+)
+
+
+def adam_there(count):
+    groups = [{"params": [torch.ones(2, device="cuda")]} for _ in range(count)]
+    return torch.optim.AdamW(groups, lr=0.1, capturable=True)
+
+
+def assert_near(scheduler):
+    for group, schedule in zip(scheduler.optimizer.param_groups, scheduler.in_force, strict=True):
+        want = reference.value(schedule, scheduler.last_epoch)
+        assert float32_ulps(group["lr"].item(), max(want, 2.0**-114)) <= 1
+
+
+@ON_A_GPU
+def test_its_values_on_a_gpu():
+    """Within an ulp, with the fused multiplications and additions that the interpreter has not."""
+    first, wave, number, phases = SCHEDULES.values()
+    cosines = [CosineDecay(0.1, 1e-4 * i, 100 + i) for i in range(130)]
+    for schedules, options in (
+        ([first, wave, number, *cosines], {}),
+        ([phases], {}),
+        (cosines, {"lowering": "table"}),
+    ):
+        scheduler = Scheduler(adam_there(len(schedules)), schedules, **options)
+        assert scheduler.driver._lowered.kernel is not None
+        for step in (0, 1, 57, 99, 100, 101, 1999, 2000, 2001, 12345, 10**6, 2**40):
+            scheduler.last_epoch = step
+            assert_near(scheduler)
+            scheduler.step()
+            assert_near(scheduler)
+            scheduler.step(by=torch.tensor(2, device="cuda"))
+            assert_near(scheduler)
+
+
+@ON_A_GPU
+def test_a_captured_step_is_one_node_that_goes_on_with_other_numbers():
+    scheduler = Scheduler(adam_there(16), SCHEDULES["a warm-up and a cosine"])
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        scheduler.step()
+        scheduler.step()
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as profile:
+        graph.replay()
+        torch.cuda.synchronize()
+    assert [event.name for event in profile.events()].count("advance") == 2
+    assert scheduler.last_epoch == 2
+    assert_near(scheduler)
+    scheduler.reschedule([Linear(0.0, 0.3, 7).then(CosineDecay(0.3, 0.02, 4000), at=7)] * 16)
+    for _ in range(5):
+        graph.replay()
+        assert_near(scheduler)
 
 
 def test_nothing_imports_triton_before_it_is_used():
