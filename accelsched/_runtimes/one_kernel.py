@@ -28,6 +28,9 @@ def is_installed() -> bool:
 class OneKernel:
     """Moves a counter on, and writes the value of each group where it is.
 
+    It leaves the versions of the tensors as they are, by which a driver knows what other code has
+    written.
+
     Args:
         curves: of all groups, on the CPU.
         tensors: the values of the groups: float32, on one device.

@@ -1,6 +1,7 @@
 """CUDA without a GPU: floats or tensors, and what is warned of, against what PyTorch's steps read.
 
-Each step is run by the torch of this process, on tensors without data.
+Each step is run by the torch of this process, on tensors without data: some 600 optimizers, in 20 s
+of one core, as no table of another torch's reads would do.
 """
 
 import contextlib
