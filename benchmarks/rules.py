@@ -1,6 +1,7 @@
 """Measures the rules of a runtime with the torch that runs: `python benchmarks/rules.py lazy`.
 
-They go to accelsched/_optimizers/rules.json, beside those of other versions of torch.
+They go to accelsched/_optimizers/rules.json, beside those of other versions of torch. Those of
+"cuda" need no GPU: what PyTorch's Python would read is counted. They go to cuda.json.
 """
 
 import json
@@ -11,8 +12,8 @@ from pathlib import Path
 import torch
 from torch.torch_version import TorchVersion
 
-from accelsched._costs import measuring
-from accelsched._optimizers import rules
+from accelsched._costs import measuring, simulated_cuda
+from accelsched._optimizers import on_cuda, rules
 from accelsched._runtimes import NAMED
 
 FILE = Path(rules.__file__).with_name("rules.json")
@@ -45,8 +46,47 @@ def merged(versions, version, rules):
     return {v: versions[v] for v in known if versions[v] != versions.get(before.get(v))}
 
 
+def reads(name, key, way):
+    """The reads that do not depend on the parameters, and those of each; None if refused."""
+    small, large = (simulated_cuda.reads(name, key, way, count) for count in (SMALL, LARGE))
+    if small is None or large is None:
+        return None
+    each = (large - small) // (LARGE - SMALL)
+    return [small - SMALL * each, each]
+
+
+def main_of_cuda(version):
+    file = FILE.with_name("cuda.json")
+    table = json.loads(file.read_text()) if file.exists() else {}
+    for name in measuring.CLASSES:
+        for key in on_cuda.KEYS:
+            found = {way: reads(name, key, way) for way in on_cuda.CONFIGURATIONS}
+            found = {way: counts for way, counts in found.items() if counts is not None}
+            known = table.setdefault(name, {})
+            if found:
+                known[key] = merged(known.get(key, {}), version, found)
+    file.write_text(_as_text(dict(sorted(table.items()))))
+
+
+def _as_text(table):
+    """JSON with a line for each version."""
+    lines = [
+        f' "{name}": {{\n' + ",\n".join(f'  "{key}": {_of_key(rows)}' for key, rows in keys.items())
+        for name, keys in table.items()
+    ]
+    return "{\n" + "\n },\n".join(lines) + "\n }\n}\n"
+
+
+def _of_key(rows):
+    lines = (f'   "{version}": {json.dumps(ways)}' for version, ways in rows.items())
+    return "{\n" + ",\n".join(lines) + "\n  }"
+
+
 def main():
-    runtime, version = NAMED[sys.argv[1]], ".".join(torch.__version__.split(".")[:2])
+    version = ".".join(torch.__version__.split(".")[:2])
+    if sys.argv[1] == "cuda":
+        return main_of_cuda(version)
+    runtime = NAMED[sys.argv[1]]
     table = json.loads(FILE.read_text())
     known = table.setdefault(runtime.name, {})
     for name in measuring.CLASSES:

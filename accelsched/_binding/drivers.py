@@ -17,6 +17,7 @@ from accelsched._binding.param_groups import GroupValues
 from accelsched._binding.recurrent import Recurrence, RecurrentGraphDriver, RecurrentHostDriver
 from accelsched._binding.stride import Stride
 from accelsched._lowering import is_for_host
+from accelsched._optimizers import on_cuda
 from accelsched._runtimes import runtime_of
 from accelsched.errors import require
 from accelsched.schedules import Schedule
@@ -92,6 +93,20 @@ class RecurrentDriver(Driver, Protocol):
         """The values that the groups have."""
 
 
+def runs_on_host(lowering: str | None, group_values: GroupValues) -> bool:
+    """Whether Python floats are written to the groups, as :func:`is_for_host` decides.
+
+    Raises:
+        ArgumentError: the lowering cannot be had here.
+    """
+    runtime = runtime_of(group_values.device)
+    groups, key = group_values.groups(), group_values.key
+    takes_tensors = runtime.takes_floats and on_cuda.takes_tensors(
+        group_values.optimizer, groups, key
+    )
+    return is_for_host(lowering, runtime, group_values.hold_tensors, takes_tensors)
+
+
 def driver_for(
     group_values: GroupValues, schedules: Sequence[Schedule], step: int, lowering: str | None
 ) -> PureDriver:
@@ -106,9 +121,9 @@ def driver_for(
     Raises:
         ArgumentError: the lowering cannot be had here; nothing was changed.
     """
-    runtime = runtime_of(group_values.device)
-    if is_for_host(lowering, runtime, group_values.hold_tensors):
+    if runs_on_host(lowering, group_values):
         return HostDriver(group_values, schedules, step)
+    runtime = runtime_of(group_values.device)
     on_device = CerebrasDriver if runtime.traces_once else GraphDriver
     return on_device(group_values, schedules, step, lowering)
 
@@ -121,8 +136,7 @@ def recurrent_driver_for(
     lowering: str | None,
 ) -> RecurrentDriver:
     """Choose the driver for recurrences, as :func:`driver_for` does, and start it."""
-    runtime = runtime_of(group_values.device)
-    if is_for_host(lowering, runtime, group_values.hold_tensors):
+    if runs_on_host(lowering, group_values):
         return RecurrentHostDriver(group_values, recurrences, step, values)
     return RecurrentGraphDriver(group_values, recurrences, step, values, lowering)
 
@@ -148,6 +162,6 @@ def metric_driver_for(
     )
     require(not runtime.traces_once, "optimizer", type(group_values.optimizer).__name__, remedy)
     given = group_values, rule, schedules, settings, step, registers
-    if is_for_host(lowering, runtime, group_values.hold_tensors):
+    if runs_on_host(lowering, group_values):
         return MetricHostDriver(*given)
     return MetricGraphDriver(*given, lowering)

@@ -94,8 +94,10 @@ class GraphDriver:
     def lower(self, schedules: Sequence[Any]) -> Lowered:
         """What :meth:`follow` takes, for one schedule a group; nothing changes."""
         dtypes, device, least = self._dtypes, self.device, self._least
-        held = self._held()
-        return lower_to_device(schedules, dtypes, device, self._asked, held=held, least=least)
+        held, tensors = self._held(), [self._counter, *self._value_tensors]
+        return lower_to_device(
+            schedules, dtypes, device, self._asked, held=held, least=least, tensors=tensors
+        )
 
     def _held(self) -> Lowered | None:
         """What is evaluated now; None while this is built."""
@@ -139,7 +141,7 @@ class GraphDriver:
             # Each call of what is compiled does this, and to write an attribute needs no guard.
             self._known = None
             return
-        if self.device.type == "cuda" and torch.cuda.is_current_stream_capturing():
+        if self._runtime.is_capturing():
             self._is_captured = True
         if self._is_captured or isinstance(by, Tensor):
             self._known = None
@@ -189,6 +191,10 @@ class GraphDriver:
 
     def _advance(self, by: Stride | None = None) -> None:
         """Write the counter after a step, and its values, in place."""
+        if not torch.compiler.is_compiling() and self._lowered.kernel is not None:
+            # Compiled, the operations are one kernel too, with what is around them.
+            self._lowered.kernel(1 if by is None else self._number(by))
+            return
         before = self._counter
         if by is not None:
             before = before + (self._number(by) - 1)

@@ -17,12 +17,11 @@ from torch import Tensor
 
 from accelsched._binding import state
 from accelsched._binding.closed_form import view
-from accelsched._binding.drivers import recurrent_driver_for
+from accelsched._binding.drivers import recurrent_driver_for, runs_on_host
 from accelsched._binding.param_groups import GroupValues
 from accelsched._binding.rates import NoFormula, found_rule, rates
 from accelsched._binding.recurrent import RecurrentHostDriver
 from accelsched._binding.scheduler import Scheduler
-from accelsched._lowering import is_for_host
 from accelsched._optimizers.remedies import level_of_the_caller
 from accelsched._runtimes import runtime_of
 from accelsched.errors import ArgumentError, require
@@ -154,7 +153,7 @@ class OwnRule(Scheduler):
         groups = rates(group_values.groups(), base)
         seen = self._view(group_values, _copied(attributes), groups, base)
         try:
-            found = found_rule(seen, len(groups), self._on_host(group_values))
+            found = found_rule(seen, len(groups), runs_on_host(self.lowering, group_values))
             if not _unchanged({name: vars(seen).get(name) for name in attributes}, attributes):
                 raise NoFormula("it changes an attribute")
         except NoFormula as reason:
@@ -186,10 +185,6 @@ class OwnRule(Scheduler):
         }
         return view(type(self), {**attributes, **known})
 
-    def _on_host(self, group_values: GroupValues) -> bool:
-        runtime = runtime_of(group_values.device)
-        return is_for_host(self.lowering, runtime, group_values.hold_tensors)
-
     def _driver_for(
         self, group_values: GroupValues, schedules: Sequence[Schedule], step: int
     ) -> Any:
@@ -199,7 +194,7 @@ class OwnRule(Scheduler):
         values = self._started(group_values, step) if kept is None else list(kept)
         values += [float(value) for value in group_values.values()[len(values) :]]
         # On the host, as it is: with the same roundings as thunder.
-        if self._rule is None or self._on_host(group_values):
+        if self._rule is None or runs_on_host(self.lowering, group_values):
             return CalledDriver(group_values, step, values, self.get_lr)
         values = [float(value) for value in values]
         return recurrent_driver_for(group_values, self._rule, step, values, self.lowering)

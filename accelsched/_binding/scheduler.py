@@ -67,8 +67,9 @@ class Scheduler(TorchLRScheduler):
     The values of the first step are set as soon as the scheduler is built. Each :meth:`step` sets
     the values of the next one. On a device, the step counter and ``param_groups[i][key]`` become
     tensors that are updated in place: a step reads nothing on the host, compiles nothing and copies
-    nothing. On the CPU, a float stays a float. For a learning rate of 0, a tensor of Adam and AdamW
-    holds 2**-114, because 0 turns their weights into NaN (PyTorch issues 126514 and 97004).
+    nothing. On the CPU, and on CUDA where the optimizer takes no tensor, a float stays a float. For
+    a learning rate of 0, a tensor of Adam and AdamW holds 2**-114, because 0 turns their weights
+    into NaN (PyTorch issues 126514 and 97004).
 
     Args:
         optimizer: any ``torch.optim.Optimizer``; its ``step`` is left as it is. None to bind the
@@ -84,9 +85,11 @@ class Scheduler(TorchLRScheduler):
         lowering: how the values are computed. ``"graph"`` evaluates the formula on the device,
             ``"segments"`` polynomials of float32 that are fitted to it, ``"table"`` looks the value
             up in a table, ``"host"`` sets Python floats. By default floats if the parameters are on
-            the CPU and the group holds a float (build the optimizer with ``lr=torch.tensor(...)``
-            for ``torch.compile`` there). Else, on back ends that trace every step or have no
-            float64, segments, or for a curve of too many parts a table; elsewhere the formula.
+            the CPU or CUDA and the group holds a float (build the optimizer with
+            ``lr=torch.tensor(...)`` for ``torch.compile`` there), unless one on CUDA is built to
+            take a tensor, with ``capturable=True`` or ``fused=True``. Else, on CUDA and on back
+            ends that trace every step or have no float64, segments, or for a curve of too many
+            parts a table; elsewhere the formula.
         relative: whether the schedule is a factor of each group's own value: of its ``initial_lr``
             for the learning rate, else of the value that it has when it is bound. Default False.
         open_ended: whether the end is not known yet, so that :meth:`begin_decay` and :meth:`extend`

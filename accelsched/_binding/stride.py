@@ -31,8 +31,9 @@ def stride_of(by: Any, found_inf: Any) -> Stride:
     is_finite = _flag("found_inf", found_inf) == 0
     if not isinstance(is_finite, Tensor):
         return count if is_finite else 0
-    one_or_none: Tensor = is_finite.to(torch.int64)
-    return one_or_none * (count.to(is_finite.device) if isinstance(count, Tensor) else count)
+    there = count.to(is_finite.device) if isinstance(count, Tensor) else count
+    counted: Tensor = is_finite * there
+    return counted
 
 
 def require_one(by: Any, scheduler: object) -> None:

@@ -18,7 +18,7 @@ from accelsched._binding.scheduler_list import SchedulerList
 from accelsched._costs import measuring
 from accelsched._costs.lengths import Length, lengths_of
 from accelsched._costs.units import Run, run_of
-from accelsched._optimizers import remedies, rules
+from accelsched._optimizers import on_cuda, remedies, rules
 from accelsched._optimizers.on_device import on_device
 from accelsched._runtimes import NAMED, Counters, Runtime, runtime_of
 from accelsched.errors import ArgumentError, require
@@ -213,10 +213,29 @@ def _called(optimizer: Optimizer) -> str:
 def _expected(optimizer: Optimizer, key: str, runtime: str, parameters: int) -> Counters | None:
     """Return the cost by the rules, if there is one."""
     group, name = optimizer.param_groups[0], rules.name_of(optimizer)
+    if runtime == "cuda" and name is not None:
+        return _expected_on_cuda(optimizer, name, key, parameters)
     if runtime == "eager" or (group.get("fused") and name is not None):
         return Counters()
     rule = rules.table(runtime).get(name or "", {}).get(rules.configuration_of(group))
     return None if rule is None or key != "lr" else rule.cost(parameters)
+
+
+def _expected_on_cuda(
+    optimizer: Optimizer, name: str, key: str, parameters: int
+) -> Counters | None:
+    if _has_floats_on_cuda(optimizer, key):
+        return Counters()
+    configuration = on_cuda.configuration_of(optimizer.param_groups[0])
+    rule = on_cuda.table(name, key).get(configuration)
+    return None if rule is None else rule.cost(parameters)
+
+
+def _has_floats_on_cuda(optimizer: Optimizer, key: str) -> bool:
+    """Whether a scheduler writes Python floats there, of which nothing is read."""
+    values = GroupValues(optimizer, key, None)
+    takes_tensors = on_cuda.takes_tensors(values.optimizer, values.groups(), key)
+    return not values.hold_tensors and not takes_tensors
 
 
 def _lowering(optimizer: Optimizer, key: str) -> str | None:
@@ -234,7 +253,9 @@ def _remedy(optimizer: Optimizer, key: str, name: str, measured: Counters | None
     if name == "compile":
         tensor = isinstance(GroupValues(optimizer, key, None).values()[0], Tensor)
         return None if tensor else f"build it with {key}=torch.tensor(...)"
-    if name == "eager" or (group.get("fused") and known):
+    if name == "cuda" and _has_floats_on_cuda(optimizer, key):
+        return None
+    if name == "eager" or (name != "cuda" and group.get("fused") and known):
         return None
     remedy = remedies.remedy(optimizer, key, name)
     if known or measured is None:

@@ -16,6 +16,7 @@ from torch.optim import lr_scheduler as torch_schedulers
 from torch.optim.lr_scheduler import LRScheduler as TorchLRScheduler
 from torch.optim.swa_utils import SWALR
 
+from accelsched._binding.drivers import runs_on_host
 from accelsched._binding.param_groups import GroupValues
 from accelsched._binding.scheduler import Scheduler
 from accelsched._binding.scheduler_list import SchedulerList
@@ -23,8 +24,6 @@ from accelsched._binding.state import settings_of
 from accelsched._interop import found_rates, transformers_functions
 from accelsched._interop.called import Accumulated, hashable
 from accelsched._interop.found_rates import NoFormula
-from accelsched._lowering import is_for_host
-from accelsched._runtimes import runtime_of
 from accelsched.errors import ArgumentError, require
 from accelsched.lr_scheduler import GreedyLR, LRScheduler, ReduceLROnPlateau
 from accelsched.schedules import (
@@ -186,9 +185,7 @@ def _greedy(scheduler: Any, lowering: str | None) -> Scheduler:
 
 def _runs_on_host(optimizer: Any, lowering: str | None) -> bool:
     """Whether Python sets a float at each step, and may call a function for it."""
-    values = GroupValues(optimizer, "lr", None)
-    runtime = runtime_of(values.device)
-    return is_for_host(lowering, runtime, values.hold_tensors)
+    return runs_on_host(lowering, GroupValues(optimizer, "lr", None))
 
 
 def _count(scheduler: Any) -> int:

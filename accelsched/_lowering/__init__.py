@@ -27,6 +27,8 @@ from torch import Tensor
 from accelsched._lowering import segments, tables
 from accelsched._lowering.fitting import NotFitted
 from accelsched._runtimes import Evaluate, Runtime, runtime_of
+from accelsched._runtimes.one_kernel import OneKernel
+from accelsched._runtimes.packed_curves import Curves, pack
 from accelsched.errors import require
 from accelsched.schedules import Schedule
 from accelsched.schedules._fields import MAX_STEP
@@ -44,23 +46,27 @@ if TYPE_CHECKING:
 LOWERINGS = (None, "graph", "segments", "table", "host")
 
 
-def is_for_host(asked: str | None, runtime: Runtime, holds_tensors: bool) -> bool:
+def is_for_host(
+    asked: str | None, runtime: Runtime, holds_tensors: bool, takes_tensors: bool
+) -> bool:
     """Whether values are Python floats, computed on the host.
 
     Args:
         asked: one of :data:`LOWERINGS`.
         runtime: that of the parameters.
         holds_tensors: whether a param group has a tensor for its value.
+        takes_tensors: whether the optimizer is built to take one, where floats are as good.
 
     Raises:
         ArgumentError: the runtime cannot have what is asked for.
     """
     if asked == "host":
         require(not runtime.traces_once, "lowering", asked, "the system runs no Python")
-    # In eager PyTorch on the CPU nothing is faster than a Python float; who gives a tensor wants
-    # to compile the step.
-    by_default = not runtime.on_device and not holds_tensors
-    return asked == "host" or (asked is None and by_default)
+    # In eager PyTorch nothing is faster than a Python float; who gives a tensor wants to compile or
+    # to capture the step. On CUDA an optimizer that is not built for it reads a tensor once for
+    # each parameter, and leaves its foreach form for a loop.
+    takes_floats = not runtime.on_device or (runtime.takes_floats and not takes_tensors)
+    return asked == "host" or (asked is None and takes_floats and not holds_tensors)
 
 
 def lower_to_host(schedules: Sequence[Schedule]) -> HostFunction:
@@ -89,6 +95,7 @@ class Lowered(NamedTuple):
         refill: writes these schedules' numbers into ``evaluate``, which has computed the values of
             others so far; None if it is new.
         reason: why this is not the lowering that is the default; None if it is, or was asked for.
+        kernel: what does a step in one launch, in the place of ``evaluate``, if anything does.
     """
 
     name: str
@@ -98,6 +105,7 @@ class Lowered(NamedTuple):
     rooms: Sequence[Any] = ()
     refill: Callable[[], None] | None = None
     reason: str | None = None
+    kernel: OneKernel | None = None
 
 
 def lower_to_device(
@@ -109,6 +117,7 @@ def lower_to_device(
     held: Lowered | None = None,
     least: Sequence[float | None] | None = None,
     advances: bool = True,
+    tensors: Sequence[Tensor] | None = None,
 ) -> Lowered:
     """Choose a lowering for schedules, and lower them.
 
@@ -122,6 +131,8 @@ def lower_to_device(
         least: for each group the value that replaces any smaller one, or None.
         advances: whether the function first moves the counter on by a step, and returns it in front
             of the values; if not, these are the values at the counter as it is.
+        tensors: the counter, and what the values are written to, as they are; None if they are
+            operands of something else.
 
     Raises:
         ArgumentError: the schedules cannot have the lowering that is asked for.
@@ -129,7 +140,8 @@ def lower_to_device(
     """
     batches = group_by_structure(schedules, dtypes, least)
     runtime = runtime_of(device)
-    chosen = _choose(asked, batches, runtime, held)
+    one_kernel = tensors is not None and runtime.has_one_kernel(tensors)
+    chosen = _choose(asked, batches, runtime, held, one_kernel)
 
     def evaluation(device: torch.device) -> Evaluate:
         values = per_group(batches, chosen.evaluation(device))
@@ -143,6 +155,7 @@ def lower_to_device(
     beyond = functools.partial(
         lower_to_device, schedules, dtypes, device, "graph", least=least, advances=advances
     )
+    kernel: OneKernel | None = None
     # State that is made in inference mode could not be updated outside of it.
     with torch.inference_mode(False), torch.no_grad():
         refill = None if held is None else runtime.refill(held.evaluate, evaluation)
@@ -150,7 +163,30 @@ def lower_to_device(
             evaluate = held.evaluate
         else:
             evaluate = runtime.lower(evaluation, device)
-    return Lowered(chosen.name, evaluate, chosen.end, beyond, chosen.rooms, refill, chosen.reason)
+        if tensors is not None and one_kernel and chosen.curves is not None:
+            before = held.kernel if held is not None and refill is not None else None
+            kernel, also = _in_one_kernel(chosen.curves(), tensors, runtime, before)
+            refill = also if refill is None else _both(refill, also)
+    rooms, reason = chosen.rooms, chosen.reason
+    return Lowered(chosen.name, evaluate, chosen.end, beyond, rooms, refill, reason, kernel)
+
+
+def _in_one_kernel(
+    curves: Sequence[Curves], tensors: Sequence[Tensor], runtime: Runtime, held: OneKernel | None
+) -> tuple[OneKernel | None, Callable[[], None] | None]:
+    """Return a kernel of these curves, and what writes them into one that is held already."""
+    packed = pack(curves)
+    refill = None if held is None else held.refill(packed)
+    return (held, refill) if refill else (runtime.one_kernel(packed, tensors), None)
+
+
+def _both(one: Callable[[], None], other: Callable[[], None] | None) -> Callable[[], None]:
+    def write() -> None:
+        one()
+        if other is not None:
+            other()
+
+    return write
 
 
 class _Choice(NamedTuple):
@@ -164,10 +200,15 @@ class _Choice(NamedTuple):
     end: int = MAX_STEP
     rooms: Sequence[Any] = ()
     reason: str | None = None
+    curves: Callable[[], Sequence[Curves]] | None = None
 
 
 def _choose(
-    asked: str | None, batches: Sequence[Batch], runtime: Runtime, held: Lowered | None
+    asked: str | None,
+    batches: Sequence[Batch],
+    runtime: Runtime,
+    held: Lowered | None,
+    one_kernel: bool,
 ) -> _Choice:
     """Choose a lowering; where it has room for more numbers, as much as what is held has."""
     if asked == "segments":
@@ -178,14 +219,14 @@ def _choose(
     if asked == "graph":
         return _of_formulas(batches)
     # Where a formula is compiled once, it needs no memory, and is exact in float64 parameters. By
-    # torch.compile a training step takes as long with either (benchmarks/training.py compile). In
-    # eager CUDA it is 35 kernels, where segments are 25 and take as long
-    # (benchmarks/report/cuda-lowerings.json).
+    # torch.compile a training step takes as long with either (benchmarks/training.py compile).
     wide = any(batch.dtype == torch.float64 for batch in batches)
-    if wide or not (runtime.traces_every_step or not runtime.has_float64):
+    if wide or not (runtime.traces_every_step or not runtime.has_float64 or one_kernel):
         return _of_formulas(batches)
     # A back end that traces every step takes longer for each operation, and one without float64
-    # takes hundreds of them for a formula: segments are some twenty, of a few kilobytes.
+    # takes hundreds of them for a formula: segments are some twenty, of a few kilobytes. In eager
+    # CUDA each operation is a kernel, of some 5 us on the host: a formula is 35 of them, segments
+    # are 25 (benchmarks/report/cuda-lowerings.json), and one with Triton, as tables are.
     try:
         return _of_segments(segments.BatchedSegments(batches, _rooms("segments", held)))
     except NotFitted as error:
@@ -204,12 +245,13 @@ def _rooms(name: str, held: Lowered | None) -> Sequence[Any]:
 
 
 def _of_segments(batched: segments.BatchedSegments) -> _Choice:
-    return _Choice("segments", lambda device: batched, batched.end, batched.rooms)
+    rooms, curves = batched.rooms, batched.curves
+    return _Choice("segments", lambda device: batched, batched.end, rooms, curves=curves)
 
 
 def _of_tables(batches: Sequence[Batch], held: Lowered | None) -> _Choice:
     batched = tables.BatchedTables(batches, _rooms("table", held))
-    return _Choice("table", lambda device: batched, rooms=batched.rooms)
+    return _Choice("table", lambda device: batched, rooms=batched.rooms, curves=batched.curves)
 
 
 def _of_formulas(batches: Sequence[Batch]) -> _Choice:

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from accelsched._lowering import fitting
 from accelsched._lowering.fitting import Curve, NotFitted, Segments, Steps
+from accelsched._runtimes.packed_curves import Curves
 from accelsched.errors import ArgumentError, require
 from accelsched.schedules import (
     Exponential,
@@ -316,9 +317,15 @@ class BatchedSegments:
         at_least = held if len(held) == len(fits) else map(_room_for_plans, batches)
         curves = [_BatchedCurve(*pair) for pair in zip(fits, at_least, strict=True)]
         self.rooms = [curve.room for curve in curves]
+        self._batches = batches
         self._curves = [
             (curve, batch.written) for curve, batch in zip(curves, batches, strict=True)
         ]
+
+    def curves(self) -> list[Curves]:
+        """These for a device that computes them all in one kernel."""
+        pairs = zip(self._curves, self._batches, strict=True)
+        return [curve.rows(batch.positions, batch.least) for (curve, _), batch in pairs]
 
     def __call__(self, counter: Tensor) -> list[Tensor]:
         return [written(curve(counter)) for curve, written in self._curves]
@@ -359,6 +366,14 @@ class _BatchedCurve:
         if len(self._first_rows) > 1:
             return self._polynomial(step, index + self._first_rows)
         return self._polynomial(step, index).squeeze(0)
+
+    def rows(self, positions: Sequence[int], least: float | None) -> Curves:
+        """The rows of these polynomials, and which groups have them."""
+        columns = torch.stack(self._columns)
+        if self.room.terms == 0:
+            columns = torch.cat([columns[:1], torch.zeros(1, columns.shape[1])])
+        begin, period = self._repeats
+        return Curves(columns, self._starts, self._origins, begin, period, positions, least)
 
     def _polynomial(self, step: Tensor, index: Tensor) -> Tensor:
         def at(column: int) -> Tensor:

@@ -11,7 +11,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from accelsched._runtimes.packed_curves import Curves
 from accelsched.errors import require
+from accelsched.schedules._fields import MAX_STEP
 from accelsched.schedules._vectorize import Batch
 
 #: The most numbers that all tables of a scheduler hold: 16 MiB of float32, a group or many.
@@ -65,6 +67,11 @@ class BatchedTables:
         at_least = held if len(held) == len(batches) else [1] * len(batches)
         self._tables = [_table(batch, room) for batch, room in zip(batches, at_least, strict=True)]
         self.rooms = [len(table) for table in self._tables]
+        self._batches = batches
+
+    def curves(self) -> list[Curves]:
+        """These tables for a device that computes them all in one kernel."""
+        return [_rows(*pair) for pair in zip(self._tables, self._batches, strict=True)]
 
     def __call__(self, counter: Tensor) -> list[Tensor]:
         values = []
@@ -73,6 +80,22 @@ class BatchedTables:
             # Of a table for one group a 0-dim index selects a number, of others a row of one row.
             values.append(row if row.dim() == 0 else row.squeeze(0))
         return values
+
+
+def _rows(table: Tensor, batch: Batch) -> Curves:
+    """A table as curves that have a row for each step; its values are written as they are."""
+    by_group = table.unsqueeze(-1) if table.dim() == 1 else table
+    count = by_group.shape[1]
+    nothing, never = torch.zeros(count, dtype=torch.int64), torch.full((count,), MAX_STEP)
+    return Curves(
+        columns=by_group.T.reshape(1, -1),
+        starts=torch.zeros(count, 0, dtype=torch.int64),
+        origins=nothing[:0],
+        begin=nothing,
+        period=never,
+        positions=batch.positions,
+        least=None,
+    )
 
 
 def _table(batch: Batch, at_least: int) -> Tensor:

@@ -6,10 +6,11 @@ import functools
 import inspect
 import sys
 import warnings
+from typing import Any
 
 from torch.optim import Optimizer
 
-from accelsched._optimizers import rules
+from accelsched._optimizers import on_cuda, rules
 from accelsched._optimizers.on_device import entered
 from accelsched._runtimes import Runtime
 from accelsched.errors import SynchronizationWarning
@@ -21,9 +22,11 @@ def needs_grad(optimizer: Optimizer, index: int, key: str, runtime: Runtime) -> 
     SGD multiplies, on the device, by a learning rate that requires a gradient, and reads any other.
     No gradient is ever computed for it: a step runs without autograd.
     """
+    name = rules.name_of(optimizer)
+    if runtime.takes_floats:
+        return _needs_grad_on_cuda(name, optimizer.param_groups[index], key, runtime)
     if not runtime.reads_cost_an_execution:
         return False
-    name = rules.name_of(optimizer)
     if name is None:
         if not entered():
             _warn(_NOT_KNOWN.format(type(optimizer).__name__, key, runtime.name))
@@ -35,6 +38,22 @@ def needs_grad(optimizer: Optimizer, index: int, key: str, runtime: Runtime) -> 
     if remedy:
         reads = f"{name} reads {key!r} on the host at every step on this device ({runtime.name})"
         _warn(f"{reads}, and that stops it: {remedy}")
+    return False
+
+
+def _needs_grad_on_cuda(
+    name: str | None, group: dict[str, Any], key: str, runtime: Runtime
+) -> bool:
+    """The same where PyTorch takes the foreach form, which does not ask, unless it is told not to.
+
+    Of an optimizer with a step of its own whoever gave it a tensor knows.
+    """
+    if key == "lr" and name == "SGD" and on_cuda.is_loop(group) and _sgd_asks_for_grad():
+        return True
+    stops = None if name is None else on_cuda.remedy(name, group, key)
+    if stops:
+        reads = f"{name} reads {key!r} on the host at every step that is not compiled"
+        _warn(f"{reads}, and that stops this device ({runtime.name}): {stops}")
     return False
 
 
@@ -102,6 +121,8 @@ def remedy(optimizer: Optimizer, key: str, runtime: str) -> str | None:
     name, way = rules.name_of(optimizer), rules.configuration_of(optimizer.param_groups[0])
     if name is None:
         return rules.change("", "on_device")
+    if runtime == "cuda":
+        return on_cuda.remedy(name, optimizer.param_groups[0], key)
     known = rules.table(runtime).get(name, {})
     if not known:
         return None

@@ -50,42 +50,23 @@ class Rule:
 @functools.cache
 def table(runtime: str) -> dict[str, dict[str, Rule]]:
     """Return the rules of a runtime, by optimizer and configuration."""
-    if runtime == "cuda":
-        return {name: _on_cuda(name, rules) for name, rules in table("xla").items()}
     text = resources.files("accelsched._optimizers").joinpath("rules.json").read_text()
-    return {name: _of_this_torch(rows) for name, rows in json.loads(text).get(runtime, {}).items()}
+    by_name = json.loads(text).get(runtime, {})
+    return {name: _rules(of_this_torch(rows)) for name, rows in by_name.items()}
 
 
-def _of_this_torch(rows: dict[str, dict[str, Any]]) -> dict[str, Rule]:
+def _rules(ways: dict[str, Any]) -> dict[str, Rule]:
+    return {way: Rule(Counters(**fixed), Counters(**each)) for way, (fixed, each) in ways.items()}
+
+
+def of_this_torch(rows: dict[str, Any]) -> Any:
     """Of the rules of an optimizer, by version of torch, those of the version that runs.
 
     They are those of the newest version that is not newer; of the oldest if all are.
     """
     known = sorted(rows, key=TorchVersion)
     old = [version for version in known if TorchVersion(version) <= torch.__version__]
-    ways = rows[old[-1] if old else known[0]]
-    return {way: Rule(Counters(**fixed), Counters(**each)) for way, (fixed, each) in ways.items()}
-
-
-def _on_cuda(name: str, xla: dict[str, Rule]) -> dict[str, Rule]:
-    """Derive the rules for CUDA from the reads on torch_xla; none of them was measured.
-
-    The same Python runs there, so it reads the same numbers, and a read waits for the device. By
-    default PyTorch takes the foreach form, except for Adam, whose foreach form takes no tensor.
-    """
-    reads = {
-        way: Rule(
-            Counters(from_device=r.fixed.from_device), Counters(from_device=r.each.from_device)
-        )
-        for way, r in xla.items()
-    }
-    if name not in ("Adam", "AdamW"):
-        reads[""] = reads.get("foreach", reads[""])
-    # PyTorch says that such a step can be captured in a CUDA graph, in which nothing can be read.
-    cls = getattr(torch.optim, name, Optimizer)  # an older PyTorch has fewer
-    if "capturable" in inspect.signature(cls).parameters:
-        reads["capturable"] = reads["capturable foreach"] = Rule(Counters(), Counters())
-    return reads
+    return rows[old[-1] if old else known[0]]
 
 
 def name_of(optimizer: Optimizer) -> str | None:
@@ -142,11 +123,19 @@ def best_of_key(runtime: str, name: str, key: str) -> str | None:
 def change(way: str, to: str) -> str:
     """Say in words how to get from one configuration to another."""
     given, wanted = set(way.split()), set(to.split())
-    dropped = [f"{option}=True" for option in sorted(given - wanted)]
-    added = [f"{option}=True" for option in sorted(wanted - given - {"on_device"})]
+    dropped = [
+        _as_argument(option)
+        for option in sorted(given - wanted - {"on_device"})
+        if f"{option}=False" not in wanted
+    ]
+    added = [_as_argument(option) for option in sorted(wanted - given - {"on_device"})]
     steps = [
         *([f"build it without {', '.join(dropped)}"] if dropped else []),
         *([f"build it with {', '.join(added)}"] if added else []),
-        *(["step it within accelsched.on_device()"] if "on_device" in wanted else []),
+        *(["step it within accelsched.on_device()"] if "on_device" in wanted - given else []),
     ]
     return ", and ".join(steps)
+
+
+def _as_argument(option: str) -> str:
+    return option if "=" in option else f"{option}=True"

@@ -13,6 +13,8 @@ from torch.optim import Optimizer
 from accelsched._recording import Recording, Untraceable, record
 from accelsched._recording.double_float import in_float32
 from accelsched._runtimes.device_graph import DeviceGraph
+from accelsched._runtimes.one_kernel import OneKernel
+from accelsched._runtimes.packed_curves import PackedCurves
 
 #: From the step counter to tensors.
 Evaluate = Callable[[Tensor], Sequence[Tensor]]
@@ -52,6 +54,9 @@ class Runtime:
     name = "eager"
     #: Whether a number read on the host stops the device, so that state has to live on it.
     on_device = True
+    #: Whether its kernels take a number of the host for nothing, so that values are Python floats
+    #: unless the optimizer takes them as tensors.
+    takes_floats = False
     #: Whether such a read ends the graph that is being gathered.
     reads_cost_an_execution = False
     #: Whether every step is traced anew, so that each operation of a schedule costs the host time.
@@ -121,6 +126,19 @@ class Runtime:
             return None
         return graph.refill(recording, self.rewritten)
 
+    def has_one_kernel(self, tensors: Sequence[Tensor]) -> bool:
+        """Whether curves that are rows of numbers may be one kernel, which writes these tensors."""
+        return False
+
+    def one_kernel(self, curves: PackedCurves, tensors: Sequence[Tensor]) -> OneKernel | None:
+        """Return what computes a whole step at once, where :meth:`has_one_kernel`; None if not.
+
+        Args:
+            curves: of the values, on the CPU.
+            tensors: the counter, and the values.
+        """
+        return None
+
     def graph_of(self, held: Evaluate) -> DeviceGraph | None:
         """Return the graph that was made callable, if it was one."""
         return held if isinstance(held, DeviceGraph) else None
@@ -156,6 +174,10 @@ class Runtime:
 
     def before_step(self, state: Sequence[Tensor], optimizer: Optimizer) -> None:
         """Prepare for a step of a scheduler of this optimizer, before its state moves on."""
+
+    def is_capturing(self) -> bool:
+        """Whether what is called now is kept, and runs whenever somebody replays it."""
+        return False
 
     # For those that drive a whole training loop: the demo, the tests, the benchmarks.
 

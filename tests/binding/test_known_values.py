@@ -9,7 +9,7 @@ from binding import optimizer
 from ulps import float32_ulps
 
 from accelsched import Scheduler, SchedulerList, on_device, reference
-from accelsched._runtimes import Counters
+from accelsched._runtimes import Counters, runtime_of
 from accelsched.policy import Multiply
 from accelsched.schedules import CosineDecay, Lambda, Linear, Step
 
@@ -330,8 +330,9 @@ def test_a_step_that_was_captured_may_be_replayed_at_any_time(monkeypatch):
     opt = optimizer(kind="graph")
     scheduler = Scheduler(opt, SCHEDULE)
     driver = scheduler.driver
-    monkeypatch.setattr(torch.cuda, "is_current_stream_capturing", lambda: True)
-    monkeypatch.setattr(driver, "device", torch.device("cuda"))
+    for name in ("is_initialized", "is_current_stream_capturing"):
+        monkeypatch.setattr(torch.cuda, name, lambda: True)
+    monkeypatch.setattr(driver, "_runtime", runtime_of(torch.device("cuda")))
     driver._count_on(1)
     monkeypatch.undo()
     for count in (5, 6):

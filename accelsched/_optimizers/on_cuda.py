@@ -1,0 +1,106 @@
+"""On CUDA: which of PyTorch's optimizers take a scheduled value as a tensor, and what others read.
+
+The numbers are in cuda.json, which ``benchmarks/rules.py cuda`` counts without a GPU, by the Python
+of PyTorch itself (:mod:`accelsched._costs.simulated_cuda`); the tests count them again.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Sequence
+from importlib import resources
+from typing import Any
+
+from torch.optim import Optimizer
+
+from accelsched._optimizers import rules
+from accelsched._optimizers.on_device import entered
+from accelsched._optimizers.rules import Rule
+from accelsched._runtimes import Counters
+
+#: The ways to build an optimizer there. By default PyTorch takes the foreach form, mostly.
+OPTIONS = (
+    "",
+    "foreach",
+    "capturable",
+    "capturable foreach",
+    "fused",
+    "capturable fused",
+    "foreach=False",
+    "capturable foreach=False",
+)
+#: The ways to build and to step it.
+CONFIGURATIONS = (*OPTIONS, *(f"{way} on_device".strip() for way in OPTIONS))
+#: The values that are scheduled.
+KEYS = ("lr", *rules.KEYS)
+#: What always works where Python takes the steps.
+_ON_THE_HOST = "give lowering='host'"
+
+
+@functools.cache
+def table(name: str, key: str) -> dict[str, Rule]:
+    """What a step of an optimizer reads with a scheduled value, by configuration.
+
+    A configuration that PyTorch refuses is left out.
+    """
+    text = resources.files("accelsched._optimizers").joinpath("cuda.json").read_text()
+    rows = json.loads(text).get(name, {}).get(key)
+    reads: dict[str, list[int]] = {} if rows is None else rules.of_this_torch(rows)
+    return {
+        way: Rule(Counters(from_device=fixed), Counters(from_device=each))
+        for way, (fixed, each) in reads.items()
+    }
+
+
+def configuration_of(group: dict[str, Any]) -> str:
+    """The configuration that a param group's options select, and the context of the caller."""
+    given = [option for option in ("capturable", "foreach", "fused") if group.get(option)]
+    if is_loop(group):
+        given.append("foreach=False")
+    return " ".join([*given, *(["on_device"] if entered() else [])])
+
+
+def is_loop(group: dict[str, Any]) -> bool:
+    """Whether PyTorch loops over the parameters."""
+    return group.get("foreach") is False and not group.get("fused")
+
+
+def takes_tensors(optimizer: Optimizer, groups: Sequence[dict[str, Any]], key: str) -> bool:
+    """Whether a step takes this value of all groups on the device, and was built for that."""
+    return all(_takes_tensor(rules.name_of(optimizer), group, key) for group in groups)
+
+
+def _takes_tensor(name: str | None, group: dict[str, Any], key: str) -> bool:
+    if entered() and name is None:
+        return True
+    # It may take a tensor without, as RAdam does, but nobody asks for one.
+    if not (group.get("capturable") or group.get("fused") or entered()):
+        return False
+    # An optimizer with a step of its own that has these options takes the rate so, as PyTorch's do.
+    return key == "lr" if name is None else _stays(name, key, configuration_of(group))
+
+
+def _stays(name: str, key: str, way: str) -> bool:
+    known = table(name, key)
+    return way in known and known[way].stays_on_device
+
+
+def remedy(name: str, group: dict[str, Any], key: str) -> str | None:
+    """Say what stops the reads of a scheduled tensor; None if there are none."""
+    way = configuration_of(group)
+    if _stays(name, key, way):
+        return None
+    stay = [other for other in CONFIGURATIONS if _stays(name, key, other)]
+    if not stay:
+        return _ON_THE_HOST
+    best = min(stay, key=lambda other: _distance(way, other))
+    return f"{rules.change(way, best)}, or {_ON_THE_HOST}"
+
+
+def _distance(way: str, other: str) -> tuple[bool, int, int]:
+    """What to prefer: a change where it is built, few changes, and the first that is named."""
+    given, wanted = set(way.split()), set(other.split())
+    # Whoever steps within on_device already need not stop to.
+    steps = "on_device" in wanted - given
+    return steps, len(given ^ wanted), CONFIGURATIONS.index(other)
