@@ -15,6 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from accelsched._binding import capture
+from accelsched._binding.graph_driver import GraphDriver
 
 
 class Recorder(TorchDispatchMode):
@@ -111,3 +112,5 @@ def emulated_graphs(monkeypatch, capturable_on_the_cpu):
     if hasattr(torch, "accelerator"):
         monkeypatch.setattr(torch.accelerator, "current_stream", Stream)
     monkeypatch.setattr(capture, "_is_on_cuda", lambda tensor: True)
+    # A driver asks whether it is captured on CUDA only: no Python says when a graph is replayed.
+    monkeypatch.setattr(GraphDriver, "_is_captured", True)
