@@ -130,16 +130,17 @@ class Training:
         return torch.cat([weight.detach().cpu().flatten() for weight in self.weights])
 
 
-def floats_of(case: Case) -> torch.Tensor:
-    """The weights of eager steps with Python floats, on the CPU."""
-    if str(case) not in _known:
-        training = Training(case, "cpu", floats=True)
+def floats_of(case: Case, device: str) -> torch.Tensor:
+    """The weights of eager steps with Python floats, on the same device."""
+    run = str(case), device
+    if run not in _known:
+        training = Training(case, device, floats=True)
         training.eager(training.batches)
-        _known[str(case)] = training.result()
-    return _known[str(case)]
+        _known[run] = training.result()
+    return _known[run]
 
 
-_known: dict[str, torch.Tensor] = {}
+_known: dict[tuple[str, str], torch.Tensor] = {}
 
 
 def rounding(case: Case, weights: torch.Tensor) -> float:
