@@ -156,3 +156,30 @@ def test_an_update_takes_the_guard_for_no_hook_and_others_for_hooks(capture_unde
     accelsched.update(optimizer, scheduler)
     optimizer.register_step_pre_hook(lambda *_: None)
     refused(lambda: accelsched.update(optimizer, scheduler), "its step hooks would not run")
+
+
+def test_a_compiled_step_is_as_many_graphs_with_the_guard():
+    from torch._dynamo.utils import counters
+
+    from accelsched._binding.ownership import CaptureGuard, ownership_of
+
+    def counted(is_guarded):
+        weight = torch.nn.Parameter(torch.ones(3))
+        optimizer = torch.optim.SGD([weight], lr=torch.tensor(0.1))
+        if is_guarded:
+            optimizer.register_step_pre_hook(CaptureGuard(ownership_of(optimizer)))
+        torch._dynamo.reset()
+        counters.clear()
+
+        @torch.compile(backend="eager")
+        def step():
+            optimizer.zero_grad()
+            weight.square().sum().backward()
+            optimizer.step()
+
+        for _ in range(3):
+            step()
+        return counters["stats"]["unique_graphs"], sum(counters["graph_break"].values())
+
+    (graphs, breaks), (before, breaks_before) = counted(True), counted(False)
+    assert graphs == before and breaks <= breaks_before

@@ -36,7 +36,7 @@ FILES = {
 def test_every_block_runs_after_the_ones_before(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     names = {}
-    assert len(BLOCKS) == 12
+    assert len(BLOCKS) == 13
     for block in BLOCKS:
         exec(compile(block, "README.md", "exec"), names)
     assert names["schedule"](50) == pytest.approx(0.1)
