@@ -16,6 +16,7 @@ from accelsched.schedules import CosineDecay
 KEYS = ("lr", "weight_decay", "momentum", "betas[0]", "betas[1]")
 WAYS = ({}, {"foreach": False}, {"fused": True})
 CURVE = CosineDecay(0.5, 0.1, 10)
+OLD = tuple(map(int, torch.__version__.split(".")[:2])) < (2, 6)
 
 
 def scheduled(name, key, options):
@@ -41,8 +42,9 @@ def configurations():
 @pytest.mark.usefixtures("fake_cuda")
 def test_what_is_read_is_refused(name, key, options, inside):
     """As fake tensors have no values, a step that reads one fails."""
-    optimizer, schedulers = scheduled(name, key, options)
-    with on_device() if inside else contextlib.nullcontext(), FusedKernels():
+    within = on_device() if inside else contextlib.nullcontext()
+    with skipped_where_it_needs_a_driver(), within, FusedKernels():
+        optimizer, schedulers = scheduled(name, key, options)
         try:
             for scheduler in schedulers:
                 driven = scheduler.key
@@ -61,9 +63,22 @@ def test_what_is_read_is_refused(name, key, options, inside):
 def assert_reads(optimizer, name, key):
     if name in ("RAdam", "Adamax") and key == "betas[1]":
         return  # it is an operand of some of their forms
+    if (name, key) == ("AdamW", "weight_decay") and OLD:
+        return  # it does not ask whether it is 0
     with pytest.raises((DataDependentOutputException, RuntimeError)):
         for _ in range(2):
             optimizer.step()
+
+
+@contextlib.contextmanager
+def skipped_where_it_needs_a_driver():
+    """Older PyTorch copies a number to the device in ASGD, and has no fused Adagrad on CUDA."""
+    try:
+        yield
+    except RuntimeError as error:
+        if "driver version" not in str(error) and "of supported devices" not in str(error):
+            raise
+        pytest.skip("this PyTorch does not take that step with fake tensors")
 
 
 @contextlib.contextmanager
