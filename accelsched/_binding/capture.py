@@ -22,15 +22,22 @@ class Captured:
 
     Attributes:
         graph: the ``torch.cuda.CUDAGraph``.
+        step: what was captured; it keeps what the graph works on alive.
         steps: how many training steps a replay takes; None for one without a leading dimension.
         inputs: the tensors that the graph reads. To write to them is to give them to a replay.
         outputs: what the step returned, or a list of that; each replay writes there.
     """
 
     def __init__(
-        self, graph: torch.cuda.CUDAGraph, steps: int | None, inputs: list[Tensor], outputs: Any
+        self,
+        graph: torch.cuda.CUDAGraph,
+        step: Step,
+        steps: int | None,
+        inputs: list[Tensor],
+        outputs: Any,
     ) -> None:
-        self.graph, self.steps, self.inputs, self.outputs = graph, steps, inputs, outputs
+        self.graph, self.step, self.steps = graph, step, steps
+        self.inputs, self.outputs = inputs, outputs
 
     def replay(self, *inputs: Tensor) -> Any:
         """Take the steps, on the current stream. Nothing waits for the device.
@@ -55,8 +62,8 @@ class Captured:
         require(len(inputs) == count, "inputs", len(inputs), f"give {count} tensors, or none")
         # Check all, then change.
         for i, (given, held) in enumerate(zip(inputs, self.inputs, strict=True)):
-            alike = (given.shape, given.dtype) == (held.shape, held.dtype)
-            if not alike:
+            is_tensor = isinstance(given, Tensor)
+            if not is_tensor or (given.shape, given.dtype) != (held.shape, held.dtype):
                 remedy = f"the graph reads {_shown(held)}: give that, or capture another graph"
                 raise ArgumentError(f"inputs[{i}]", _shown(given), remedy)
         for given, held in zip(inputs, self.inputs, strict=True):
@@ -78,8 +85,8 @@ def capture(step: Step, *examples: Tensor, steps: int | None = None, warmup: int
     Args:
         step: takes tensors, and returns any tensors, in lists or dicts if you like. It must not
             read the device, nor branch on what it computes.
-        examples: inputs as a replay takes them, on a CUDA device: those of one step, or with
-            ``steps`` of all, stacked in a leading dimension. Their values are those of the warm-up.
+        examples: inputs as a replay takes them, on the current CUDA device: those of one step, or
+            with ``steps`` of all, stacked in a leading dimension. The warm-up takes them as well.
         steps: how many steps a replay takes. Step ``i`` gets slice ``i`` of each input, and the
             outputs are a list. Default None: one, without the leading dimension and the list.
         warmup: how many steps are run before. 0 if you have run some on a side stream. Default 3.
@@ -140,7 +147,7 @@ def capture(step: Step, *examples: Tensor, steps: int | None = None, warmup: int
     with _no_collection(), torch.cuda.graph(graph, capture_error_mode="thread_local"):
         # A loss would hold all that its backward pass needed, for each of the steps.
         outputs = [tree_map_only(Tensor, Tensor.detach, step(*one)) for one in given]
-    return Captured(graph, steps, inputs, outputs[0] if steps is None else outputs)
+    return Captured(graph, step, steps, inputs, outputs[0] if steps is None else outputs)
 
 
 def _warm_up(step: Step, inputs: Sequence[Sequence[Tensor]]) -> None:
@@ -178,19 +185,20 @@ def _require_on_cuda(step: Step, examples: Sequence[Tensor], steps: int | None) 
     require(there, "step", step, "there is no CUDA device to capture it on: call it as it is")
     for i, example in enumerate(examples):
         where = f"examples[{i}]"
-        fits = isinstance(example, Tensor) and _is_on_cuda(example)
-        shown = _shown(example) if isinstance(example, Tensor) else example
-        require(fits, where, shown, "give a tensor on a CUDA device")
+        fits, shown = isinstance(example, Tensor) and _is_on_cuda(example), _shown(example)
+        require(fits, where, shown, "give a tensor on the current CUDA device")
         stacked = steps is None or example.shape[:1] == (steps,)
         remedy = f"give those of {steps} steps, stacked in a leading dimension"
         require(stacked, where, shown, remedy)
 
 
 def _is_on_cuda(tensor: Tensor) -> bool:
-    return tensor.is_cuda
+    return tensor.is_cuda and tensor.device.index == torch.cuda.current_device()
 
 
-def _shown(tensor: Tensor) -> Reason:
-    """A tensor as an error shows it, without a read."""
+def _shown(tensor: object) -> object:
+    """A tensor as an error shows it, without a read; anything else as it is."""
+    if not isinstance(tensor, Tensor):
+        return tensor
     dtype = str(tensor.dtype).removeprefix("torch.")
     return Reason(f"{dtype}{list(tensor.shape)} on {tensor.device}")

@@ -1,6 +1,7 @@
 """What `capture` takes and refuses, what it gives back, and what it leaves as it was."""
 
 import gc
+import weakref
 
 import pytest
 import torch
@@ -76,6 +77,7 @@ def test_outputs_hold_on_to_no_autograd_graph(total):
 BAD_INPUTS = [
     ((torch.ones(2, 3),), r"inputs=1: give 2 tensors, or none"),
     ((torch.ones(2, 4), torch.ones(2)), r"inputs\[0\]=float32\[2, 4\] on cpu: the graph reads"),
+    ((torch.ones(2, 3), 1.0), r"inputs\[1\]=1.0: the graph reads float32\[2\] on cpu"),
     ((torch.ones(2, 3), torch.ones(2).long()), r"inputs\[1\]=int64\[2\] on cpu: .* float32\[2\]"),
 ]
 
@@ -94,7 +96,7 @@ BAD_ARGUMENTS = [
     ((torch.ones(3),), {"steps": 2.0}, "steps=2.0: give 1 or more"),
     ((torch.ones(3),), {"warmup": -1}, "warmup=-1: give 0 or more"),
     ((torch.ones(3),), {"steps": 2}, r"examples\[0\]=float32\[3\] on cpu: give those of 2 steps"),
-    ((1.0,), {}, r"examples\[0\]=1.0: give a tensor on a CUDA device"),
+    ((1.0,), {}, r"examples\[0\]=1.0: give a tensor on the current CUDA device"),
 ]
 
 
@@ -137,6 +139,20 @@ def test_garbage_is_collected_before_a_capture_and_not_within(total, was_enabled
     finally:
         gc.enable()
     assert seen == [(False, was_enabled), (True, False)]
+
+
+def test_the_graph_keeps_alive_what_it_works_on(total):
+    """It knows addresses only."""
+    weight = torch.nn.Linear(3, 1)
+    kept = weakref.ref(weight)
+    captured = capture(lambda x, weight=weight: weight(x), torch.ones(3))
+    captured.graph.calls.clear()  # which a real graph does not have
+    del weight
+    gc.collect()
+    assert kept() is not None
+    del captured
+    gc.collect()
+    assert kept() is None
 
 
 def test_a_read_is_an_error(total):
