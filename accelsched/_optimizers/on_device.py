@@ -25,6 +25,10 @@ class on_device(TorchFunctionMode):
     always applied. (So a momentum that begins at 0 has seen the gradients since the start, which
     PyTorch forgets.)
 
+    Steps of whole lists (``foreach``) compute with tensors too. Of fused kernels these are the
+    learning rate and the weight decay, which is applied before the kernel. Betas and a momentum are
+    numbers to a fused kernel.
+
     A scheduler that is built inside of it expects the steps to be inside as well, and does not
     warn.
 
