@@ -7,7 +7,9 @@ import pytest
 import torch
 from emulated_graphs import EmulatedGraph, capturable_on_the_cpu, emulated_graphs  # noqa: F401
 
-from accelsched import ArgumentError, Captured, capture
+from accelsched import ArgumentError, Captured, Scheduler, capture
+from accelsched._binding.ownership import ownership_of
+from accelsched.schedules import CosineDecay
 
 
 @pytest.fixture
@@ -153,6 +155,25 @@ def test_the_graph_keeps_alive_what_it_works_on(total):
     del captured
     gc.collect()
     assert kept() is None
+
+
+def test_a_float_is_refused_in_the_first_step_before_a_weight_has_changed(emulated_graphs):
+    weight = torch.nn.Parameter(torch.ones(3))
+    optimizer = torch.optim.SGD([weight], lr=0.1)
+    scheduler = Scheduler(optimizer, CosineDecay(0.1, 0.01, 20), lowering="host")
+    # As it is done for parameters on CUDA.
+    ownership_of(optimizer)._guard_captures(optimizer)
+
+    def step():
+        weight.grad = torch.ones(3)
+        optimizer.step()
+        scheduler.step()
+
+    with pytest.raises(ArgumentError, match="lr=0.1: Python writes it, and no replay runs Python"):
+        capture(step)
+    assert weight.tolist() == [1.0] * 3 and scheduler.last_epoch == 0
+    step()
+    assert scheduler.last_epoch == 1
 
 
 def test_a_read_is_an_error(total):

@@ -61,7 +61,11 @@ def no_synchronization(device):
         torch.cuda.set_sync_debug_mode("default")
 
 
-pytestmark = pytest.mark.filterwarnings("ignore:Synchronization debug mode:UserWarning")
+# Of the debug mode PyTorch says that it is a prototype, of the profiler that it keeps one cycle.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:Synchronization debug mode:UserWarning"),
+    pytest.mark.filterwarnings("ignore:.*Profiler clears events:UserWarning"),
+]
 
 
 def rate_at(step, curve=CURVES["lr"]):
