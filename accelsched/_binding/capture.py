@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_map_only
 
-from accelsched._runtimes.cuda import rehearsal
+from accelsched._runtimes.captures import rehearsal
 from accelsched.errors import ArgumentError, Reason, require
 
 Step = Callable[..., Any]

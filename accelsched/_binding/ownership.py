@@ -16,7 +16,7 @@ from torch.optim import Optimizer
 
 from accelsched._binding.param_groups import GroupValues
 from accelsched._optimizers.frozen import refuse_frozen
-from accelsched._runtimes.cuda import is_capturing
+from accelsched._runtimes.captures import is_capturing
 
 
 class Owner(Protocol):

@@ -34,7 +34,7 @@ from accelsched._binding.uncompiled import uncompiled
 from accelsched._lowering import LOWERINGS
 from accelsched._optimizers.frozen import computed_on_host
 from accelsched._optimizers.remedies import level_of_the_caller
-from accelsched._runtimes.cuda import is_capturing
+from accelsched._runtimes.captures import is_capturing
 from accelsched.errors import ArgumentError, require
 from accelsched.schedules import Schedule
 from accelsched.schedules._fields import MAX_STEP, boolean

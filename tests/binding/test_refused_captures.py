@@ -6,7 +6,7 @@ from fake_cuda import FusedKernels, capture_under_way, fake_cuda, parameters  # 
 
 import accelsched
 from accelsched import ArgumentError, Scheduler, lr_scheduler, on_device
-from accelsched._runtimes.cuda import is_capturing, rehearsal
+from accelsched._runtimes.captures import is_capturing, rehearsal
 from accelsched.schedules import CosineDecay
 
 CURVE = CosineDecay(0.1, 0.01, 20)
