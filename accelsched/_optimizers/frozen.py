@@ -39,7 +39,7 @@ def refuse_frozen(optimizer: Optimizer, index: int, key: str, value: object) -> 
     if group.get("fused") and key not in _LIVE_IN_FUSED:
         remedy = f"build {name} with foreach=True in its place"
         raise ArgumentError(key, shown, f"fused=True takes it as a number: {remedy}")
-    if not entered() and not _is_operand(group, name, key):
+    if not entered() and not _is_operand(group, name, key, value.requires_grad):
         remedy = "step it within accelsched.on_device(), or by accelsched.update()"
         raise ArgumentError(key, shown, f"{name} would read it, which no capture can: {remedy}")
 
@@ -62,10 +62,12 @@ def _ways_to_a_tensor(group: dict[str, object], name: str | None, key: str) -> l
     return ways
 
 
-def _is_operand(group: dict[str, object], name: str, key: str) -> bool:
+def _is_operand(group: dict[str, object], name: str, key: str, requires_grad: bool = False) -> bool:
     """Whether PyTorch's own step computes with a tensor, and reads nothing, on CUDA."""
     foreach = group.get("foreach") is not False  # the default there
     capturable = bool(group.get("capturable"))
+    if key == "lr" and name == "SGD" and requires_grad and not foreach:
+        return True
     if key == "lr" and name in _LR_IN_LISTS:
         return foreach and (capturable or name == "Adagrad")
     if key == "lr":

@@ -126,8 +126,7 @@ def best_of_key(runtime: str, name: str, key: str) -> str | None:
 
     PyTorch has no option for a weight decay or a momentum: it checks whether they are 0. The
     ``foreach`` forms take numbers. With tensor betas the bias corrections must be ``capturable``,
-    or the number of the step is a new constant at each step. Then beta1 is not read at all, but
-    in the foreach form, which is the default on CUDA.
+    or the number of the step is a new constant at each step. Then beta1 is not read at all.
     """
     if key not in KEYS or best(runtime, name) is None:
         return None
@@ -135,7 +134,7 @@ def best_of_key(runtime: str, name: str, key: str) -> str | None:
     capturable = "capturable" in ways and ways["capturable"].stays_on_device
     if not capturable and (name, key) in _READ:
         return None
-    if capturable and key == "betas[0]" and runtime != "cuda":
+    if capturable and key == "betas[0]":
         return "capturable"
     return "capturable on_device" if capturable else "on_device"
 

@@ -9,6 +9,7 @@ from accelsched import ArgumentError, Scheduler, lr_scheduler, on_device
 from accelsched._runtimes.captures import is_capturing, rehearsal
 from accelsched.schedules import CosineDecay
 
+pytestmark = pytest.mark.filterwarnings("ignore::accelsched.SynchronizationWarning")
 CURVE = CosineDecay(0.1, 0.01, 20)
 
 

@@ -10,10 +10,10 @@ from torch._subclasses.fake_tensor import DataDependentOutputException
 
 from accelsched import ArgumentError, Scheduler, on_device
 from accelsched._costs import measuring
-from accelsched._optimizers import rules
 from accelsched._optimizers.frozen import refuse_frozen
 from accelsched.schedules import CosineDecay
 
+pytestmark = pytest.mark.filterwarnings("ignore::accelsched.SynchronizationWarning")
 KEYS = ("lr", "weight_decay", "momentum", "betas[0]", "betas[1]")
 WAYS = ({}, {"foreach": False}, {"fused": True})
 CURVE = CosineDecay(0.5, 0.1, 10)
@@ -59,13 +59,6 @@ def test_what_is_read_is_refused(name, key, options, inside):
             with cuda_itself_refuses(name):
                 for _ in range(2):
                     optimizer.step()
-
-
-def test_beta1_is_read_in_the_form_that_is_the_default_on_cuda():
-    """So `check` asks for on_device there."""
-    for name in ("Adam", "AdamW", "NAdam"):
-        assert rules.best_of_key("cuda", name, "betas[0]") == "capturable on_device"
-        assert rules.best_of_key("xla", name, "betas[0]") == "capturable"
 
 
 def assert_reads(optimizer, name, key):
