@@ -10,7 +10,15 @@ ELSEWHERE := --ignore=tests/cerebras --ignore=tests/clients --ignore=tests/docs
 BACK_END := $(if $(ON_LINUX),xla,compile)
 SITE := .venv-latest/bin/python -m sphinx -q -n --keep-going -d build/doctrees docs build/docs
 
-.PHONY: demo test check test-latest test-cerebras test-clients docs docs-serve bench clean
+# A folder with the package as it is installed, kernels and all.
+define LINK
+rm -rf $(1) && mkdir -p $(1)/accelsched
+ln -s $(CURDIR)/accelsched/* $(CURDIR)/kernels $(1)/accelsched
+endef
+# Where `make bench-cuda` writes.
+OUT ?= benchmarks/report
+
+.PHONY: demo test check test-latest test-cerebras test-clients test-cuda docs docs-serve bench bench-cuda clean
 .DEFAULT_GOAL := test
 
 demo: .venv/installed
@@ -24,8 +32,7 @@ test: .venv/installed check
 check: .venv/installed
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
-	rm -rf build/typing && mkdir -p build/typing/accelsched
-	ln -s $(CURDIR)/accelsched/* $(CURDIR)/kernels build/typing/accelsched
+	$(call LINK,build/typing)
 	.venv/bin/mypy
 	cd build/typing && $(CURDIR)/.venv/bin/lint-imports --no-logo --no-cache $(CURDIR)/pyproject.toml
 	git diff --check $$(git hash-object -t tree /dev/null) -- ':!*.svg'
@@ -55,6 +62,16 @@ docs-serve: .venv-latest/installed
 # cerebras_pytorch is one of the peers.
 bench: .venv/installed .venv-cerebras/installed
 	.venv/bin/python benchmarks/report.py
+
+# On a machine with a GPU: its own Python has the torch for it, and nothing is installed.
+test-cuda:
+	$(call LINK,build/cuda)
+	PYTHONPATH=$(CURDIR)/build/cuda PYTHONSAFEPATH=1 $(PYTHON) -m pytest -q -p no:cacheprovider \
+		tests/runtimes/test_cuda.py tests/runtimes/test_captured.py tests/binding/test_capture.py
+
+bench-cuda:
+	$(call LINK,build/cuda)
+	PYTHONPATH=$(CURDIR)/build/cuda $(PYTHON) benchmarks/cuda.py $(OUT)
 
 # torch is named in full, or pip takes the newest there is, with CUDA.
 .venv/installed: pyproject.toml

@@ -11,6 +11,7 @@ from accelsched.schedules import Schedule
 
 if TYPE_CHECKING:
     from accelsched import export, modelzoo, policy, weight_decay_scheduler
+    from accelsched._binding.capture import Captured, capture
     from accelsched._binding.scheduler_list import SchedulerList
     from accelsched._binding.update import update
     from accelsched._costs.checking import check
@@ -19,10 +20,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ArgumentError",
+    "Captured",
     "Schedule",
     "Scheduler",
     "SchedulerList",
     "SynchronizationWarning",
+    "capture",
     "check",
     "export",
     "from_spec",
@@ -43,7 +46,9 @@ __version__ = "0.1.0"
 
 #: What is imported when it is used first, and where it is.
 _LATER = {
+    "Captured": "_binding.capture",
     "SchedulerList": "_binding.scheduler_list",
+    "capture": "_binding.capture",
     "check": "_costs.checking",
     "export": "export",
     "from_spec": "_interop.spec",

@@ -3,20 +3,34 @@
 import statistics
 import time
 from collections.abc import Callable
+from typing import Any
 
 
-def seconds(contestants: dict[str, Callable[[], object]], rounds: int, calls: int = 1):
-    """For each contestant, the seconds that a call took in each round."""
-    times: dict[str, list[float]] = {name: [] for name in contestants}
+def turns(
+    contestants: dict[str, Callable[[], object]],
+    rounds: int,
+    measure: Callable[[Callable[[], object]], Any],
+):
+    """For each contestant, what measuring it gave in each round."""
+    figures: dict[str, list[Any]] = {name: [] for name in contestants}
     for function in contestants.values():
         function()
     for _ in range(rounds):
         for name, function in contestants.items():
-            start = time.perf_counter()
-            for _ in range(calls):
-                function()
-            times[name].append((time.perf_counter() - start) / calls)
-    return times
+            figures[name].append(measure(function))
+    return figures
+
+
+def seconds(contestants: dict[str, Callable[[], object]], rounds: int, calls: int = 1):
+    """For each contestant, the seconds that a call took in each round."""
+
+    def timed(function: Callable[[], object]) -> float:
+        start = time.perf_counter()
+        for _ in range(calls):
+            function()
+        return (time.perf_counter() - start) / calls
+
+    return turns(contestants, rounds, timed)
 
 
 def ratios(slow: list[float], fast: list[float]) -> list[float]:

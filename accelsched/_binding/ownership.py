@@ -10,10 +10,13 @@ import weakref
 from collections.abc import Iterable
 from typing import Any, Protocol
 
+import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
 from accelsched._binding.param_groups import GroupValues
+from accelsched._optimizers.frozen import refuse_frozen
+from accelsched._runtimes.captures import is_capturing
 
 
 class Owner(Protocol):
@@ -53,6 +56,7 @@ class Ownership:
         # that has none does without: a step looks at what the groups hold.
         if hasattr(optimizer, "_optimizer_load_state_dict_post_hooks"):
             optimizer.register_load_state_dict_post_hook(self._after_load)
+        self._guards_captures = False
 
     def owners(self) -> list[Owner]:
         """Return the schedulers that are alive and part of no other."""
@@ -79,6 +83,8 @@ class Ownership:
 
         self._owners.append(weakref.ref(owner, gone))
         self._find_conflicts()
+        if owner.group_values.device.type == "cuda":
+            self._guard_captures(owner.group_values.optimizer)
 
     def remember(self, group_values: GroupValues) -> None:
         """Keep what the groups hold before they are driven; torch has it in ``initial_lr``."""
@@ -108,6 +114,19 @@ class Ownership:
                 group = group_values.optimizer.param_groups[index]
                 group_values.put(group, self.initial_values[place])
 
+    def _guard_captures(self, optimizer: Optimizer) -> None:
+        """Look, at each step that is captured, for values that the graph would not follow."""
+        if not self._guards_captures and hasattr(optimizer, "_optimizer_step_pre_hooks"):
+            optimizer.register_step_pre_hook(CaptureGuard(self))
+            self._guards_captures = True
+
+    def refuse_frozen(self, optimizer: Optimizer) -> None:
+        """Refuse a step of the optimizer in a capture that would freeze a scheduled value."""
+        for owner in self.owners():
+            driven = owner.group_values
+            for index, group in zip(driven.indices, driven.groups(), strict=True):
+                refuse_frozen(optimizer, index, driven.key, driven.value(group))
+
     def _after_load(self, optimizer: Optimizer) -> None:
         """After Optimizer.load_state_dict, whose groups hold copies that nobody would update."""
         for owner in self.owners():
@@ -132,6 +151,18 @@ class Ownership:
             elif self._told.get(owner) != weakref.ref(rival):
                 owner.refusal = _refusal(owner, rival)
                 self._told[owner] = weakref.ref(rival)
+
+
+class CaptureGuard:
+    """A hook before an optimizer's step on CUDA: what is captured follows every schedule."""
+
+    def __init__(self, ownership: Ownership) -> None:
+        self._ownership = ownership
+
+    def __call__(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
+        """Take 0.3 us where nothing is captured."""
+        if not torch.compiler.is_compiling() and is_capturing():
+            self._ownership.refuse_frozen(optimizer)
 
 
 def _rivals(owners: Iterable[Owner]) -> dict[Owner, Owner]:

@@ -32,7 +32,9 @@ from accelsched._binding.reporting import Report, report_on, values_at
 from accelsched._binding.stride import Stride, require_one, stride_of
 from accelsched._binding.uncompiled import uncompiled
 from accelsched._lowering import LOWERINGS
+from accelsched._optimizers.frozen import computed_on_host
 from accelsched._optimizers.remedies import level_of_the_caller
+from accelsched._runtimes.captures import is_capturing
 from accelsched.errors import ArgumentError, require
 from accelsched.schedules import Schedule
 from accelsched.schedules._fields import MAX_STEP, boolean
@@ -147,6 +149,8 @@ class Scheduler(TorchLRScheduler):
     _form_names: frozenset[str] = frozenset()
     #: The settings in the state of the scheduler of torch that this one was made of.
     _settings_of_torch: frozenset[str] | None = None
+    #: Whether a CUDA graph could capture its step, and would repeat nothing of it.
+    _freezes = False
     #: Whether a decay may begin at any step, and the one that has.
     _open_ended = False
     _plan = plan.Plan()
@@ -429,6 +433,7 @@ class Scheduler(TorchLRScheduler):
 
     def _be_driven_by(self, driver: PureDriver) -> None:
         self._driver, self._advance = driver, driver.stepper()
+        self._freezes = driver.lowering == "host" and driver.device.type == "cuda"
         self._needs_look, self.refusal = True, None
         ownership_of(self._group_values.optimizer).claim(self)
 
@@ -471,7 +476,7 @@ class Scheduler(TorchLRScheduler):
     @refusal.setter
     def refusal(self, refusal: str | None) -> None:
         self._refusal = refusal
-        self._needs_attention = refusal is not None or self._needs_look
+        self._needs_attention = refusal is not None or self._needs_look or self._freezes
 
     def _require_driving(self) -> None:
         if self.refusal is not None:
@@ -551,8 +556,12 @@ class Scheduler(TorchLRScheduler):
     def _attend(self) -> None:
         """What is not done at each step: may it step, and are the parameters where they were?"""
         self._require_driving()
+        if self._freezes and is_capturing():
+            driven = self._group_values
+            held = driven.values()[0]
+            raise computed_on_host(driven.optimizer, driven.indices[0], driven.key, held)
         # It may be built before the model is moved. Dynamo traces no such change.
-        if not torch.compiler.is_compiling():
+        if self._needs_look and not torch.compiler.is_compiling():
             if self._group_values.device != self._driver.device:
                 self._drive_on(self._group_values)
             self._needs_look = False
@@ -1083,7 +1092,7 @@ class Scheduler(TorchLRScheduler):
 
     def _attributes(self) -> dict[str, Any]:
         """Return the attributes that a copy takes over unchanged."""
-        attention = {"_refusal", "_needs_look", "_needs_attention"}
+        attention = {"_refusal", "_needs_look", "_needs_attention", "_freezes"}
         rebuilt = {"_driver", "_advance", "_parent", "_in_force", *attention}
         return {name: value for name, value in vars(self).items() if name not in rebuilt}
 

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 from torch.optim import AdamW, Optimizer
 
-from accelsched._binding.ownership import ownership_of
+from accelsched._binding.ownership import CaptureGuard, ownership_of
+from accelsched._binding.param_groups import device_of
 from accelsched._binding.scheduler import Scheduler
 from accelsched._binding.scheduler_list import SchedulerList
 from accelsched._optimizers.on_device import on_device
@@ -29,6 +30,7 @@ def update(optimizer: Optimizer, *schedulers: Schedulers) -> Callable[..., None]
     these, so a compiled ``optimizer.step`` breaks the graph. This function calls the step inside of
     the wrapper. So it runs no hooks, and refuses an optimizer that has some. Where another value
     than the learning rate is scheduled, it takes that step inside of :class:`accelsched.on_device`.
+    On CUDA it does so for every value where it is not compiled, so that a graph can capture it.
 
     Args:
         optimizer: an optimizer with tensors for what is scheduled; its step takes no closure.
@@ -64,10 +66,16 @@ def update(optimizer: Optimizer, *schedulers: Schedulers) -> Callable[..., None]
     step: Any = inspect.unwrap(type(optimizer).step)
     others = any(key != "lr" for _, key in ownership_of(optimizer).value_tensors)
     within = on_device if others and _MODES_ARE_TRACED else contextlib.nullcontext
+    # Dynamo reads no learning rate; what is not compiled may be captured.
+    uncompiled = on_device if device_of(optimizer.param_groups).type == "cuda" else within
 
     def update(by: int | Tensor | None = None) -> None:
-        with torch.no_grad(), within():
-            step(optimizer)
+        if torch.compiler.is_compiling():
+            with torch.no_grad(), within():
+                step(optimizer)
+        else:
+            with torch.no_grad(), uncompiled():
+                step(optimizer)
         for scheduler in each:
             scheduler.step(by=by)
 
@@ -77,11 +85,16 @@ def update(optimizer: Optimizer, *schedulers: Schedulers) -> Callable[..., None]
 def _require_traceable(optimizer: Optimizer) -> None:
     name = type(optimizer).__name__
     require(isinstance(optimizer, Optimizer), "optimizer", name, "give a torch.optim.Optimizer")
-    hooks = [*optimizer._optimizer_step_pre_hooks, *optimizer._optimizer_step_post_hooks]
+    before, after = optimizer._optimizer_step_pre_hooks, optimizer._optimizer_step_post_hooks
+    hooks = [*before.values(), *after.values()]
+    others = [hook for hook in hooks if not isinstance(hook, CaptureGuard)]
     remedy = "its step hooks would not run: remove them, or compile without fullgraph=True"
-    require(not hooks, "optimizer", name, remedy)
+    require(not others, "optimizer", name, remedy)
     fused = any(group.get("fused") for group in optimizer.param_groups)
-    remedy = "torch.compile does not trace fused=True: build it without, or compile without this"
+    remedy = (
+        "torch.compile does not trace fused=True: build it without, or compile without this. To "
+        "capture it in a CUDA graph needs no update(): see accelsched.capture"
+    )
     require(not fused, "optimizer", name, remedy)
 
 

@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode, _get_current_function_mode_stack
 
+from accelsched._optimizers import lists
+
 
 class on_device(TorchFunctionMode):
     """Inside it, the steps of PyTorch's optimizers compute with scheduled tensors as they are.
@@ -22,6 +24,10 @@ class on_device(TorchFunctionMode):
     weight decay or momentum is zero. Inside ``on_device()`` the check is skipped, and they are
     always applied. (So a momentum that begins at 0 has seen the gradients since the start, which
     PyTorch forgets.)
+
+    Steps of whole lists (``foreach``) compute with tensors too. Of fused kernels these are the
+    learning rate and the weight decay, which is applied before the kernel. Betas and a momentum are
+    numbers to a fused kernel.
 
     A scheduler that is built inside of it expects the steps to be inside as well, and does not
     warn.
@@ -46,8 +52,8 @@ class on_device(TorchFunctionMode):
         self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
-        if func in (Tensor.ne, Tensor.gt) and _is_zero(args[1]) and hasattr(args[0], _SCHEDULED):
-            return True
+        if func in _IS_NOT_ZERO and _is_zero(args[1]) and hasattr(args[0], _SCHEDULED):
+            return _IS_NOT_ZERO[func]
         return _REPLACEMENTS.get(func, func)(*args, **kwargs)
 
 
@@ -87,6 +93,10 @@ def entered() -> bool:
     return any(isinstance(mode, on_device) for mode in modes)
 
 
+#: What comparisons of a scheduled value with 0 are answered: it is above 0.
+_IS_NOT_ZERO = {Tensor.ne: True, Tensor.gt: True, Tensor.__eq__: False}
+
+
 def _add_(target: Tensor, other: Any, *, alpha: Any = 1) -> Tensor:
     if isinstance(alpha, Tensor):
         return target.add_(other * alpha)
@@ -124,4 +134,5 @@ _REPLACEMENTS: dict[Any, Callable[..., Any]] = {
     Tensor.addcdiv_: _addcdiv_,
     Tensor.addcmul_: _addcmul_,
     Tensor.lerp_: _lerp_,
+    **lists.REPLACEMENTS,
 }

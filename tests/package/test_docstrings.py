@@ -47,7 +47,13 @@ GENERIC, LR, WD, POLICIES = (
 )
 WITH_FORMULA = [*CLASSES, *GENERIC, *LR, *WD, *POLICIES]
 PUBLIC = [*WITH_FORMULA, Policy, MappingPolicy, accelsched.Scheduler, accelsched.SchedulerList]
-PUBLIC += [accelsched.update, accelsched.check, accelsched.from_torch, accelsched.from_spec]
+PUBLIC += [
+    accelsched.capture,
+    accelsched.update,
+    accelsched.check,
+    accelsched.from_torch,
+    accelsched.from_spec,
+]
 PUBLIC += [
     schedules.minimum,
     schedules.maximum,
