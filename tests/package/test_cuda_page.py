@@ -1,4 +1,4 @@
-"""The code of docs/cuda.md runs, on a GPU or on emulated graphs."""
+"""The code of docs/back_ends/cuda.md runs, on a GPU or on emulated graphs."""
 
 import re
 from pathlib import Path
@@ -10,7 +10,7 @@ from emulated_graphs import capturable_on_the_cpu, emulated_graphs  # noqa: F401
 import accelsched
 from accelsched.schedules import WarmupCosine
 
-PAGE = (Path(__file__).parents[2] / "docs" / "cuda.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs" / "back_ends" / "cuda.md").read_text()
 BLOCKS = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
 
 
@@ -29,7 +29,7 @@ def test_every_block_runs_after_the_ones_before(device, request):
         "x": xs[0], "y": ys[0], "xs": xs, "ys": ys,
         "batches": list(zip(xs[3:], ys[3:], strict=True)),
     }  # fmt: skip
-    exec(compile(source, "docs/cuda.md", "exec"), names)
+    exec(compile(source, "docs/back_ends/cuda.md", "exec"), names)
     # Three steps of a warm-up and twenty, then three and ten.
     assert names["scheduler"].last_epoch == 3 + 20 + 3 + 10
     assert len(names["losses"]) == 10

@@ -68,12 +68,7 @@ def test_every_schedule_is_named():
 
 def test_every_target_of_the_makefile_is_named():
     makefile = (Path(__file__).parents[2] / "Makefile").read_text()
-<<<<<<< HEAD
-    targets = re.findall(r"^(demo|bench|test[\w-]*):", makefile, re.MULTILINE)
-    assert set(targets) == {"demo", "bench", "test", "test-latest", "test-cerebras", "test-clients"}
-=======
     targets = re.findall(r"^(demo|bench[\w-]*|test[\w-]*):", makefile, re.MULTILINE)
-    tests = {"test", "test-latest", "test-cerebras", "test-cuda"}
+    tests = {"test", "test-latest", "test-cerebras", "test-clients", "test-cuda"}
     assert set(targets) == {"demo", "bench", "bench-cuda", *tests}
->>>>>>> h2
     assert all(f"`make {t}`" in README or f"$ make {t}" in README for t in targets)
