@@ -7,7 +7,7 @@ ON_LINUX := $(filter Linux,$(shell uname -s))
 TORCH := $(if $(ON_LINUX),'torch==2.9.*' 'torch-xla==2.9.*','torch>=2.4')
 BACK_END := $(if $(ON_LINUX),xla,compile)
 
-.PHONY: demo test check test-latest test-cerebras bench clean
+.PHONY: demo test check test-latest test-cerebras soak bench clean
 .DEFAULT_GOAL := test
 
 demo: .venv/installed
@@ -33,6 +33,10 @@ test-latest: .venv-latest/installed
 test-cerebras: .venv-cerebras/installed
 	$(call PYTEST,.venv-cerebras) tests/costs --back-ends lazy
 	$(call PYTEST,.venv-cerebras) tests --ignore=tests/package/test_readme.py --back-ends eager,compile
+
+# Hours: a thousand kills a mode, ten million steps, twenty thousand schedulers.
+soak: .venv/installed
+	$(call PYTEST,.venv) -s tests/runtimes/soak.py
 
 # cerebras_pytorch is one of the peers.
 bench: .venv/installed .venv-cerebras/installed

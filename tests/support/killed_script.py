@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_map
 
-from accelsched import Scheduler
+from accelsched import Scheduler, update
 from accelsched._runtimes import NAMED
 from accelsched.lr_scheduler import ReduceLROnPlateau
 from accelsched.schedules import CosineAnnealingWarmRestarts, Linear
@@ -22,6 +22,8 @@ from accelsched.schedules import CosineAnnealingWarmRestarts, Linear
 #: A checkpoint is saved after so many steps; a kill loses those since.
 SAVED_EVERY = 4
 _CURVE = Linear(0.0, 0.02, 30).then(CosineAnnealingWarmRestarts(0.02, 90, 1, 0.001), at=30)
+#: The roads on which torch.compile has the optimizer and its scheduler, or the whole step.
+COMPILED = ("compile", "whole")
 _FOLLOWED: dict[str, Callable[[torch.optim.Optimizer], Any]] = {
     "constant": lambda optimizer: None,
     "schedule": lambda optimizer: Scheduler(optimizer, _CURVE),
@@ -66,13 +68,17 @@ class Script:
         # Odd widths: a vectorized kernel has something left over.
         layers = torch.nn.Linear(5, 19), torch.nn.Tanh(), torch.nn.Linear(19, 1)
         self.model = torch.nn.Sequential(*layers).to(self._device)
-        lr = torch.tensor(0.02) if self.road in ("tensor", "compile") else 0.02
+        lr = torch.tensor(0.02) if self.road in ("tensor", *COMPILED) else 0.02
         self.optimizer = torch.optim.AdamW(
             self.model.parameters(), lr=lr, capturable=self.road == "xla"
         )
         self.scheduler = _FOLLOWED[self.follows](self.optimizer)
-        self._train = self._eager
+        self._steps_alone = self.follows not in ("constant", "plateau")
+        self._train, self._update = self._eager, self._step_both
         if self.road == "compile":
+            both = [self.scheduler] if self._steps_alone else []
+            self._update = NAMED["compile"].compiled(update(self.optimizer, *both))
+        if self.road == "whole":
             self._train = NAMED["compile"].compiled(self._eager)
         self.count = 0
         if self._path.exists():
@@ -98,10 +104,13 @@ class Script:
         self.optimizer.zero_grad()
         loss = (self.model(batch) - batch.sum(1, keepdim=True).sin()).square().mean()
         loss.backward()
-        self.optimizer.step()
+        self._update()
         if self.follows == "plateau":
             self.scheduler.step(loss.detach())
-        elif self.scheduler is not None:
+
+    def _step_both(self) -> None:
+        self.optimizer.step()
+        if self._steps_alone:
             self.scheduler.step()
 
     def state(self) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from collections import Counter
 from itertools import pairwise
 from pathlib import Path
 
-from killed_script import Record, read_record, run, torch_xla
+from killed_script import COMPILED, Record, read_record, run, torch_xla
 
 #: A life is killed within so many steps.
 _STEPS = 24
@@ -64,7 +64,7 @@ def _import(mode: str, cache: str) -> None:
 
     if mode.startswith("xla"):
         torch_xla()
-    if mode.startswith("compile"):
+    if mode.startswith(COMPILED):
         os.environ |= {"TORCHINDUCTOR_CACHE_DIR": cache, "TORCHINDUCTOR_COMPILE_THREADS": "1"}
         import torch._inductor.compile_fx
         import torch._inductor.cudagraph_trees
