@@ -137,9 +137,11 @@ class Script:
         saved = torch.load(self._path, weights_only=True)
         self.count = saved["count"]
         self.model.load_state_dict(saved["model"])
-        self.optimizer.load_state_dict(saved["optimizer"])
-        if self.scheduler is not None:
-            self.scheduler.load_state_dict(saved["scheduler"])
+        each = [("optimizer", self.optimizer), ("scheduler", self.scheduler)]
+        # The order must not matter: half of the lives have the other.
+        for name, loaded in each if self.count % 8 else reversed(each):
+            if loaded is not None:
+                loaded.load_state_dict(saved[name])
 
 
 def run(mode: str, folder: Path, pipe: int, stop: int | None) -> None:
