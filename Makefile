@@ -18,7 +18,7 @@ endef
 # Where `make bench-cuda` writes.
 OUT ?= benchmarks/report
 
-.PHONY: demo test check test-latest test-cerebras test-clients test-cuda docs docs-serve bench bench-cuda clean
+.PHONY: demo test check test-latest test-cerebras test-clients test-cuda docs docs-serve soak bench bench-cuda clean
 .DEFAULT_GOAL := test
 
 demo: .venv/installed
@@ -59,6 +59,10 @@ docs-serve: .venv-latest/installed
 	$(SITE)
 	.venv-latest/bin/python -m http.server --bind localhost --directory build/docs 8000
 
+# Hours: a thousand kills a mode, ten million steps, twenty thousand schedulers.
+soak: .venv/installed
+	$(call PYTEST,.venv) -s tests/runtimes/soak.py
+
 # cerebras_pytorch is one of the peers.
 bench: .venv/installed .venv-cerebras/installed
 	.venv/bin/python benchmarks/report.py
@@ -67,7 +71,8 @@ bench: .venv/installed .venv-cerebras/installed
 test-cuda:
 	$(call LINK,build/cuda)
 	PYTHONPATH=$(CURDIR)/build/cuda PYTHONSAFEPATH=1 $(PYTHON) -m pytest -q -p no:cacheprovider \
-		tests/runtimes/test_cuda.py tests/runtimes/test_captured.py tests/binding/test_capture.py
+		tests/runtimes/test_cuda.py tests/runtimes/test_captured.py tests/runtimes/test_one_kernel.py \
+		tests/binding/test_capture.py tests/package/test_cuda_page.py
 
 bench-cuda:
 	$(call LINK,build/cuda)
