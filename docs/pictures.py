@@ -143,7 +143,9 @@ def _draw_costs(axes: Axes, contestants: Sequence[Contestant]) -> None:
         heights = [sum(c.per_step(count) for count in counts) for c in contestants]
         bars = axes.bar(at + 0.4 * place - 0.2, heights, 0.38, label=kind, color=COLORS[place])
         axes.bar_label(bars, [f"{height:.2g}" for height in heights], color=INK)
-    names = [c.name.replace(" (", "\n(").replace("constant lr", "constant\nlr") for c in contestants]
+    names = [
+        c.name.replace(" (", "\n(").replace("constant lr", "constant\nlr") for c in contestants
+    ]
     axes.set_xticks(at, names)
     axes.set_title("What a training step costs", loc="left", color=INK)
     axes.legend(frameon=False)

@@ -86,21 +86,27 @@ def _stays(name: str, key: str, way: str) -> bool:
     return way in known and known[way].stays_on_device
 
 
-def remedy(name: str, group: dict[str, Any], key: str) -> str | None:
-    """Say what stops the reads of a scheduled tensor; None if there are none."""
+def change(name: str, group: dict[str, Any], key: str) -> str | None:
+    """Say how to build or step it so that it reads nothing; "" as it is; None if nothing helps."""
     way = configuration_of(group)
-    if _stays(name, key, way):
-        return None
     stay = [other for other in CONFIGURATIONS if _stays(name, key, other)]
     if not stay:
-        return _ON_THE_HOST
-    best = min(stay, key=lambda other: _distance(way, other))
-    return f"{rules.change(way, best)}, or {_ON_THE_HOST}"
+        return None
+    return rules.change(way, min(stay, key=lambda other: _distance(way, other)))
 
 
-def _distance(way: str, other: str) -> tuple[bool, int, int]:
-    """What to prefer: a change where it is built, few changes, and the first that is named."""
+def remedy(name: str, group: dict[str, Any], key: str) -> str | None:
+    """Say what stops the reads of a scheduled tensor; None if there are none."""
+    how = change(name, group, key)
+    if how == "":
+        return None
+    return f"{how}, or {_ON_THE_HOST}" if how else _ON_THE_HOST
+
+
+def _distance(way: str, other: str) -> tuple[bool, bool, int, int]:
+    """What to prefer: lists to a loop, a change where it is built, few, and the first named."""
     given, wanted = set(way.split()), set(other.split())
+    loop = "foreach=False" in wanted - given
     # Whoever steps within on_device already need not stop to.
     steps = "on_device" in wanted - given
-    return steps, len(given ^ wanted), CONFIGURATIONS.index(other)
+    return loop, steps, len(given ^ wanted), CONFIGURATIONS.index(other)

@@ -45,7 +45,7 @@ def test_a_step_in_python_is_refused_while_a_graph_is_captured(capture_under_way
     refused(
         lambda: scheduler.step(*metric),
         f"lr={before}: Python writes it, and no replay runs Python: give the scheduler",
-        "lowering='graph', and step it within accelsched.on_device()",
+        "lowering='graph', and build it with fused=True",
     )
     assert optimizer.param_groups[0]["lr"] == before and scheduler.last_epoch == 1
     capture_under_way(False)
@@ -92,7 +92,7 @@ def test_a_tensor_that_the_optimizer_would_read_is_refused(capture_under_way):
     optimizer = sgd()
     scheduler = Scheduler(optimizer, CURVE, lowering="graph")
     capture_under_way(True)
-    refused(optimizer.step, "lr=tensor in param_groups[0]: SGD would read it", "on_device()")
+    refused(optimizer.step, "lr=tensor in param_groups[0]: SGD would read it", "fused=True")
     with on_device():
         optimizer.step()
     accelsched.update(optimizer, scheduler)()
@@ -111,8 +111,8 @@ def test_a_fused_kernel_takes_most_values_as_numbers(capture_under_way, name, ke
     scheduler = Scheduler(optimizer, CosineDecay(0.9, 0.5, 9), key, lowering="graph")
     capture_under_way(True)
     with on_device():
-        text = f"{key}=tensor in param_groups[0]: fused=True takes it as a number: build {name}"
-        refused(optimizer.step, text, "with foreach=True")
+        text = f"{key}=tensor in param_groups[0]: {name} would read it, which no capture can: "
+        refused(optimizer.step, text, "build it without fused=True")
     del scheduler
 
 
