@@ -16,7 +16,7 @@ from torch.optim import Optimizer
 
 from accelsched._binding.param_groups import GroupValues
 from accelsched._optimizers.frozen import refuse_frozen
-from accelsched._runtimes.captures import is_capturing
+from accelsched._runtimes.captures import is_for_a_graph
 
 
 class Owner(Protocol):
@@ -161,7 +161,7 @@ class CaptureGuard:
 
     def __call__(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
         """Take 0.3 us where nothing is captured."""
-        if not torch.compiler.is_compiling() and is_capturing():
+        if not torch.compiler.is_compiling() and is_for_a_graph():
             self._ownership.refuse_frozen(optimizer)
 
 

@@ -34,7 +34,7 @@ from accelsched._binding.uncompiled import uncompiled
 from accelsched._lowering import LOWERINGS
 from accelsched._optimizers.frozen import computed_on_host
 from accelsched._optimizers.remedies import level_of_the_caller
-from accelsched._runtimes.captures import is_capturing
+from accelsched._runtimes.captures import is_for_a_graph
 from accelsched.errors import ArgumentError, require
 from accelsched.schedules import Schedule
 from accelsched.schedules._fields import MAX_STEP, boolean
@@ -556,7 +556,7 @@ class Scheduler(TorchLRScheduler):
     def _attend(self) -> None:
         """What is not done at each step: may it step, and are the parameters where they were?"""
         self._require_driving()
-        if self._freezes and is_capturing():
+        if self._freezes and is_for_a_graph():
             driven = self._group_values
             held = driven.values()[0]
             raise computed_on_host(driven.optimizer, driven.indices[0], driven.key, held)

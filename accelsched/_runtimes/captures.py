@@ -21,9 +21,12 @@ def rehearsal() -> Iterator[None]:
         _rehearsals -= 1
 
 
-def is_capturing() -> bool:
-    """Whether a CUDA graph captures what is launched now, or is to capture it next; in 0.2 us."""
+def is_captured() -> bool:
+    """Whether a CUDA graph captures what is launched now; in 0.2 us."""
     # Without a driver PyTorch cannot say, and fake tensors are on "cuda" there too.
-    return _rehearsals > 0 or (
-        torch.cuda.is_initialized() and torch.cuda.is_current_stream_capturing()
-    )
+    return torch.cuda.is_initialized() and torch.cuda.is_current_stream_capturing()
+
+
+def is_for_a_graph() -> bool:
+    """Whether a CUDA graph captures what is launched now, or is to capture it next."""
+    return _rehearsals > 0 or is_captured()

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from accelsched._runtimes import one_kernel
 from accelsched._runtimes.base import Runtime
+from accelsched._runtimes.captures import is_captured
 from accelsched._runtimes.one_kernel import OneKernel
 from accelsched._runtimes.packed_curves import PackedCurves
 
@@ -45,5 +46,4 @@ class Cuda(Runtime):
             torch._foreach_copy_(into, content)
 
     def is_capturing(self) -> bool:
-        # Without a driver it raises.
-        return torch.cuda.is_initialized() and torch.cuda.is_current_stream_capturing()
+        return is_captured()

@@ -6,7 +6,7 @@ from fake_cuda import FusedKernels, capture_under_way, fake_cuda, parameters  # 
 
 import accelsched
 from accelsched import ArgumentError, Scheduler, lr_scheduler, on_device
-from accelsched._runtimes.captures import is_capturing, rehearsal
+from accelsched._runtimes.captures import is_for_a_graph, rehearsal
 from accelsched.schedules import CosineDecay
 
 pytestmark = pytest.mark.filterwarnings("ignore::accelsched.SynchronizationWarning")
@@ -145,10 +145,10 @@ def test_only_parameters_on_cuda_are_watched(fake_cuda):
 
 
 def test_a_rehearsal_refuses_what_its_capture_would():
-    assert not is_capturing()
+    assert not is_for_a_graph()
     with rehearsal(), rehearsal():
-        assert is_capturing()
-    assert not is_capturing()
+        assert is_for_a_graph()
+    assert not is_for_a_graph()
 
 
 def test_an_update_takes_the_guard_for_no_hook_and_others_for_hooks(capture_under_way):
