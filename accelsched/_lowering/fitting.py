@@ -13,7 +13,7 @@ as one are joined. All segments of a round are fitted at once.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -29,6 +29,9 @@ Curve = Callable[[Steps], Reals]
 DEGREE = 4
 #: How far off any step may be, in ulps of the exact value.
 MOST_ULPS = 0.95
+# How far where a polynomial is looked at, if it is to serve the multiples of its curve as well, of
+# which each is rounded otherwise.
+_MOST_OF_MANY = 0.7
 #: With two int64 and seven float32 for each, these are 44 KiB.
 MOST_SEGMENTS = 2**10
 # A number over it is far beyond all others, and no overflow.
@@ -36,8 +39,9 @@ _BESIDE_ZERO = 2.0**-600
 #: A smaller term may have lost digits, on a device that flushes such numbers to 0 all of them.
 _LEAST_TERM = 2.0**-120
 _LEAST = np.float32(2.0**-120)
-# The bits of a float32 that are its exponent.
+# The bits of a float32 that are its exponent, and those of a float64.
 _EXPONENT = np.int32(0x7F800000)
+_EXPONENT_OF_FLOAT64 = np.int64(0x7FF0000000000000)
 # As many steps are in the processor's cache from one operation to the next.
 _BLOCK = 2**14
 # Chebyshev points with both ends, from 0 to 1.
@@ -151,9 +155,7 @@ def _concatenated(parts: Iterable[Segments]) -> Segments:
     return Segments(*(np.concatenate(column) for column in columns))
 
 
-def fit(
-    curve: Curve, end: int, proof: Steps, knots: Iterable[int] = (), most: float = MOST_ULPS
-) -> Segments:
+def fit(curve: Curve, end: int, proof: Steps, knots: Iterable[int] = ()) -> Segments:
     """Fit a curve at all steps before an end.
 
     Args:
@@ -161,17 +163,17 @@ def fit(
         end: at most ``MAX_STEP``.
         proof: increasing steps at which the result is compared with the curve.
         knots: steps at which the curve may have a jump or a bend.
-        most: how far off a step may be, in ulps of the exact value.
 
     Raises:
         NotFitted: it needs more than :data:`MOST_SEGMENTS` segments, or has a value that float32
             has not.
     """
-    exact, fitter = curve(proof), _Fitter(curve, most)
+    exact, fitter = curve(proof), _Fitter(curve, MOST_ULPS)
     _require_float32(exact)
     done, cut = [], fitter.joined(fitter.cut(*_intervals(knots, end)))
     while True:
-        wrong = (_worst_of_all(cut, proof, exact) > most) & (cut.first < cut.last)
+        wrong = _worst_of_all(cut, proof, exact, np.ones(len(cut))) > MOST_ULPS
+        wrong &= cut.first < cut.last
         done.append(cut.take(~wrong))
         if not wrong.any():
             _require_few(sum(map(len, done)))
@@ -184,36 +186,160 @@ def _require_float32(exact: Reals) -> None:
         raise NotFitted("it has a value that float32 has not")
 
 
-def multiplied(segments: Segments, factors: Reals, curve: Curve) -> list[Segments]:
-    """The segments of a curve times each of some numbers, all at once.
+class Multiples:
+    """A curve that is fitted once, for all of its multiples.
+
+    How far a polynomial is from the curve is measured once, at all steps that are compared, and is
+    multiplied as the curve is. What float32 rounds is another for each factor: :func:`_most` is a
+    bound of it. Where the bound is no proof, all steps of few are compared, and more are halved.
 
     Args:
-        segments: those of the curve.
-        factors: the numbers, of shape [G].
-        curve: the curve.
+        curve: the values at steps.
+        end: at most ``MAX_STEP``.
+        proof: increasing steps at which the result is compared with the curve.
+        knots: steps at which the curve may have a jump or a bend.
 
     Raises:
-        NotFitted: one of them needs more segments than are small, or has a value that float32 has
-            not.
+        NotFitted: it needs more segments than are small, or has a value that float32 has not.
     """
-    done, fitter = [], _Fitter(curve, MOST_ULPS)
-    of = np.repeat(np.arange(len(factors)), len(segments))
-    which = np.tile(np.arange(len(segments)), len(factors))
-    while True:
-        by, looks = factors[of, None], between(segments.first, segments.last)
-        made = segments.take(which)
-        made = replace(made, coefficients=made.coefficients * by)
-        _require_float32(exact := curve(looks)[which] * by)
-        # About a zero the rounding of the terms counts, which is another one for each number.
-        wrong = _worst(made, looks[which], exact) > MOST_ULPS
-        wrong &= made.first < made.last
-        done.append((of[~wrong], made.take(~wrong)))
-        if not wrong.any():
-            break
-        cut, place = np.unique(which[wrong], return_inverse=True)
-        segments = fitter.fitted(*_halves(segments.first[cut], segments.last[cut]))[0]
-        of, which = np.tile(of[wrong], 2), np.concatenate([place, place + len(cut)])
-    return _of_each(len(factors), done)
+
+    def __init__(self, curve: Curve, end: int, proof: Steps, knots: Iterable[int] = ()) -> None:
+        self._curve, self._proof, self._exact = curve, proof, curve(proof)
+        self._fitter = _Fitter(curve, _MOST_OF_MANY)
+        self._segments = self._fitter.joined(self._fitter.cut(*_intervals(knots, end)))
+        self._measured = _measured(self._segments, curve, proof, self._exact)
+
+    @property
+    def looks(self) -> Steps:
+        """Some steps of each segment: a curve of the same formula differs at one, or at none."""
+        return _steps(self._segments.first, self._segments.last, _LOOKS[::3]).ravel()
+
+    def times(self, factors: Reals) -> list[Segments]:
+        """The segments of the curve times each of some numbers, all at once.
+
+        Args:
+            factors: the numbers, of shape [G].
+
+        Raises:
+            NotFitted: one of them needs more segments than are small, or has a value that float32
+                has not.
+        """
+        _require_float32(np.abs(self._exact).max() * factors)
+        segments, measured, done = self._segments, self._measured, []
+        of = np.repeat(np.arange(len(factors)), len(segments))
+        which = np.tile(np.arange(len(segments)), len(factors))
+        while True:
+            by = factors[of]
+            made = _times(segments.take(which), by)
+            wrong = _most(made, *(column[which] * np.abs(by) for column in measured)) > MOST_ULPS
+            wrong &= made.first < made.last
+            wrong[wrong] = self._compared(made.take(wrong), by[wrong]) > MOST_ULPS
+            done.append((of[~wrong], made.take(~wrong)))
+            if not wrong.any():
+                return _of_each(len(factors), done)
+            _require_few(np.bincount(of[wrong]).max())
+            cut, place = np.unique(which[wrong], return_inverse=True)
+            segments = self._fitter.fitted(*_halves(segments.first[cut], segments.last[cut]))[0]
+            measured = _measured(segments, self._curve, self._proof, self._exact)
+            of, which = np.tile(of[wrong], 2), np.concatenate([place, place + len(cut)])
+
+    def _compared(self, made: Segments, by: Reals) -> Reals:
+        """How far segments are off, where all their steps are compared; elsewhere infinitely."""
+        off = np.full(len(made), np.inf)
+        short = made.last - made.first < len(_LOOKS)
+        looks = between(made.first[short], made.last[short])
+        off[short] = _worst(made.take(short), looks, self._curve(looks) * by[short, None])
+        # No bound says which sign a value near 0 has, and halves of these would have none either.
+        near_0 = ~short & (np.abs(made.coefficients[:, 0]) < _LEAST_TERM)
+        off[near_0] = _worst_of_all(made.take(near_0), self._proof, self._exact, by[near_0])
+        return off
+
+
+def _times(segments: Segments, by: Reals) -> Segments:
+    """Segments, each times a number."""
+    return replace(segments, coefficients=segments.coefficients * by[:, None])
+
+
+def _measured(segments: Segments, curve: Curve, steps: Steps, exact: Reals) -> Reals:
+    """How far polynomials are from a curve before any rounding, and its least and largest size.
+
+    All of it at some increasing steps, whose values are given, and where segments are looked at,
+    as there may be none of the former in one. The shape is [3, S].
+    """
+    looks = between(segments.first, segments.last)
+    measured = _extent(segments, np.arange(len(segments))[:, None], looks, curve(looks))
+    for i, part in _blocks(segments, steps):
+        apart, low, high = _extent(segments, i, steps[part], exact[part])
+        measured[:, i] = (
+            max(measured[0, i], apart),
+            min(measured[1, i], low),
+            max(measured[2, i], high),
+        )
+    return measured
+
+
+def _extent(
+    segments: Segments, segment: int | NDArray[np.intp], steps: Steps, exact: Reals
+) -> Reals:
+    """How far from values at steps, and the least and the largest size of these: shape [3, ...]."""
+    x = (steps - segments.origin[segment]) * segments.scale[segment]
+    value = np.zeros(x.shape)
+    for coefficients in segments.coefficients.T[::-1]:
+        value *= x
+        value += coefficients[segment]
+    value -= exact
+    low, high = exact.min(-1), exact.max(-1)
+    size = np.minimum(np.abs(low), np.abs(high)) * (np.sign(low) * np.sign(high) > 0.0)
+    return np.stack([np.maximum(-value.min(-1), value.max(-1)), size, np.maximum(-low, high)])
+
+
+def _most(made: Segments, apart: Reals, low: Reals, high: Reals) -> Reals:
+    """Bound how far segments are off at any step, in ulps; infinite where there is no bound.
+
+    Let ``X`` be the largest ``|x|``, ``d`` what float32 rounds off a coefficient, and ``h(z)`` half
+    an ulp of ``z``: no operation rounds more off a result of that size. A stage of
+    :meth:`Segments.at`, ``q = q * x + c``, takes a ``q`` that is off by ``e`` to one off by::
+
+        e X + h(|q| X + e X) + d + h(|q| X + |c| + e)
+
+    and by ``2**-24 |q| X`` more where float32 has rounded the step. A product or a sum with 0
+    rounds nothing, and a product that is fused with a sum nothing either. The last sum, with the
+    constant, rounds off half an ulp of the value; if ``e`` takes that sum across a power of 2, it
+    rounds to this power, which is nearer. So the value is off by half an ulp, by ``e``, and by as
+    much as the polynomial is apart from the curve. All count at the ulp of the least value.
+
+    Args:
+        made: the segments.
+        apart: how far each polynomial is from its curve.
+        low: the least size of a value in each; 0 if there are two signs.
+        high: the largest.
+    """
+    reach = np.maximum(made.origin - made.first, made.last - made.origin)
+    x, of_step = reach * made.scale, (reach > 2**24) * 2.0**-24
+    held = made.coefficients.astype(np.float32).astype(np.float64)
+    left = made.coefficients - held
+    # The constant term is a float32 and what is left of it, the last term of the stages.
+    constant, held[:, 0] = np.abs(held[:, 0]), left[:, 0].astype(np.float32)
+    left[:, 0] -= held[:, 0]
+    terms, lost = np.abs(held.T), np.abs(left.T)
+    size, off = terms[-1], lost[-1]
+    for term, more in zip(terms[-2::-1], lost[-2::-1], strict=True):
+        size, off = size * x, off * x
+        off = off + size * of_step + _half_ulp(size + off) * (size > 0.0)
+        summed = _half_ulp(size + term + off) * ((size > 0.0) & (term > 0.0))
+        size, off = size + term, off + more + summed
+    # The roundings in float64, of the formula and of the product with the factor among them.
+    off = off + apart + 2.0**-46 * (constant + size)
+    ulps: Reals = 0.5 + off / (2 * _half_ulp(low))
+    ulps[low < _LEAST_TERM] = np.inf
+    ulps[(high == 0.0) & (constant + size == 0.0)] = 0.0  # 0 is 0
+    return ulps
+
+
+def _half_ulp(size: Reals) -> Reals:
+    """Half an ulp of numbers as float32 has them; at least that of its smallest number."""
+    powers: Reals = (size.view(np.int64) & _EXPONENT_OF_FLOAT64).view(np.float64)
+    return np.maximum(powers * 2.0**-24, 2.0**-150)
 
 
 def _of_each(count: int, parts: Iterable[tuple[NDArray[np.intp], Segments]]) -> list[Segments]:
@@ -321,16 +447,25 @@ class _Fitter:
         return Segments(first.copy(), last.copy(), origin.copy(), scale, coefficients)
 
 
-def _worst_of_all(segments: Segments, steps: Steps, exact: Reals) -> Reals:
-    """How far each segment is off at those of some increasing steps that are in it."""
+def _worst_of_all(segments: Segments, steps: Steps, exact: Reals, by: Reals) -> Reals:
+    """How far each segment is off at those of some increasing steps that are in it.
+
+    The exact values are those of a curve, of which each segment is to be a multiple.
+    """
+    worst = np.zeros(len(segments))
+    for i, part in _blocks(segments, steps):
+        off = segments.off(steps[part], i, exact[part] * by[i])
+        worst[i] = max(worst[i], off.max())
+    return worst
+
+
+def _blocks(segments: Segments, steps: Steps) -> Iterator[tuple[int, slice]]:
+    """Of some increasing steps those of each segment, a part at a time: the segment and a part."""
     begins = np.searchsorted(steps, segments.first)
     ends = np.searchsorted(steps, segments.last, side="right")
-    worst = np.zeros(len(segments))
     for i, (begin, end) in enumerate(zip(begins, ends, strict=True)):
         for at in range(begin, end, _BLOCK):
-            part = slice(at, min(at + _BLOCK, end))
-            worst[i] = max(worst[i], segments.off(steps[part], i, exact[part]).max())
-    return worst
+            yield i, slice(at, min(at + _BLOCK, end))
 
 
 def _worst(segments: Segments, looks: Steps, exact: Reals) -> Reals:

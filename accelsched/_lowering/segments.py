@@ -46,9 +46,6 @@ _PLANNED_ROOM = 256
 # As many values are in the processor's caches from one operation of a formula to the next. With
 # fewer, PyTorch's threads wait for each other more often: it has even 2**12 sines done by several.
 _BLOCK = 2**17
-# Of an error of half an ulp and as much as is more, a factor doubles what is more at most, where it
-# brings the value to the beginning of a power of 2.
-_MOST_OF_MANY = 0.7
 # Elsewhere it is compared at all of the first steps, near all knots, and at random.
 _FIRST_STEPS, _NEAR_A_KNOT, _AT_RANDOM = 2**14, 3, 2**17
 _FIRST_STEPS_OF_USERS = 2**20
@@ -77,28 +74,25 @@ def fit_all(schedules: Sequence[Schedule]) -> list[Fitted]:
     Raises:
         NotFitted: one cannot be fitted.
     """
-    first, *others = schedules
-    if not others:
+    first = schedules[0]
+    if len(schedules) == 1:
         return [fit_schedule(first)]
-    fits = [fit_schedule(first, _MOST_OF_MANY)]
-    looks = fitting.between(fits[0].segments.first, fits[0].segments.last).ravel()
+    task = _task(first)
+    multiples = fitting.Multiples(task.curve, task.end, task.proof, task.knots)
+    # A table may differ at any step.
+    looks = task.proof if _is_of_user(first) else multiples.looks
     size = max(1, _MOST_VALUES // len(looks))
-    for start in range(0, len(others), size):
-        fits += _fit_like(first, fits[0], looks, others[start : start + size])
+    fits: list[Fitted] = []
+    for start in range(0, len(schedules), size):
+        some = schedules[start : start + size]
+        factors = _factors(first, looks, some)
+        is_multiple = np.isfinite(factors)
+        made = iter(multiples.times(factors[is_multiple]))
+        fits += [
+            Fitted(next(made), task.repeats, task.holds) if multiple else fit_schedule(schedule)
+            for multiple, schedule in zip(is_multiple, some, strict=True)
+        ]
     return fits
-
-
-def _fit_like(
-    first: Schedule, fit: Fitted, looks: Steps, others: Sequence[Schedule]
-) -> list[Fitted]:
-    """Fit schedules by the segments of a first one, where they are that one times a number."""
-    factors = _factors(first, looks, others)
-    is_multiple = np.isfinite(factors)
-    made = iter(fitting.multiplied(fit.segments, factors[is_multiple], _curve(first)))
-    return [
-        replace(fit, segments=next(made)) if multiple else fit_schedule(other)
-        for multiple, other in zip(is_multiple, others, strict=True)
-    ]
 
 
 def _factors(first: Schedule, looks: Steps, others: Sequence[Schedule]) -> fitting.Reals:
@@ -128,48 +122,76 @@ def _together(schedules: Sequence[Schedule], steps: Steps) -> fitting.Reals:
     return np.ascontiguousarray(columns.T)
 
 
-def fit_schedule(schedule: Schedule, most: float = fitting.MOST_ULPS) -> Fitted:
+def fit_schedule(schedule: Schedule) -> Fitted:
     """Fit a schedule: one period of it if its values repeat, else all steps, or those before FAR.
 
     Args:
         schedule: any schedule.
-        most: how far off a step may be, in ulps.
 
     Raises:
         NotFitted: it needs more segments than are small, or is no function of many steps at once.
     """
+    task = _task(schedule)
+    segments = fitting.fit(task.curve, task.end, task.proof, task.knots)
+    return Fitted(segments, task.repeats, task.holds)
+
+
+@dataclass(frozen=True)
+class _Task:
+    """What of a schedule is to be fitted.
+
+    Attributes:
+        curve: its values.
+        end: the step before which it is fitted.
+        proof: the steps at which the segments are compared.
+        knots: where it may have a jump or a bend.
+        repeats: as :class:`Fitted` has it.
+        holds: the step before which the segments hold.
+    """
+
+    curve: Curve
+    end: int
+    proof: Steps
+    knots: Sequence[int]
+    repeats: tuple[int, int] | None = None
+    holds: int = MAX_STEP
+
+
+def _task(schedule: Schedule) -> _Task:
+    """Say what is to be fitted; the errors are those of :func:`fit_schedule`."""
     curve, knots, of_user = _curve(schedule), sorted(_knots(schedule)), _is_of_user(schedule)
     if of_user:
         _require_vectorized(schedule)
-    fit = functools.partial(_fit, curve, most=most, of_user=of_user)
+    task = functools.partial(_compared, curve, of_user)
     if schedule.settles is not None:
         last = schedule.settles
         if of_user and last >= ALL_OF_USERS:
             raise NotFitted("it has a table or a function, of more steps than are compared")
-        return Fitted(fit(MAX_STEP, last, [*knots, last]))
+        return task(MAX_STEP, last, [*knots, last])
     if schedule.repeats is not None and sum(schedule.repeats) <= FAR:
         end = sum(schedule.repeats)
-        return Fitted(fit(end, end - 1, knots), schedule.repeats)
+        return task(end, end - 1, knots, schedule.repeats)
     far = curve(FAR * np.array([1, 2, 2**10, 2**20]))
     if (far == far[0]).all():
-        return Fitted(fit(MAX_STEP, FAR, [*knots, FAR]))
-    return Fitted(fit(FAR, FAR - 1, knots), end=FAR)
+        return task(MAX_STEP, FAR, [*knots, FAR])
+    return task(FAR, FAR - 1, knots, holds=FAR)
 
 
-def _fit(
-    curve: Curve, end: int, last: int, knots: Sequence[int], *, most: float, of_user: bool
-) -> Segments:
-    """Fit a curve before an end, whose value stays that of a last step."""
+def _compared(
+    curve: Curve, of_user: bool, end: int, last: int, knots: Sequence[int], *more: Any, **named: Any
+) -> _Task:
+    """A curve to fit before an end, whose value stays that of a last step."""
     if last >= (ALL_OF_USERS if of_user else ALL_STEPS):
         first_steps = _FIRST_STEPS_OF_USERS if of_user else _FIRST_STEPS
-        return fitting.fit(curve, end, _proof(knots, last, first_steps), knots, most)
-    values = curve(np.arange(last + 1))
+        return _Task(curve, end, _proof(knots, last, first_steps), knots, *more, **named)
+    steps = np.arange(last + 1)
+    values = curve(steps)
 
     def known(steps: Steps) -> fitting.Reals:
         held: fitting.Reals = values[np.minimum(steps, last)]
         return held
 
-    return fitting.fit(known, end, np.arange(last + 1), knots, most)
+    return _Task(known, end, steps, knots, *more, **named)
 
 
 def _curve(schedule: Schedule) -> Curve:

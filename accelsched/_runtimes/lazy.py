@@ -37,6 +37,12 @@ class Lazy(Runtime):
         self.execute([state])
         return state
 
+    def assign(self, tensors: Sequence[Tensor], values: Sequence[Tensor]) -> None:
+        # In a third of the time of a sum with 0, and of its nodes. Without the clone, which is no
+        # node, tensors of one value or of one vector would share their memory.
+        for tensor, value in zip(tensors, values, strict=True):
+            tensor.data = value.to(tensor.device).clone()
+
     def execute(self, tensors: Sequence[Tensor]) -> None:
         devices = sorted({str(tensor.device) for tensor in tensors})
         torch._C._lazy._sync_multi(list(tensors), devices)

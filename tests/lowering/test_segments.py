@@ -230,24 +230,6 @@ def test_every_step_is_near(name):
     assert worst(fit_schedule(schedule), schedule, steps) <= fitting.MOST_ULPS
 
 
-def test_groups_that_differ_by_a_factor_share_their_segments():
-    """But for those about a zero, where the rounding of the terms counts."""
-    makers = [
-        lambda peak: CosineDecay(peak, peak / 10, 10**5),
-        lambda peak: peak * WARM_UP_AND_COSINE,
-        lambda peak: CosineAnnealing(peak, 100),
-    ]
-    for make in makers:
-        schedules = [make(0.1 + 0.37 * i) for i in range(8)]
-        first, *others = fit_all(schedules)
-        for fit, schedule in zip(others, schedules[1:], strict=True):
-            shared = np.isin(first.segments.first, fit.segments.first)
-            assert shared.all()
-            assert len(fit.segments) <= len(first.segments) + 8
-            steps = np.unique(np.linspace(0, sum(schedule.repeats), 5001).astype(np.int64))
-            assert worst(fit, schedule, steps) <= 1
-
-
 def test_groups_that_are_no_multiples_are_fitted_each():
     schedules = [CosineDecay(0.1, 0.0, 1000), CosineDecay(0.1, 0.01, 1000), Linear(0.0, 0.1, 1000)]
     for fit, schedule in zip(fit_all(schedules), schedules, strict=True):

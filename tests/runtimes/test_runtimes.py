@@ -169,21 +169,45 @@ def test_a_table_is_as_many_operations_for_any_schedule(runtime):
         assert many > 2 * few
 
 
+def nodes_of_groups(runtime, count):
+    """How many operations a step is for groups of different schedules."""
+    groups = [{"params": [torch.zeros(1, device=runtime.device())]} for _ in range(count)]
+    schedules = [CosineAnnealing(0.1 / (i + 1), 30 + i) for i in range(count)]
+    optimizer = torch.optim.SGD(groups, lr=0.1)
+    scheduler = Scheduler(optimizer, schedules, lowering="graph")
+    runtime.finish_step()
+    scheduler.step()
+    return runtime.nodes([*(g["lr"] for g in optimizer.param_groups), scheduler.driver._counter])
+
+
 @on("xla")
 def test_a_step_is_one_operation_of_torch_xla_for_any_number_of_groups(runtime):
-    def nodes(count):
-        groups = [{"params": [torch.zeros(1, device=runtime.device())]} for _ in range(count)]
-        schedules = [CosineAnnealing(0.1 / (i + 1), 30 + i) for i in range(count)]
-        optimizer = torch.optim.SGD(groups, lr=0.1)
-        scheduler = Scheduler(optimizer, schedules, lowering="graph")
-        runtime.finish_step()
-        scheduler.step()
-        return runtime.nodes(
-            [*(g["lr"] for g in optimizer.param_groups), scheduler.driver._counter]
-        )
-
     # What each reads of the operation's outputs is no node; a number that differs is an input.
-    assert nodes(2) == nodes(40) < 3 * nodes(1)
+    few, many, one = (nodes_of_groups(runtime, count) for count in (2, 40, 1))
+    assert few == many < 3 * one
+
+
+@on("lazy")
+def test_a_group_more_is_one_operation_more_of_pytorchs_lazy_back_end(runtime):
+    """It takes the group's value out of the vector of all; to write it is none."""
+    assert nodes_of_groups(runtime, 40) - nodes_of_groups(runtime, 2) == 38
+
+
+@LAZY
+@pytest.mark.parametrize("ends", [(0.0, 0.0), (0.0, 0.01)], ids=["one curve", "two curves"])
+def test_a_rate_that_is_changed_in_place_changes_no_other(runtime, ends):
+    """Until the next step, which writes each anew."""
+    groups = [{"params": [torch.zeros(1, device=runtime.device())]} for _ in ends]
+    optimizer = torch.optim.SGD(groups, lr=0.1)
+    scheduler = Scheduler(optimizer, [Linear(0.1, end, 10) for end in ends])
+    first, second = (group["lr"] for group in optimizer.param_groups)
+    for step in (1, 2):
+        scheduler.step()
+        want = reference.value(scheduler.schedules[1], step)
+        with torch.no_grad():
+            first.mul_(3.0)
+        assert second.item() == pytest.approx(want, rel=2**-23)
+        assert first.item() == pytest.approx(0.3 - 0.03 * step, rel=2**-22)
 
 
 @on("xla")
