@@ -64,7 +64,7 @@ def from_torch(
     elsewhere. Some values follow from the learning rate before them: in a chain with a LambdaLR, or
     in a subclass of one's own. With ``total_iters`` these are tabulated, by running a copy.
     ReduceLROnPlateau and the GreedyLR of transformers become the classes of these names in
-    :mod:`accelsched.lr_scheduler`, whose step takes the metric.
+    ``accelsched.lr_scheduler``, whose step takes the metric.
 
     Use the result in the place of torch's scheduler, which is not to be stepped any more. Its
     wrapper around ``optimizer.step`` is taken off. Where torch steps on from the learning rate that

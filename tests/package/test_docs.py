@@ -23,7 +23,9 @@ def code_of(page):
     return "\n".join(lines)
 
 
-CODES = {page.relative_to(DOCS).as_posix(): code_of(page) for page in PAGES}
+#: Has a test of its own, on a GPU or on emulated graphs.
+CUDA = DOCS / "back_ends" / "cuda.md"
+CODES = {page.relative_to(DOCS).as_posix(): code_of(page) for page in PAGES if page != CUDA}
 
 
 def in_a_process_of_its_own(code):
