@@ -37,7 +37,7 @@ RATE = 2.0**-4
 FACTORS = [0.0, 0.25, 0.5, 0.75, 1.0, 0.875, 0.625, 0.5, 0.375, 0.25, 0.125, 0.5, 0.75, 0.25]
 #: For those that divide by the rate.
 ABOVE_ZERO = [0.5, *FACTORS[1:]]
-#: What torch's Adam and AdamW have in the place of a tensor 0, see the README.
+#: What torch's Adam and AdamW have in the place of a tensor 0, see docs/traps.md.
 LEAST = 2.0**-114
 
 

@@ -4,6 +4,8 @@ import re
 import tomllib
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "CONTRIBUTING.md").read_text()
 ROWS = re.findall(r"^\| (\d+) \| (.*?) \|", TEXT, re.MULTILINE)
@@ -27,3 +29,13 @@ def test_every_path_and_target_exists():
     makefile = (ROOT / "Makefile").read_text()
     for target in re.findall(r"`make ([\w-]+)`", TEXT):
         assert re.search(f"^{target}:", makefile, re.MULTILINE), target
+
+
+def test_the_whole_example_of_a_schedule_is_one():
+    (block,) = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
+    names = {}
+    exec(compile(block, "CONTRIBUTING.md", "exec"), names)
+    added, reference = names["InverseTime"], names["inverse_time"]
+    assert added(0.1, 50)(50) == reference(50, 0.1, 50) == pytest.approx(0.05)
+    with pytest.raises(ValueError, match="half_life"):
+        added(0.1, 2.5)

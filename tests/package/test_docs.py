@@ -1,15 +1,40 @@
-"""The code on the pages runs, in the order of the page, and what its asserts say is so."""
+"""The code on the pages runs, in the order of the page; commands print what is there."""
 
+import os
 import re
+import shlex
 import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
+from textwrap import dedent
 
 import pytest
+from command import run_command
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = sorted(DOCS.rglob("*.md"))
+COMMAND = re.compile(r"```console\n\$ (accelsched [^\n]*)\n(.*?)```", re.DOTALL)
+README = DOCS.parent / "README.md"
+COMMANDS = sorted({pair for page in (README, *PAGES) for pair in COMMAND.findall(page.read_text())})
+#: What the commands read.
+FILES = {
+    "zoo.yaml": """
+        - LinearLR: {initial_learning_rate: 0.0, end_learning_rate: 0.1, total_iters: 100}
+        - CosineDecayLR: {initial_learning_rate: 0.1, end_learning_rate: 0.0, total_iters: 900}
+    """,
+    "training.py": """
+        import torch, torch_xla
+        from accelsched import Scheduler
+        from accelsched.schedules import Step
+
+        def make_optimizer():
+            model = torch.nn.Linear(8, 1).to(torch_xla.device())
+            optimizer = torch.optim.Adadelta(model.parameters(), lr=1.0)
+            Scheduler(optimizer, Step(1.0, 30, 0.5))
+            return optimizer
+    """,
+}
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
 
 
@@ -46,3 +71,17 @@ def test_the_blocks_of_a_page_run(name, tmp_path, monkeypatch):
         assert ran.returncode == 0, ran.stderr
     else:
         exec(compile(code, DOCS / name, "exec"), {"__name__": "__main__"})
+
+
+@pytest.mark.parametrize(("command", "printed"), COMMANDS)
+def test_every_command_prints_what_is_there(command, printed, tmp_path):
+    if " check " in command and find_spec("torch_xla") is None:
+        pytest.skip("it measures on torch_xla: `make test` runs it")
+    for name, content in FILES.items():
+        (tmp_path / name).write_text(dedent(content))
+    environment = {**os.environ, "PJRT_DEVICE": "CPU"}
+    result = run_command(*shlex.split(command)[1:], cwd=tmp_path, env=environment)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout == printed
+    if "--output" in command:
+        assert (tmp_path / command.split()[-1]).stat().st_size > 1000
