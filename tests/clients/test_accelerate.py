@@ -1,10 +1,5 @@
 """Accelerate, with torch's scheduler and with ours."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import accelerate_runs
 import pytest
 import torch
@@ -12,6 +7,7 @@ from accelerate_runs import BATCHES, Loop, forget_the_accelerator
 from example_scripts import run_example
 from resumed import RESUMED
 from side_by_side import KINDS, OURS, assert_same, torchs
+from torchrun import torchrun
 
 
 @pytest.fixture(autouse=True)
@@ -54,16 +50,7 @@ def test_two_processes(tmp_path):
 
     The launcher and its processes import torch: some 10 s.
     """
-    program = accelerate_runs.__file__
-    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    paths = [str(Path(program).parent), os.environ.get("PYTHONPATH", "")]
-    done = subprocess.run(
-        [sys.executable, *launch, program, str(tmp_path)],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
+    torchrun(accelerate_runs.__file__, tmp_path)
     first, second = (torch.load(tmp_path / f"{rank}.pt", weights_only=False) for rank in (0, 1))
     torchs_own = first["torchs"]
     for of_one_process in (first, second):

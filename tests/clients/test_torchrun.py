@@ -6,14 +6,13 @@ Each run beside one with torch's own scheduler: rates, weights and communication
 import fcntl
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 import torch.distributed.checkpoint as dcp
 from side_by_side import KINDS, RATE, shape, written
+from torchrun import torchrun
 from torchrun_programs import MAKERS, SAVED, STEPS, WAYS, Training
 
 from accelsched import Scheduler
@@ -34,16 +33,7 @@ def launch(folder):
     alone.train(SAVED)
     one_process(dcp.save, {"app": alone}, folder / "one")
     (folder / "weights of one.json").write_text(json.dumps(alone.weights()))
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    # The path of the program is where it finds what tests share.
-    environment.pop("PYTHONSAFEPATH", None)
-    program = Path(__file__).parents[1] / "support" / "torchrun_programs.py"
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-    ended = subprocess.run(
-        [*torchrun, "--nproc-per-node", "2", program, folder],
-        env=environment, capture_output=True, text=True,
-    )  # fmt: skip
-    assert ended.returncode == 0, ended.stderr
+    torchrun(Path(__file__).parents[1] / "support" / "torchrun_programs.py", folder)
 
 
 @pytest.fixture(scope="module")
