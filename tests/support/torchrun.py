@@ -1,0 +1,26 @@
+"""Two processes of torchrun on gloo."""
+
+import os
+import subprocess
+import sys
+
+COMMAND = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+#: Seconds after which they hang, as they do where one waits for another that has ended.
+LONGEST = 240
+
+
+def torchrun(program, folder, **environment):
+    """Run a program in two processes; it is given a folder to leave there what it found."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", **environment}
+    # The path of the program is where it finds what tests share.
+    environment.pop("PYTHONSAFEPATH", None)
+    launched = subprocess.Popen(
+        [*COMMAND, program, folder], env=environment, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        _, errors = launched.communicate(timeout=LONGEST)
+    except subprocess.TimeoutExpired:
+        launched.terminate()  # and with it the processes that it has started
+        launched.wait()
+        raise
+    assert launched.returncode == 0, errors
