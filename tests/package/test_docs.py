@@ -54,8 +54,8 @@ CODES = {page.relative_to(DOCS).as_posix(): code_of(page) for page in PAGES if p
 
 
 def in_a_process_of_its_own(code):
-    """Whether a page registers a device of its own, as each process has one at most."""
-    return "torch_xla" in code or "_lazy" in code
+    """Whether a page registers a device, of which a process has one at most, or counts compiles."""
+    return any(name in code for name in ("torch_xla", "torch._lazy", "torch._dynamo"))
 
 
 @pytest.mark.parametrize("name", [name for name, code in CODES.items() if code.strip()])

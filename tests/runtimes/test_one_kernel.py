@@ -26,13 +26,14 @@ from accelsched.schedules import (
 )
 
 pytest.importorskip("triton", reason="Triton is not installed: a step is its recorded operations")
-SUPPORT = Path(__file__).parents[1] / "support"
+TESTS = Path(__file__).parents[1]
+SUPPORT = TESTS / "support"
 
 
 @pytest.fixture(scope="module")
 def interpreted():
     """What failed in each check of the interpreted kernel, in a process of its own: 20 s."""
-    paths = [str(SUPPORT), os.environ.get("PYTHONPATH", "")]
+    paths = [str(SUPPORT), str(TESTS.parent / "docs"), os.environ.get("PYTHONPATH", "")]
     result = subprocess.run(
         [sys.executable, SUPPORT / "interpreted_kernel.py"],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},

@@ -31,7 +31,7 @@ EXAMPLES = {
     "eager": 60,
     "numba": 12,
     "table": 12,
-    "pairs": 30,
+    "pairs": 12,
     "segments": 8,
     "compile": 3,
     "xla": 8,
