@@ -21,8 +21,11 @@ from accelsched._lowering.fitting import Curve, NotFitted, Segments, Steps
 from accelsched._runtimes.packed_curves import Curves
 from accelsched.errors import ArgumentError, require
 from accelsched.schedules import (
+    CosineAnnealingWarmRestarts,
     Exponential,
     InverseExponentialTimeDecay,
+    Linear,
+    Polynomial,
     Schedule,
     Sequential,
     Shifted,
@@ -162,7 +165,7 @@ def _task(schedule: Schedule) -> _Task:
     curve, knots, of_user = _curve(schedule), sorted(_knots(schedule)), _is_of_user(schedule)
     if of_user:
         _require_vectorized(schedule)
-    task = functools.partial(_compared, curve, of_user)
+    task = functools.partial(_compared, schedule, curve, of_user)
     if schedule.settles is not None:
         last = schedule.settles
         if of_user and last >= ALL_OF_USERS:
@@ -178,10 +181,19 @@ def _task(schedule: Schedule) -> _Task:
 
 
 def _compared(
-    curve: Curve, of_user: bool, end: int, last: int, knots: Sequence[int], *more: Any, **named: Any
+    schedule: Schedule,
+    curve: Curve,
+    of_user: bool,
+    end: int,
+    last: int,
+    knots: Sequence[int],
+    *more: Any,
+    **named: Any,
 ) -> _Task:
     """A curve to fit before an end, whose value stays that of a last step."""
     if last >= (ALL_OF_USERS if of_user else ALL_STEPS):
+        # A valley between two periods, or a top, may be narrower than what is looked at.
+        _require_few_periods(schedule, 0, last)
         first_steps = _FIRST_STEPS_OF_USERS if of_user else _FIRST_STEPS
         return _Task(curve, end, _proof(knots, last, first_steps), knots, *more, **named)
     steps = np.arange(last + 1)
@@ -241,24 +253,49 @@ def _require_vectorized(schedule: Schedule) -> None:
 
 
 def _knots(schedule: Schedule, start: int = 0, end: int = MAX_STEP) -> Iterator[int]:
-    """Steps at which the curve may have a jump or a bend: all counts of steps in its fields."""
-    counts = (item for item in _items(schedule) if isinstance(item, (int, float)))
-    for step in (*counts, *_stairs(schedule)):
+    """Steps at which the curve may have a jump or a bend: all counts of steps in its fields.
+
+    Of a wave these count from the beginning of each period.
+    """
+    counts = [item for item in _items(schedule) if isinstance(item, (int, float))]
+    turns = _turns(schedule)
+    of_periods = (turn + count for turn in turns for count in counts if _period(schedule))
+    for step in (*counts, *turns, *of_periods):
         if 0 < step < end - start:
             yield start + int(step)
     for child, first, last in _children(schedule):
         yield from _knots(child, start + first, min(end, start + last))
 
 
-def _stairs(schedule: Schedule) -> range:
-    """Where the stairs of a decay begin, as many as there may be segments."""
+def _turns(schedule: Schedule) -> Sequence[int]:
+    """Where stairs, or the periods of a wave, begin: as many as there may be segments."""
     if isinstance(schedule, Step):
         length = schedule.step_size
     elif isinstance(schedule, (Exponential, InverseExponentialTimeDecay)) and schedule.staircase:
         length = schedule.total_iters
+    elif isinstance(schedule, (Linear, Polynomial)) and schedule.cycle:
+        length = int(schedule.total_iters)
+    elif isinstance(schedule, CosineAnnealingWarmRestarts) and schedule.T_mult != 1:
+        return schedule.starts
+    elif _children(schedule):
+        return ()
     else:
-        return range(0)
-    return range(length, length * fitting.MOST_SEGMENTS, length)
+        length = _period(schedule) or 0
+    return range(length, length * fitting.MOST_SEGMENTS, length) if length else ()
+
+
+def _period(schedule: Schedule) -> int | None:
+    """After how many steps the values of a wave repeat; None if it is none."""
+    return schedule.repeats[1] if schedule.settles is None and schedule.repeats else None
+
+
+def _require_few_periods(schedule: Schedule, start: int, end: int) -> None:
+    """Refuse a wave in something else whose periods before an end are more than the segments."""
+    most, period = fitting.MOST_SEGMENTS, _period(schedule)
+    if period is not None and (end - start) // period > most:
+        raise NotFitted(f"it has more than {most} parts that differ")
+    for child, first, last in _children(schedule):
+        _require_few_periods(child, start + first, min(end, start + last))
 
 
 def _children(schedule: Schedule) -> list[tuple[Schedule, int, int]]:

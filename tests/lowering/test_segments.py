@@ -217,6 +217,23 @@ def test_a_step_of_its_own_is_not_missed(schedule):
         assert float32_ulps(evaluate(torch.tensor(step))[0].item(), schedule(step)) <= 1
 
 
+SAW = Cyclic(0.0, 0.5, step_size_up=1, step_size_down=720_166)
+
+
+@pytest.mark.parametrize("of_user", [False, True])
+def test_a_narrow_valley_between_two_periods_is_not_missed(of_user):
+    """It is 120 steps of 720,167, at the end of each period."""
+    above = Lambda(0.1, (lambda t: (t + 1) ** -0.5,)) if of_user else InverseSquareRootDecay(0.1)
+    schedule = minimum(SAW, above)
+    with pytest.raises(fitting.NotFitted):  # it has no end
+        fit_schedule(schedule)
+    (batch,) = group_by_structure([schedule.then(Constant(0.1), at=3_000_000)], [torch.float32])
+    evaluate = BatchedSegments([batch])
+    for step in (2 * 720_167 - 3, 2 * 720_167 - 60, 3 * 720_167 - 3, 3 * 720_167 + 1000):
+        got = evaluate(torch.tensor(step))[0].item()
+        assert float32_ulps(got, reference.value(schedule, step)) <= 1
+
+
 def test_restarts_that_become_ever_longer_keep_the_formula():
     with pytest.raises(fitting.NotFitted):
         fit_schedule(CosineAnnealingWarmRestarts(0.1, T_0=100, T_mult=2))
