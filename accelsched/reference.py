@@ -234,7 +234,10 @@ def cyclic(
     scale = {"triangular": 1.0, "triangular2": _power(0.5, x - 1), "exp_range": _power(gamma, x)}[
         mode
     ]
-    above, below = float(height) * scale, float(1 - height) + float(height) * (1 - scale)
+    # Near 1 the plain difference has no digits left.
+    is_near = mode == "exp_range" and gamma > 0 and scale > 0.5
+    lost = -expm1(x * log(gamma)) if is_near else 1 - scale
+    above, below = float(height) * scale, float(1 - height) + float(height) * lost
     return base_value * below + max_value * above
 
 

@@ -278,20 +278,24 @@ class Cyclic(Schedule):
             return self.growth.at(self._counted(step, period), height) + self.base_value
         depth = (terms.real(-since_top) / self.step_size_up).maximum(terms.real(since_top) / down)
         if self.mode != "triangular":
-            scale = self._scale(step, period)
-            height, depth = height * scale, depth + height * (1.0 - scale)
+            scale, lost = self._scale(step, period)
+            height, depth = height * scale, depth + height * lost
         return terms.blend(self.base_value, self.max_value, height, depth)
 
     def _counted(self, step: Tensor, period: int) -> Tensor:
         by_step = self.scale_mode == "iterations"
         return terms.real(step) if by_step else terms.quotient(step, period) + 1.0
 
-    def _scale(self, step: Tensor, period: int) -> Tensor:
-        """Return the factor of the height."""
+    def _scale(self, step: Tensor, period: int) -> tuple[Tensor, Tensor]:
+        """Return the factor of the height, and what it leaves of 1."""
         counted = self._counted(step, period)
         if self.mode == "triangular2":
-            return terms.power(0.5, counted - 1.0)
-        return terms.power(self.gamma, counted)
+            scale = terms.power(0.5, counted - 1.0)
+            return scale, 1.0 - scale
+        # The difference would have few digits where gamma is near 1. Of 0 there is no logarithm.
+        gamma = terms.filled(step, self.gamma)
+        logarithm = gamma.clamp(min=2.0**-100).log()
+        return terms.power(self.gamma, counted), -(logarithm * counted).expm1()
 
 
 @dataclass(frozen=True)

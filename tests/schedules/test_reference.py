@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from parity import RELATIVE, agrees, leaves_of
 
 from accelsched import reference
-from accelsched.schedules import OneCycle, Polynomial
+from accelsched.schedules import Cyclic, OneCycle, Polynomial
 
 QUIET = {"deadline": None, "suppress_health_check": list(HealthCheck)}
 
@@ -51,6 +51,11 @@ def test_a_composition(schedule):
 def test_the_last_steps_of_a_flat_polynomial(total):
     """One that is flat until its last steps: 1 - rest**power is small, and rest as well."""
     check(Polynomial(0.0, 1.0, total, 1e-5), [total // 2, total - 2, total - 1])
+
+
+def test_a_wave_down_to_0_whose_height_decays_slowly():
+    """What is left of 1 by a power of gamma: 3e-5 in the first steps."""
+    check(Cyclic(1e-5, 0.0, 1, 1, mode="exp_range", gamma=0.99999), [1, 3, 5, 1001])
 
 
 def test_the_comparison_can_fail():
