@@ -38,7 +38,7 @@ check: .venv/installed
 	git diff --check $$(git hash-object -t tree /dev/null) -- ':!*.svg'
 
 test-latest: .venv-latest/installed
-	$(call PYTEST,.venv-latest) tests $(ELSEWHERE)
+	$(call PYTEST,.venv-latest) tests $(ELSEWHERE) --ignore=tests/package/test_docs.py
 
 test-cerebras: .venv-cerebras/installed
 	$(call PYTEST,.venv-cerebras) tests/costs --back-ends lazy
@@ -52,7 +52,7 @@ test-clients: .venv-clients/installed
 docs: .venv-latest/installed
 	rm -rf build/docs build/doctrees
 	$(SITE) -W
-	$(call PYTEST,.venv-latest) -n 0 tests/docs
+	$(call PYTEST,.venv-latest) tests/docs tests/package/test_docs.py
 
 # The site at http://localhost:8000, built once.
 docs-serve: .venv-latest/installed

@@ -50,7 +50,7 @@ _SECTIONS = ("gallery", "reference", "recipes", "coming_from", "back_ends")
 html_sidebars = {"*": []} | {f"{name}/*": ["sidebar-nav-bs"] for name in _SECTIONS}
 html_theme_options = {
     "navigation_with_keys": False,
-    "header_links_before_dropdown": 6,
+    "header_links_before_dropdown": 5,
     "show_toc_level": 2,
     "secondary_sidebar_items": ["page-toc"],
     "footer_start": [],
