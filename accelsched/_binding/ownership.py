@@ -16,6 +16,7 @@ from torch.optim import Optimizer
 
 from accelsched._binding.param_groups import GroupValues
 from accelsched._optimizers.frozen import refuse_frozen
+from accelsched._runtimes import runtime_of
 from accelsched._runtimes.captures import is_for_a_graph
 
 
@@ -83,7 +84,7 @@ class Ownership:
 
         self._owners.append(weakref.ref(owner, gone))
         self._find_conflicts()
-        if owner.group_values.device.type == "cuda":
+        if runtime_of(owner.group_values.device).captures:
             self._guard_captures(owner.group_values.optimizer)
 
     def remember(self, group_values: GroupValues) -> None:

@@ -34,6 +34,7 @@ from accelsched._binding.uncompiled import uncompiled
 from accelsched._lowering import LOWERINGS
 from accelsched._optimizers.frozen import computed_on_host
 from accelsched._optimizers.remedies import level_of_the_caller
+from accelsched._runtimes import runtime_of
 from accelsched._runtimes.captures import is_for_a_graph
 from accelsched.errors import ArgumentError, require
 from accelsched.schedules import Schedule
@@ -433,7 +434,7 @@ class Scheduler(TorchLRScheduler):
 
     def _be_driven_by(self, driver: PureDriver) -> None:
         self._driver, self._advance = driver, driver.stepper()
-        self._freezes = driver.lowering == "host" and driver.device.type == "cuda"
+        self._freezes = driver.lowering == "host" and runtime_of(driver.device).captures
         self._needs_look, self.refusal = True, None
         ownership_of(self._group_values.optimizer).claim(self)
 

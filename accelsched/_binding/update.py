@@ -18,6 +18,7 @@ from accelsched._binding.param_groups import device_of
 from accelsched._binding.scheduler import Scheduler
 from accelsched._binding.scheduler_list import SchedulerList
 from accelsched._optimizers.on_device import on_device
+from accelsched._runtimes import runtime_of
 from accelsched.errors import ArgumentError, require
 
 Schedulers = Scheduler | SchedulerList | Iterable[Scheduler | SchedulerList]
@@ -67,7 +68,8 @@ def update(optimizer: Optimizer, *schedulers: Schedulers) -> Callable[..., None]
     others = any(key != "lr" for _, key in ownership_of(optimizer).value_tensors)
     within = on_device if others and _MODES_ARE_TRACED else contextlib.nullcontext
     # Dynamo reads no learning rate; what is not compiled may be captured.
-    uncompiled = on_device if device_of(optimizer.param_groups).type == "cuda" else within
+    may_capture = runtime_of(device_of(optimizer.param_groups)).captures
+    uncompiled = on_device if may_capture else within
 
     def update(by: int | Tensor | None = None) -> None:
         if torch.compiler.is_compiling():

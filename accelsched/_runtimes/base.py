@@ -57,6 +57,8 @@ class Runtime:
     #: Whether its kernels take a number of the host for nothing, so that values are Python floats
     #: unless the optimizer takes them as tensors.
     takes_floats = False
+    #: Whether a graph may capture what is launched there, and repeat it without any Python.
+    captures = False
     #: Whether such a read ends the graph that is being gathered.
     reads_cost_an_execution = False
     #: Whether every step is traced anew, so that each operation of a schedule costs the host time.

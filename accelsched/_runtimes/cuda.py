@@ -19,6 +19,7 @@ class Cuda(Runtime):
 
     name = "cuda"
     takes_floats = True
+    captures = True
 
     def has_one_kernel(self, tensors: Sequence[Tensor]) -> bool:
         counter, *values = tensors
