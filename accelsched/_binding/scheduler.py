@@ -85,14 +85,14 @@ class Scheduler(TorchLRScheduler):
             group's ``"tags"`` must hold one. None in the list stands for groups without tags.
             Default: all groups.
         last_epoch: start one step after this one. Default -1: start at step 0.
-        lowering: how the values are computed. ``"graph"`` evaluates the formula on the device,
-            ``"segments"`` polynomials of float32 that are fitted to it, ``"table"`` looks the value
-            up in a table, ``"host"`` sets Python floats. By default floats if the parameters are on
-            the CPU or CUDA and the group holds a float (build the optimizer with
-            ``lr=torch.tensor(...)`` for ``torch.compile`` there), unless one on CUDA is built to
-            take a tensor, with ``capturable=True`` or ``fused=True``. Else, on CUDA and on back
-            ends that trace every step or have no float64, segments, or for a curve of too many
-            parts a table; elsewhere the formula.
+        lowering: how the values are computed. ``"graph"`` evaluates the formula on the device.
+            ``"segments"`` evaluates float32 polynomials that are fitted to it. ``"table"`` looks
+            the value up. ``"host"`` sets Python floats. The default depends on where the parameters
+            are. On the CPU it is floats, unless the group holds a tensor, as ``torch.compile``
+            wants. On CUDA it is floats too, unless the group holds a tensor or the optimizer takes
+            one (``capturable=True`` or ``fused=True``). Tensors on CUDA, on lazy back ends and
+            where there is no float64 are segments, or a table for a curve of too many parts. Other
+            tensors are the formula.
         relative: whether the schedule is a factor of each group's own value: of its ``initial_lr``
             for the learning rate, else of the value that it has when it is bound. Default False.
         open_ended: whether the end is not known yet, so that :meth:`begin_decay` and :meth:`extend`
