@@ -33,7 +33,7 @@ from accelsched.schedules import (
 )
 from accelsched.schedules._fields import MAX_STEP, field_types
 from accelsched.schedules._from_function import PROBES
-from accelsched.schedules._planned import Planned
+from accelsched.schedules._planned import END, Planned
 from accelsched.schedules._vectorize import Batch, stack
 
 #: A curve that settles before this step is computed once, and the fit is compared at all its steps.
@@ -305,6 +305,10 @@ def _children(schedule: Schedule) -> list[tuple[Schedule, int, int]]:
         return list(zip(schedule.schedules, starts, (*schedule.milestones, MAX_STEP), strict=True))
     if isinstance(schedule, Shifted):
         return [(schedule.schedule, -schedule.by, MAX_STEP)]
+    if isinstance(schedule, Planned):
+        # Where it is at other steps than the run, its counts are no steps of the run.
+        until = schedule.start if schedule.last == END else MAX_STEP
+        return [(schedule.schedule, 0, min(until, schedule.since))]
     return [(item, 0, MAX_STEP) for item in _items(schedule) if isinstance(item, Schedule)]
 
 

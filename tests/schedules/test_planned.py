@@ -1,5 +1,7 @@
 """A decay beside a schedule: nothing changes without it, and no structure with it."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from drawing import CLASSES, _is_composed, compositions, one, planned, steps_of, stretched
@@ -119,10 +121,13 @@ def test_a_class_in_smaller_steps_has_the_same_values(cls):
 @settings(max_examples=200, **QUIET)
 @given(schedule=stretched(st.sampled_from(CLASSES).flatmap(one)))
 def test_what_is_stretched_is_the_reference_between_two_steps(schedule):
+    if isinstance(one_cycle := schedule.schedule, schedules.OneCycle):
+        # A phase of it begins between two steps, in float64: here where that needs no rounding.
+        fraction = max(1, round(32 * one_cycle.pct_start)) / 64
+        schedule = replace(schedule, schedule=replace(one_cycle, pct_start=fraction))
+        assume(schedule.until < 2**20)
     steps = [step for step in steps_of(schedule) if step <= 2**41]
     values = schedule.formula(torch.tensor(steps)).tolist()
-    # A phase of OneCycle begins between two steps, in float64.
-    assume(not isinstance(schedule.schedule, schedules.OneCycle) or schedule.until < 2**20)
     for step, value in zip(steps, values, strict=True):
         want = reference.value(schedule, step)
         assert agrees(value, want, leaves_of(schedule)), (step, value, want)
