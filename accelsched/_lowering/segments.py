@@ -162,10 +162,10 @@ class _Task:
 
 def _task(schedule: Schedule) -> _Task:
     """Say what is to be fitted; the errors are those of :func:`fit_schedule`."""
-    curve, knots, of_user = _curve(schedule), sorted(_knots(schedule)), _is_of_user(schedule)
+    knots, of_user = sorted(_knots(schedule)), _is_of_user(schedule)
     if of_user:
         _require_vectorized(schedule)
-    task = functools.partial(_compared, schedule, curve, of_user)
+    task = functools.partial(_compared, schedule)
     if schedule.settles is not None:
         last = schedule.settles
         if of_user and last >= ALL_OF_USERS:
@@ -174,23 +174,17 @@ def _task(schedule: Schedule) -> _Task:
     if schedule.repeats is not None and sum(schedule.repeats) <= FAR:
         end = sum(schedule.repeats)
         return task(end, end - 1, knots, schedule.repeats)
-    far = curve(FAR * np.array([1, 2, 2**10, 2**20]))
+    far = _curve(schedule)(FAR * np.array([1, 2, 2**10, 2**20]))
     if (far == far[0]).all():
         return task(MAX_STEP, FAR, [*knots, FAR])
     return task(FAR, FAR - 1, knots, holds=FAR)
 
 
 def _compared(
-    schedule: Schedule,
-    curve: Curve,
-    of_user: bool,
-    end: int,
-    last: int,
-    knots: Sequence[int],
-    *more: Any,
-    **named: Any,
+    schedule: Schedule, end: int, last: int, knots: Sequence[int], *more: Any, **named: Any
 ) -> _Task:
     """A curve to fit before an end, whose value stays that of a last step."""
+    curve, of_user = _curve(schedule), _is_of_user(schedule)
     if last >= (ALL_OF_USERS if of_user else ALL_STEPS):
         # A valley between two periods, or a top, may be narrower than what is looked at.
         _require_few_periods(schedule, 0, last)
