@@ -121,7 +121,7 @@ def on_device(
     runtime.has_float64 = has_float64
     batches = group_by_structure([case.schedule], [torch.float32])
     try:
-        evaluation = _lowering._choose(lowering, batches, runtime, None).evaluation
+        evaluation = _lowering._choose(lowering, batches, runtime).evaluation
     except ArgumentError:
         return None
     evaluate = runtime.lower(evaluation, torch.device("cpu"))

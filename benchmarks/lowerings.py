@@ -58,7 +58,7 @@ def runtime_named(name):
 def evaluation(schedule, lowering, runtime):
     """What makes the evaluation of a schedule for a device."""
     batches = group_by_structure([schedule], [torch.float32])
-    return _lowering._choose(lowering, batches, runtime, None).evaluation
+    return _lowering._choose(lowering, batches, runtime).evaluation
 
 
 def lowered(schedule, lowering, runtime):

@@ -20,7 +20,7 @@ HERE = Path(__file__).parent
 FOLDER = HERE / "report"
 CHAPTERS = {
     "Accuracy": [["accuracy.py"]],
-    "Training steps": [["training.py", way] for way in CONFIGURATIONS],
+    "Training steps": [*(["training.py", way] for way in CONFIGURATIONS), ["many_groups.py"]],
     "Lowerings": [["lowerings.py"]],
     "How cost grows": [["growth.py"]],
     "On the CPU": [["host.py"], ["curve.py"]],

@@ -207,8 +207,8 @@ def _choose(
     asked: str | None,
     batches: Sequence[Batch],
     runtime: Runtime,
-    held: Lowered | None,
-    one_kernel: bool,
+    held: Lowered | None = None,
+    one_kernel: bool = False,
 ) -> _Choice:
     """Choose a lowering; where it has room for more numbers, as much as what is held has."""
     if asked == "segments":
