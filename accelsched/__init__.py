@@ -41,10 +41,10 @@ __all__ = [
     "weight_decay_scheduler",
 ]
 
-#: The package's metadata has it from here.
+#: The package metadata reads the version from here.
 __version__ = "0.1.0"
 
-#: What is imported when it is used first, and where it is.
+#: Names that are imported on first use, and their modules.
 _LATER = {
     "Captured": "_binding.capture",
     "SchedulerList": "_binding.scheduler_list",

@@ -21,7 +21,7 @@ __all__ = ["program", "stablehlo"]
 
 
 class _Step(torch.nn.Module):
-    """A pure step: StableHLO text drops writes to a buffer, without an error."""
+    """One step as a pure function: StableHLO text silently drops writes to a buffer."""
 
     def __init__(self, schedules: tuple[Schedule, ...]) -> None:
         super().__init__()
@@ -36,15 +36,14 @@ def program(source: Schedule | Scheduler) -> ExportedProgram:
     """Return one step of a schedule or a scheduler as a ``torch.export`` program, on the CPU.
 
     The input of the program is the step counter, int64 of shape []. Its outputs are the counter of
-    the next step, and the float64 values at this one, each of shape []: one for a schedule, one for
-    each driven param group of a scheduler.
+    the next step and the values at this step, each float64 of shape []. A schedule has one value, a
+    scheduler one for each driven param group.
 
     Args:
         source: a schedule, or a scheduler.
 
     Raises:
-        ArgumentError: ``source`` is neither, or a scheduler whose values depend on those before
-            them.
+        ArgumentError: ``source`` is neither, or a scheduler whose values depend on earlier values.
 
     Example:
         >>> from accelsched.schedules import Linear
@@ -59,7 +58,7 @@ def program(source: Schedule | Scheduler) -> ExportedProgram:
     else:
         raise ArgumentError("source", source, "give a schedule or a scheduler")
     pure = bool(schedules)
-    require(pure, "source", source, "its values depend on those before them: it cannot be exported")
+    require(pure, "source", source, "its values depend on earlier ones: export a schedule instead")
     from torch.export import export  # a compiler, and slow to import
 
     return export(_Step(schedules), (torch.tensor(1),))

@@ -1,9 +1,9 @@
 """The learning rate schedulers of ``cerebras.pytorch.optim.lr_scheduler``, by the same names.
 
-A training script changes its import and nothing else. Each class is that of
-:mod:`accelsched.scheduler` with the key ``"lr"``, and with arguments that are named for a learning
-rate: ``initial_learning_rate`` for ``initial_val``. :class:`ReduceLROnPlateau` and
-:class:`GreedyLR` follow a metric, and are those of torch and transformers.
+A training script changes only its import. Each class is one of :mod:`accelsched.scheduler` with the
+key ``"lr"`` and with arguments named for a learning rate: ``initial_learning_rate`` for
+``initial_val``. :class:`ReduceLROnPlateau` and :class:`GreedyLR` follow a metric and have the
+interfaces of torch and transformers.
 """
 
 from __future__ import annotations
@@ -53,8 +53,8 @@ __all__ = [
     "StepLR",
 ]
 
-#: The settings that the state of each scheduler of torch has, by its name; it has more where it
-#: schedules a momentum too.
+#: The settings that each scheduler of torch saves, by class name. One that also cycles a momentum
+#: saves `_MOMENTA` too.
 _OF_TORCH: dict[str, Any] = {
     "ConstantLR": {"factor", "total_iters"},
     "LinearLR": {"start_factor", "end_factor", "total_iters"},
@@ -76,16 +76,17 @@ _MOMENTA = {"cycle_momentum", "use_beta1", "base_momentums", "max_momentums"}
 
 
 class LRScheduler(WithArguments):
-    """Drives the learning rate by any schedule; the base of the classes below.
+    """A scheduler that drives the learning rate by any schedule; the base of the classes below.
 
-    Its arguments are those of :class:`accelsched.Scheduler`, with ``key="lr"`` by default.
+    It takes the arguments of :class:`accelsched.Scheduler`, with ``key="lr"`` by default.
 
-    A subclass may define ``_get_closed_form()`` instead, as in Cerebras. It returns the learning
-    rate at ``self.last_epoch``, a 0-dim int64 tensor, in torch operations on it and on attributes
-    that were set before ``super().__init__(optimizer, total_iters, last_epoch,
-    param_group_tags)``. It is recorded once, so it has every lowering and can be composed. An
-    attribute that is set later counts from the next step; a list counts if it is assigned. What
-    cannot be recorded, an ``if`` on the step for example, raises an error with file and line.
+    A subclass may define ``_get_closed_form()`` instead, as in Cerebras. The method returns the
+    learning rate at step ``self.last_epoch``, a 0-dim int64 tensor. It may use torch operations on
+    this tensor and on attributes that were set before ``super().__init__(optimizer, total_iters,
+    last_epoch, param_group_tags)``. It is recorded once, so every lowering works and the scheduler
+    can be composed. An attribute that is set later takes effect at the next step; a list must be
+    assigned, not edited. Code that cannot be recorded, such as an ``if`` on the step, raises an
+    error with file and line.
 
     Example:
         >>> import torch
@@ -101,7 +102,7 @@ class LRScheduler(WithArguments):
         >>> scheduler.get_last_lr()
         [0.1]
 
-        A class of one's own:
+        Your own class:
 
         >>> class Ramp(LRScheduler):
         ...     def __init__(self, optimizer, end, total_iters):
@@ -131,20 +132,20 @@ class LRScheduler(WithArguments):
         return (of_torch and not state.is_of_cerebras(saved)) or super()._stands_for(saved)
 
 
-#: The fields that are learning rates.
+#: The fields of schedules that are learning rates.
 _RATES = {"value", "initial", "end", "base_value", "max_value"}
 
 
 def _warn_of_arguments_of_torch(cls: type[LRScheduler], fields: dict[str, Any]) -> None:
-    """Warn of a whole number above 1 for a learning rate: in torch's signature it counts steps."""
+    """Warn of an int above 1 for a learning rate: in torch's signature it counts steps."""
     for name in _RATES & set(fields):
         value = fields[name]
         if isinstance(value, int) and value > 1:
             argument = argument_names(cls)[name]
             warnings.warn(
-                f"{argument}={value}: a learning rate of {value}? The arguments are those of "
-                f"Cerebras: {cls.__name__}{inspect.signature(cls)}. For torch's scheduler build "
-                f"that, and give it to accelsched.from_torch; if it is meant, write {value}.0",
+                f"{argument}={value}: a learning rate of {value}? If so, write {value}.0. For "
+                "torch's arguments, use accelsched.from_torch(scheduler). This class has those of "
+                f"Cerebras: {cls.__name__}{inspect.signature(cls)}",
                 UserWarning,
                 stacklevel=level_of_the_caller(),
             )
@@ -153,8 +154,8 @@ def _warn_of_arguments_of_torch(cls: type[LRScheduler], fields: dict[str, Any]) 
 class ConstantLR(LRScheduler, scheduler.ConstantScheduler):
     """:class:`accelsched.scheduler.ConstantScheduler` of the learning rate.
 
-    ``torch.optim.lr_scheduler.ConstantLR`` does something else: it multiplies by ``factor`` until
-    ``total_iters`` and by 1 from there.
+    ``torch.optim.lr_scheduler.ConstantLR`` differs: it multiplies by ``factor`` before step
+    ``total_iters`` and by 1 from then on.
     """
 
     learning_rate = Argument("value")
@@ -182,7 +183,7 @@ class ConstantLR(LRScheduler, scheduler.ConstantScheduler):
 class PolynomialLR(LRScheduler, scheduler.PolynomialScheduler):
     """:class:`accelsched.scheduler.PolynomialScheduler` of the learning rate.
 
-    ``torch.optim.lr_scheduler.PolynomialLR`` falls from the group's rate to 0.
+    ``torch.optim.lr_scheduler.PolynomialLR`` falls from the group's own learning rate to 0.
     """
 
     initial_learning_rate = Argument("initial")
@@ -217,8 +218,8 @@ class PolynomialLR(LRScheduler, scheduler.PolynomialScheduler):
 class LinearLR(LRScheduler, scheduler.LinearScheduler):
     """:class:`accelsched.scheduler.LinearScheduler` of the learning rate.
 
-    ``torch.optim.lr_scheduler.LinearLR`` takes factors of the group's rate, ``start_factor`` and
-    ``end_factor``.
+    ``torch.optim.lr_scheduler.LinearLR`` takes ``start_factor`` and ``end_factor``, which multiply
+    the group's own learning rate.
     """
 
     initial_learning_rate = Argument("initial")
@@ -251,7 +252,7 @@ class LinearLR(LRScheduler, scheduler.LinearScheduler):
 class ExponentialLR(LRScheduler, scheduler.ExponentialScheduler):
     """:class:`accelsched.scheduler.ExponentialScheduler` of the learning rate.
 
-    The ``gamma`` of ``torch.optim.lr_scheduler.ExponentialLR`` is the factor of one step: see
+    In ``torch.optim.lr_scheduler.ExponentialLR``, ``gamma`` is the factor of one step: see
     :class:`MultiplicativeLR`.
     """
 
@@ -284,7 +285,7 @@ class ExponentialLR(LRScheduler, scheduler.ExponentialScheduler):
 class InverseExponentialTimeDecayLR(LRScheduler, scheduler.InverseExponentialTimeDecayScheduler):
     """:class:`accelsched.scheduler.InverseExponentialTimeDecayScheduler` of the learning rate.
 
-    torch has none.
+    torch has no such scheduler.
     """
 
     initial_learning_rate = Argument("initial")
@@ -318,7 +319,7 @@ class InverseExponentialTimeDecayLR(LRScheduler, scheduler.InverseExponentialTim
 class InverseSquareRootDecayLR(LRScheduler, scheduler.InverseSquareRootDecayScheduler):
     """:class:`accelsched.scheduler.InverseSquareRootDecayScheduler` of the learning rate.
 
-    torch has none.
+    torch has no such scheduler.
     """
 
     initial_learning_rate = Argument("initial")
@@ -348,8 +349,8 @@ class InverseSquareRootDecayLR(LRScheduler, scheduler.InverseSquareRootDecaySche
 class CosineDecayLR(LRScheduler, scheduler.CosineDecayScheduler):
     """:class:`accelsched.scheduler.CosineDecayScheduler` of the learning rate.
 
-    ``torch.optim.lr_scheduler.CosineAnnealingLR(T_max, eta_min)`` has the same values up to
-    ``T_max`` and rises again from there.
+    ``torch.optim.lr_scheduler.CosineAnnealingLR(T_max, eta_min)`` has the same values up to step
+    ``T_max`` and then rises again.
     """
 
     initial_learning_rate = Argument("initial")
@@ -380,7 +381,7 @@ class CosineDecayLR(LRScheduler, scheduler.CosineDecayScheduler):
 class PiecewiseConstantLR(LRScheduler, scheduler.PiecewiseConstantScheduler):
     """:class:`accelsched.scheduler.PiecewiseConstantScheduler` of the learning rate.
 
-    torch has none.
+    torch has no such scheduler.
     """
 
     learning_rates = Argument("values")
@@ -409,7 +410,7 @@ class PiecewiseConstantLR(LRScheduler, scheduler.PiecewiseConstantScheduler):
 class MultiStepLR(LRScheduler, scheduler.MultiStepScheduler):
     """:class:`accelsched.scheduler.MultiStepScheduler` of the learning rate.
 
-    ``torch.optim.lr_scheduler.MultiStepLR`` starts from the group's rate.
+    ``torch.optim.lr_scheduler.MultiStepLR`` starts from the group's own learning rate.
     """
 
     initial_learning_rate = Argument("initial")
@@ -439,7 +440,7 @@ class MultiStepLR(LRScheduler, scheduler.MultiStepScheduler):
 class StepLR(LRScheduler, scheduler.StepScheduler):
     """:class:`accelsched.scheduler.StepScheduler` of the learning rate.
 
-    ``torch.optim.lr_scheduler.StepLR`` starts from the group's rate.
+    ``torch.optim.lr_scheduler.StepLR`` starts from the group's own learning rate.
     """
 
     initial_learning_rate = Argument("initial")
@@ -469,8 +470,8 @@ class StepLR(LRScheduler, scheduler.StepScheduler):
 class CosineAnnealingLR(LRScheduler, scheduler.CosineAnnealingScheduler):
     """:class:`accelsched.scheduler.CosineAnnealingScheduler` of the learning rate.
 
-    ``torch.optim.lr_scheduler.CosineAnnealingLR`` starts from the group's rate, and follows one
-    that is changed from outside.
+    ``torch.optim.lr_scheduler.CosineAnnealingLR`` starts from the group's own learning rate, and
+    continues from a value that other code writes.
     """
 
     initial_learning_rate = Argument("initial")
@@ -500,8 +501,8 @@ class CosineAnnealingLR(LRScheduler, scheduler.CosineAnnealingScheduler):
 class CosineAnnealingWarmRestarts(LRScheduler, scheduler.CosineAnnealingWarmRestartsScheduler):
     """:class:`accelsched.scheduler.CosineAnnealingWarmRestartsScheduler` of the learning rate.
 
-    ``torch.optim.lr_scheduler.CosineAnnealingWarmRestarts`` has the same values as this one, from
-    the group's rate on.
+    ``torch.optim.lr_scheduler.CosineAnnealingWarmRestarts`` has the same curve as this class, and
+    starts from the group's own learning rate.
     """
 
     initial_learning_rate = Argument("initial")
@@ -533,7 +534,8 @@ class CosineAnnealingWarmRestarts(LRScheduler, scheduler.CosineAnnealingWarmRest
 class CyclicLR(LRScheduler, scheduler.CyclicScheduler):
     """:class:`accelsched.scheduler.CyclicScheduler` of the learning rate.
 
-    Nor does ``torch.optim.lr_scheduler.CyclicLR``, which also cycles the momentum, by default.
+    ``torch.optim.lr_scheduler.CyclicLR`` ignores a ``scale_mode`` with these modes too, and by
+    default also cycles the momentum.
     """
 
     base_lr = Argument("base_value")
@@ -573,8 +575,8 @@ class OneCycleLR(LRScheduler, scheduler.OneCycleScheduler):
     """:class:`accelsched.scheduler.OneCycleScheduler` of the learning rate.
 
     ``torch.optim.lr_scheduler.OneCycleLR`` takes ``div_factor``, which is
-    ``max_lr / initial_learning_rate``, cycles the momentum by default, and refuses steps past the
-    end.
+    ``max_lr / initial_learning_rate``. By default it cycles the momentum too. It raises an error
+    for a step past the end.
     """
 
     initial_learning_rate = Argument("initial")
@@ -642,8 +644,9 @@ class LambdaLR(LRScheduler, scheduler.LambdaScheduler):
 class MultiplicativeLR(LRScheduler, scheduler.MultiplicativeScheduler):
     """:class:`accelsched.scheduler.MultiplicativeScheduler` of the learning rate.
 
-    ``torch.optim.lr_scheduler.ExponentialLR(gamma)`` is the same from the group's rate on;
-    ``torch.optim.lr_scheduler.MultiplicativeLR`` takes a function of the step.
+    ``torch.optim.lr_scheduler.ExponentialLR(gamma)`` has the same curve, and starts from the
+    group's own learning rate. ``torch.optim.lr_scheduler.MultiplicativeLR`` takes a function of the
+    step.
     """
 
     initial_learning_rate = Argument("initial")
@@ -671,26 +674,27 @@ class MultiplicativeLR(LRScheduler, scheduler.MultiplicativeScheduler):
 class SequentialLR(LRScheduler, scheduler.SequentialScheduler):
     """:class:`accelsched.scheduler.SequentialScheduler` of the learning rate.
 
-    So does ``torch.optim.lr_scheduler.SequentialLR``.
+    ``torch.optim.lr_scheduler.SequentialLR`` also computes wrong values if one is nested in
+    another.
     """
 
 
 class ChainedLR(LRScheduler, scheduler.ChainedScheduler):
     """:class:`accelsched.scheduler.ChainedScheduler` of the learning rate.
 
-    ``torch.optim.lr_scheduler.ChainedScheduler`` multiplies step by step, and so steps on from a
-    rate that was changed from outside.
+    ``torch.optim.lr_scheduler.ChainedScheduler`` multiplies the current value at each step, and so
+    continues from a value that other code wrote.
     """
 
 
 class ChainedScheduler(ChainedLR):
-    """:class:`ChainedLR` by the name that torch gives it; see there for formula and arguments."""
+    """:class:`ChainedLR` under torch's name; see there for the formula and the arguments."""
 
 
 class ScalePerParamLR(LRScheduler, scheduler.ScalePerParamScheduler):
     """:class:`accelsched.scheduler.ScalePerParamScheduler` of the learning rate.
 
-    torch has none: give each param group a rate of its own.
+    torch has no such scheduler: give each param group its own learning rate.
     """
 
     def _settings_of_cerebras(self, step: int) -> dict[str, Any]:
@@ -705,14 +709,14 @@ def _factor(name: str, value: Any) -> float:
 
 def _positive_factor(name: str, value: Any) -> float:
     factor = _factor(name, value)
-    require(factor > 0, name, value, "the rate is divided by it: give a number above 0")
+    require(factor > 0, name, value, "a rise divides the rate by factor: give a number above 0")
     return factor
 
 
 class ReduceLROnPlateau(  # type: ignore[override]
     MetricScheduler, LRScheduler, torch_schedulers.ReduceLROnPlateau
 ):
-    """Multiply the learning rate by a factor whenever a metric has stopped improving.
+    """A learning rate that is multiplied by a factor whenever a metric stops improving.
 
     The learning rate at step ``t``, after ``t`` metrics, with the default modes::
 
@@ -727,34 +731,35 @@ class ReduceLROnPlateau(  # type: ignore[override]
                 value = lower if value - lower > eps else value
                 bad, wait = 0, cooldown
 
-    Each param group starts from its own rate, and a rate that somebody else puts there is gone on
-    from. On a device all of this lives there, in float64 where the device has it, and
-    ``step(loss)`` reads nothing. On the CPU, with a float for a rate, it is torch's arithmetic on
-    floats. Both give torch's rates, which a float32 tensor in the group holds rounded. Numbers
-    that are set later, ``scheduler.factor = 0.5``, compile nothing. Give a compiled step its metric
-    as a tensor: torch.compile takes each Python number for another constant.
+    Each param group starts from its own learning rate. If other code changes the rate, the
+    scheduler continues from the new one. On a device the state stays there, in float64 if the
+    device has it, and ``step(loss)`` does not synchronize. On the CPU, if the rate is a float, the
+    scheduler computes in floats, as torch does. Both give torch's rates; a float32 tensor in the
+    group holds them rounded. Setting a number later, as in ``scheduler.factor = 0.5``, compiles
+    nothing. Give a compiled step its metric as a tensor: ``torch.compile`` makes each Python number
+    a constant.
 
-    With ``schedule`` the rate is ``schedule(t) * scale``: the scale starts at 1, and is what falls,
-    down to ``min_lr``. A ``step()`` without a metric moves on in the schedule only, so that it may
-    be taken at each batch, and ``step(loss)`` at the last one before each validation.
+    With ``schedule`` the rate is ``schedule(t) * scale``. The scale starts at 1, and each reduction
+    lowers it, down to ``min_lr``. A ``step()`` without a metric only advances the schedule. So call
+    ``step()`` after each batch, but ``step(loss)`` after the last one before each validation.
 
-    A subclass that sets ``param_group_key`` drives another key. Every instance is one of torch's
-    class too, by which trainers know that a step takes a metric.
+    A subclass that sets ``param_group_key`` drives another key. Every instance is also an instance
+    of torch's class, from which trainers see that a step takes a metric.
 
     Args:
         optimizer: the optimizer to drive. None to bind it later: ``scheduler(optimizer)``.
         mode: "min" if a lower metric is better, "max" if a higher one is. Default "min".
-        factor: what the rate is multiplied by, below 1. Default 0.1.
+        factor: the factor of one reduction, below 1. Default 0.1.
         patience: how many metrics in a row may fail to improve. Default 10.
         threshold: by how much a metric has to improve. Default 1e-4.
         threshold_mode: "rel" if the threshold is a fraction of the best metric, "abs" if it is a
             difference. Default "rel".
-        cooldown: how many metrics after a reduction cannot count against it. Default 0.
-        min_lr: the least rate: a number, or a list with one for each driven group. With
-            ``schedule`` it is the least scale. Default 0.
-        eps: a reduction by this or less is left out. Default 1e-8.
-        schedule: what the scale is a factor of: a schedule, or a list with one for each driven
-            group. Default: none.
+        cooldown: how many metrics after a reduction never count as failures. Default 0.
+        min_lr: the lower bound of the rate: a number, or a list with one for each driven group.
+            With ``schedule``, the lower bound of the scale. Default 0.
+        eps: a reduction by this or less is skipped. Default 1e-8.
+        schedule: the schedule that the scale multiplies, or a list with one for each driven group.
+            Default: none.
         param_group_tags: which param groups to drive, by their ``"tags"``. Default: all of them.
         lowering: as for :class:`accelsched.Scheduler`. Default None.
 
@@ -786,12 +791,12 @@ class ReduceLROnPlateau(  # type: ignore[override]
         [0.1]
 
     Raises:
-        ArgumentError: a word or a number that cannot be, or no system on which a metric could be
-            given, as Cerebras' is.
+        ArgumentError: an argument is invalid, or the system takes no metric in a step, as Cerebras'
+            does not.
 
-    Elsewhere: ``torch.optim.lr_scheduler.ReduceLROnPlateau``, whose arguments, results and state
-    these are; with ``schedule``, ``optax.contrib.reduce_on_plateau``, whose ``min_scale`` is
-    ``min_lr`` here; Keras' ``ReduceLROnPlateau``.
+    Elsewhere: ``torch.optim.lr_scheduler.ReduceLROnPlateau`` has the same arguments, results and
+    state. With ``schedule``: ``optax.contrib.reduce_on_plateau``, whose ``min_scale`` is ``min_lr``
+    here. Keras has a ``ReduceLROnPlateau`` too.
     """
 
     factor = Setting(_factor)
@@ -828,7 +833,7 @@ class ReduceLROnPlateau(  # type: ignore[override]
 
     @property
     def default_min_lr(self) -> float | None:  # type: ignore[override]
-        """The least rate of a group that is added later; None if each group was given its own."""
+        """The ``min_lr`` of a group that is added later; None if each group was given its own."""
         least: float | list[float] = self._settings["min_lrs"]
         return None if isinstance(least, list) else least
 
@@ -843,14 +848,14 @@ class ReduceLROnPlateau(  # type: ignore[override]
         return settings
 
 
-# Trainers, that of transformers too, give a metric to what is of torch's class for one.
+# Trainers, including the one of transformers, pass a metric to instances of torch's class.
 class GreedyLR(  # type: ignore[override]
     MetricScheduler, LRScheduler, torch_schedulers.ReduceLROnPlateau
 ):
-    """Divide the learning rate by a factor while a metric improves, and multiply it when it stops.
+    """A learning rate that rises while a metric improves, and falls while the metric does not.
 
-    The learning rate at step ``t``, after ``t`` metrics, with the default modes, for the settings
-    that leave out pauses (``cooldown``, ``warmup``), means and resets::
+    The learning rate at step ``t``, after ``t`` metrics, with the default modes and without pauses
+    (``cooldown``, ``warmup``), means and resets::
 
         best, bad, good, value = inf, 0, 0, initial
         for metric in metrics[:t]:
@@ -864,29 +869,31 @@ class GreedyLR(  # type: ignore[override]
                 lower = max(value * factor, min_lr)
                 value, bad = (lower if value - lower > eps else value), 0
 
-    The rest is as for :class:`ReduceLROnPlateau`: state on the device, no read, the rates of the
-    original, numbers that may be set later.
+    As in :class:`ReduceLROnPlateau`, the state stays on the device, ``step(loss)`` does not
+    synchronize, the rates equal those of the original, and numbers may be set later.
 
     Args:
         optimizer: the optimizer to drive. None to bind it later: ``scheduler(optimizer)``.
         mode: "min" if a lower metric is better, "max" if a higher one is. Default "min".
-        factor: what the rate is multiplied by or divided by, between 0 and 1. Default 0.95.
-        patience: how many metrics in a row may improve, or fail to, before the rate moves. Default
-            10.
+        factor: the factor of one reduction and the divisor of one rise, between 0 and 1. Default
+            0.95.
+        patience: how many metrics in a row may improve, or fail to improve, before the rate
+            changes. Default 10.
         threshold: by how much a metric has to improve. Default 1e-6.
         threshold_mode: "rel" if the threshold is a fraction of the best metric, "abs" if it is a
             difference. Default "abs".
-        cooldown: how many metrics after a reduction are left out. Default 0.
-        warmup: how many metrics after a rise are left out. Default 0.
-        min_lr: the least rate: a number, or a list with one for each driven group. Default 1e-3.
-        max_lr: the largest rate, likewise. Default 1.0.
-        eps: a change by this or less is left out. Default 1e-8.
-        verbose: taken for compatibility; True is refused, as a message would have to read the
-            rate. Default False.
-        smooth: whether the metric is the mean of the last ones. Default False.
-        window_size: how many metrics are averaged then. Default 50.
-        reset_start: after how many reductions at the least rate of all groups all begins anew,
-            from the first rates. Default 500.
+        cooldown: how many metrics after a reduction are skipped. Default 0.
+        warmup: how many metrics after a rise are skipped. Default 0.
+        min_lr: the lower bound of the rate: a number, or a list with one for each driven group.
+            Default 1e-3.
+        max_lr: the upper bound, likewise. Default 1.0.
+        eps: a change by this or less is skipped. Default 1e-8.
+        verbose: accepted for compatibility; True raises an error, because printing would read the
+            rate on the host. Default False.
+        smooth: whether to replace each metric by the mean of the last ones. Default False.
+        window_size: how many metrics ``smooth`` averages. Default 50.
+        reset_start: after this many reductions while all groups are at ``min_lr``, everything
+            restarts from the first rates. Default 500.
         param_group_tags: which param groups to drive, by their ``"tags"``. Default: all of them.
         lowering: as for :class:`accelsched.Scheduler`. Default None.
 
@@ -906,10 +913,10 @@ class GreedyLR(  # type: ignore[override]
         [0.125]
 
     Raises:
-        ArgumentError: a word or a number that cannot be, or no system on which a metric could be
-            given, as Cerebras' is.
+        ArgumentError: an argument is invalid, or the system takes no metric in a step, as Cerebras'
+            does not.
 
-    Elsewhere: ``GreedyLR`` of transformers 5, whose arguments, results and state these are.
+    Elsewhere: ``GreedyLR`` of transformers 5 has the same arguments, results and state.
     """
 
     factor = Setting(_positive_factor)
@@ -923,7 +930,7 @@ class GreedyLR(  # type: ignore[override]
 
     _rule: Greedy
     _state_has_values = True
-    #: Whether to print; nothing is printed.
+    #: Part of the state of the original. Nothing is printed.
     verbose = False
 
     def __init__(
@@ -947,7 +954,7 @@ class GreedyLR(  # type: ignore[override]
         param_group_tags: Tags = None,
         lowering: str | None = None,
     ) -> None:
-        require(not verbose, "verbose", verbose, "it prints nothing: read get_last_lr()")
+        require(not verbose, "verbose", verbose, "printing synchronizes: call get_last_lr()")
         size = step_number("window_size", window_size)
         require(size > 0, "window_size", window_size, "give at least 1")
         settings = {
@@ -967,12 +974,12 @@ class GreedyLR(  # type: ignore[override]
 
     @property
     def smooth(self) -> bool:
-        """Whether the metric is the mean of the last ones."""
+        """Whether each metric is replaced by the mean of the last ones."""
         return self._rule.window_size is not None
 
     @property
     def window_size(self) -> int:
-        """How many metrics are averaged, if any are."""
+        """How many metrics :attr:`smooth` averages."""
         return self._window_size
 
     def _saved_settings(self) -> dict[str, Any]:

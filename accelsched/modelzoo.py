@@ -1,4 +1,4 @@
-"""The Model Zoo of Cerebras: its configurations, read as its trainer reads them."""
+"""Schedulers from configurations of the Cerebras Model Zoo, read as its trainer reads them."""
 
 from __future__ import annotations
 
@@ -17,34 +17,35 @@ def schedulers(config: Any, optimizer: Optimizer | None) -> SchedulerList:
 
     The rules are those of the Model Zoo, releases 1.6 to 2.10:
 
-    - A ``SequentialLR`` changes to its next scheduler after the ``total_iters`` of the one before.
-      ``milestones`` may be left out; given ones must be the sums of ``total_iters``.
-    - The ``param_group_tags`` of a ``SequentialLR`` or a chain go to all that is in it, which must
-      have none.
-    - Names are read without regard to case.
-    - A scheduler of learning rates becomes a ``ScalePerParamLR``, with its tags, if any param group
-      has ``adjust_learning_rate``, or the optimizer in an old file has it.
-    - In an old file ``optimizer.learning_rate`` is a number, or one phase, or a list of phases in
-      sequence (with ``main_scheduler: chained`` in any of them, a chain). ``scheduler`` names the
-      class, with ``LR`` or without.
+    - A ``SequentialLR`` switches to its next scheduler after the ``total_iters`` of the previous
+      one. ``milestones`` may be left out; if given, they must be the sums of ``total_iters``.
+    - The ``param_group_tags`` of a ``SequentialLR`` or a chain apply to all schedulers in it, which
+      must have no tags of their own.
+    - Names are not case-sensitive.
+    - A learning rate scheduler becomes a ``ScalePerParamLR`` with the same tags if any param group,
+      or the optimizer in an old file, has ``adjust_learning_rate``.
+    - In an old file ``optimizer.learning_rate`` is a number, a phase, or a list of phases. The
+      phases form a sequence, or a chain if any has ``main_scheduler: chained``. ``scheduler`` names
+      the class, with or without ``LR``.
     - An old file with a name of releases up to 1.9 is read as these releases did: ``steps`` and
       ``decay_steps`` for ``total_iters``, ``learning_rate`` and ``base_lr`` for the initial one,
       ``decay_rate`` for ``gamma``, ``boundaries`` and ``values`` for ``milestones`` and
-      ``learning_rates``, ``Cosine`` with ``alpha``. Other arguments are left out with a warning.
+      ``learning_rates``, ``Cosine`` with ``alpha``. Unknown arguments are ignored with a warning.
       With ``disable_lr_steps_reset`` in the optimizer all phases count from the first step.
 
     Args:
         config: a loaded YAML file of either style; its ``trainer.init.schedulers``, or any dict
             around that list; the ``optimizer`` of an old file, or its ``learning_rate``.
-        optimizer: the optimizer to bind them to. None to bind what is returned later; then nobody
-            looks for ``adjust_learning_rate`` in its param groups.
+        optimizer: the optimizer to bind the schedulers to. None to bind the result later; then
+            ``adjust_learning_rate`` in param groups has no effect.
 
     Returns:
-        One scheduler for each entry of the list. ``step()`` steps all of them; the trainer of the
-        Model Zoo takes them as its ``schedulers``.
+        One scheduler for each entry of the list. ``step()`` of the result steps all of them. The
+        trainer of the Model Zoo takes the result as its ``schedulers``.
 
     Raises:
-        ArgumentError: the Model Zoo would refuse it; the message says why. Nothing was changed.
+        ArgumentError: the Model Zoo would refuse the configuration; the message says why. Nothing
+            was changed.
 
     Example:
         >>> import torch

@@ -25,18 +25,18 @@ __all__ = ["MappingPolicy", "Multiply", "Policy", "Schedule", "Switch"]
 
 
 class Policy(OwnRule, LRScheduler):
-    """Any schedule of the learning rate, built without an optimizer; or a base of one's own.
+    """A policy that follows any schedule, built without an optimizer; the base of your own.
 
-    A subclass may define ``get_lr()``, as in thunder: it returns the rate of each param group at
-    ``self.last_epoch``. If it reads only the step, it is a formula, and is evaluated on the device.
-    If it also multiplies the rate that the group has, or adds to it, each step does so on the
-    device. Any other ``get_lr`` is called on the host at each step. Attributes that are set later
-    count from the next step. :meth:`set_optimizer`, :meth:`prepare_state_dict` and
-    ``load_state_dict`` may be overridden and called, as in thunder.
+    A subclass may define ``get_lr()``, as in thunder. It returns the learning rate of each param
+    group at step ``self.last_epoch``. A ``get_lr`` that reads only the step becomes a formula on
+    the device. One that also multiplies the group's current learning rate, or adds to it, becomes
+    an update on the device. Any other ``get_lr`` is called on the host at each step. An attribute
+    that is set later takes effect at the next step. A subclass may override and call
+    :meth:`set_optimizer`, :meth:`prepare_state_dict` and ``load_state_dict``, as in thunder.
 
     Args:
-        schedule: one schedule for all param groups, or a list with one for each. Left out by a
-            subclass with a ``get_lr`` of its own.
+        schedule: one schedule for all param groups, or a list with one for each. A subclass that
+            defines ``get_lr`` leaves it out.
         lowering: as for :class:`accelsched.Scheduler`. Default None.
 
     Example:
@@ -52,7 +52,7 @@ class Policy(OwnRule, LRScheduler):
         >>> policy.get_last_lr()
         [0.0]
 
-        A class of one's own:
+        Your own policy:
 
         >>> class Decay(Policy):
         ...     def __init__(self, factor):
@@ -66,13 +66,13 @@ class Policy(OwnRule, LRScheduler):
         [0.25]
 
     Raises:
-        ArgumentError: a value that cannot be, or, when it is bound, a wrong number of schedules.
+        ArgumentError: an argument is invalid; or, on binding, the number of schedules is wrong.
 
     Warns:
-        UserWarning: a ``get_lr`` will be called on the host at each step; the warning says why.
+        UserWarning: ``get_lr`` will be called on the host at each step; the warning says why.
 
     Elsewhere: thunder's ``Policy``, the base of its policies. ``Multiply``, ``Schedule`` and
-    ``Switch`` go on from the states of thunder's, and thunder's from theirs.
+    ``Switch`` load the states of thunder's classes, and thunder's classes load theirs.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class Policy(OwnRule, LRScheduler):
         lowering: str | None = None,
     ) -> None:
         if self._writes_its_rule:
-            remedy = f"{type(self).__name__} has a get_lr of its own: leave it out"
+            remedy = f"{type(self).__name__} defines get_lr: leave out the schedule"
             require(schedule is None, "schedule", schedule, remedy)
             self.lowering = lowering
         else:
@@ -90,20 +90,20 @@ class Policy(OwnRule, LRScheduler):
 
 
 class MappingPolicy(Policy):
-    """The base of the policies below: a mapping from the step, and the value that it starts from.
+    """The base of the policies below: an initial learning rate, and a mapping from steps.
 
-    A subclass may define ``get_lr()``, as :class:`Policy` says; :attr:`current_mapping` has the
-    mapping of each param group.
+    A subclass may define ``get_lr()``, as for :class:`Policy`, and read the mapping of each param
+    group from :attr:`current_mapping`.
 
     Args:
         mapping: one mapping for all param groups, or a list with one for each.
-        lr_init: the learning rate before the mapping acts at step 0: a number for all param groups,
-            or a list with one for each. Default: each group keeps its own.
+        lr_init: the learning rate to which the mapping is applied at step 0: a number for all param
+            groups, or a list with one for each. Default: each group keeps its own.
         lowering: as for :class:`accelsched.Scheduler`. Default None.
 
     Raises:
-        ArgumentError: a mapping or a number cannot be used, or, when it is bound, there is a wrong
-            number of them.
+        ArgumentError: a mapping or a number is invalid; or, on binding, a list has the wrong
+            length.
     """
 
     def __init__(
@@ -121,11 +121,11 @@ class MappingPolicy(Policy):
         super().__init__(self._as_schedules(), lowering=lowering)
 
     def _rule_of(self, name: str, mapping: Any) -> Any:
-        """Convert one mapping to what the policy follows."""
+        """Convert one mapping to a schedule, or to numbers by step."""
         raise NotImplementedError
 
     def _as_schedules(self) -> Any:
-        """Return the rules, where they are pure functions of the step."""
+        """Return the schedules to give to the base class, if there are any."""
         return None if self._writes_its_rule else self._rules
 
     def _schedules_for(self, group_values: GroupValues) -> tuple[schedules.Schedule, ...]:
@@ -147,12 +147,12 @@ class MappingPolicy(Policy):
 
     @property
     def current_mapping(self) -> list[Any] | None:
-        """The mapping of each param group; None while there is no optimizer."""
+        """The mapping of each param group; None before binding."""
         return each_group("mapping", self.mapping, len(self.indices)) if self._bound else None
 
     @property
     def current_lr_init(self) -> list[float] | None:
-        """The first value of each param group; None while there is no optimizer."""
+        """The ``lr_init`` of each param group; None before binding."""
         return each_group("lr_init", self.lr_init, len(self.indices)) if self._bound else None
 
     def __repr__(self) -> str:
@@ -162,7 +162,7 @@ class MappingPolicy(Policy):
 
 
 class Schedule(MappingPolicy):
-    """The values of a function of the step.
+    """A learning rate that is a function of the step.
 
     The learning rate at step ``t``::
 
@@ -172,8 +172,8 @@ class Schedule(MappingPolicy):
         mapping: a function from the step to the learning rate, or a schedule; or a list with one
             for each param group. A function that cannot be traced is tabulated: see
             :class:`accelsched.schedules.Tabulated`.
-        lr_init: taken for compatibility and not used: the function gives the value at step 0 too.
-        total_iters: the last step to tabulate, where a table is needed. Default: ``2**20`` steps.
+        lr_init: accepted for compatibility and ignored: the mapping gives the value at step 0.
+        total_iters: the last step to tabulate, if a table is needed. Default: ``2**20``.
         lowering: as for :class:`accelsched.Scheduler`. Default None.
 
     Example:
@@ -190,10 +190,11 @@ class Schedule(MappingPolicy):
         [0.025]
 
     Raises:
-        ArgumentError: the mapping is no function, a value is not finite, or, when it is bound,
-            there is a wrong number of them.
+        ArgumentError: the mapping is not a function, or a value is not finite; or, on binding, the
+            number of mappings is wrong.
 
-    Elsewhere: thunder's ``Schedule``; torch's ``LambdaLR``, which multiplies the group's rate.
+    Elsewhere: thunder's ``Schedule``; torch's ``LambdaLR``, which multiplies the group's own
+    learning rate.
     """
 
     def __init__(
@@ -208,32 +209,32 @@ class Schedule(MappingPolicy):
         super().__init__(mapping, lr_init, lowering=lowering)
 
     _has_values = True
-    # thunder's leaves its functions out of its state.
+    # thunder does not save the functions either.
     _settings_of_torch = frozenset({"lr_init", "current_lr_init"})
 
     def _rule_of(self, name: str, mapping: Any) -> schedules.Schedule:
         if isinstance(mapping, Mapping):
-            raise ArgumentError(name, mapping, "give a function, or give this to Switch")
+            raise ArgumentError(name, mapping, "give a function; for a dict use Switch or Multiply")
         return from_function(mapping, self._total_iters, name)
 
 
 class _Recurrent(MappingPolicy):
-    """The base of policies whose next value depends on the value that the group has."""
+    """The base of policies whose next value depends on the group's current value."""
 
     _has_values = True
     _driver: RecurrentDriver  # type: ignore[assignment]
-    #: What the groups held when they were bound, if nobody said what to start from.
+    #: The values of the groups at binding, which stand in for an `lr_init` that was not given.
     _own: Sequence[float] = ()
 
     def _rule_of(self, name: str, mapping: Any) -> dict[int, float]:
         if not isinstance(mapping, Mapping):
-            raise ArgumentError(name, mapping, "give a dict from steps to numbers")
+            raise ArgumentError(name, mapping, "give a dict that maps steps to numbers")
         at = {integer(name, step): _rate(f"{name}[{step}]", mapping[step]) for step in mapping}
-        require(all(step >= 0 for step in at), name, mapping, "steps are counted from 0")
+        require(all(step >= 0 for step in at), name, mapping, "give no negative step")
         return dict(sorted(at.items()))
 
     def _recurrence(self, at: dict[int, float]) -> Recurrence:
-        """Return what each step does, for numbers by step."""
+        """Return the recurrence that applies these numbers at their steps."""
         raise NotImplementedError
 
     def _as_schedules(self) -> Any:
@@ -261,7 +262,7 @@ class _Recurrent(MappingPolicy):
         return [self._recurrence(at) for at in each_group("mapping", self._rules, count)]
 
     def _values_at(self, step: int, count: int) -> list[float]:
-        """Return the values at a step, if nobody changes them from outside."""
+        """Return the values at a step, unless other code changes them."""
         starts = self._own if self._starts is None else self._starts
         values = list(each_group("lr_init", starts, count))
         for i, at in enumerate(each_group("mapping", self._rules, count)):
@@ -272,13 +273,13 @@ class _Recurrent(MappingPolicy):
         return values
 
     def undisturbed(self) -> schedules.Schedule:
-        """Return the curve of the first param group, if nobody changes it from outside."""
+        """Return the curve that the first param group follows unless other code changes it."""
         rules = self._rules if isinstance(self._rules, list) else [self._rules]
         given = (self._rules, self._starts)
         count = max(len(each) if isinstance(each, list) else 1 for each in given)
         milestones = [step for step in rules[0] if step > 0]
         values = [self._values_at(step, count)[0] for step in (0, *milestones)]
-        return PiecewiseConstant(values, milestones)  # type: ignore[arg-type]
+        return PiecewiseConstant(values, milestones)
 
     def _set_step(self, step: int) -> None:
         self._driver.set_state(step, self._values_at(step, len(self.indices)))
@@ -286,11 +287,13 @@ class _Recurrent(MappingPolicy):
     _move = _set_step
 
     def reschedule(self, schedules: Any) -> None:
-        """Refuse: the values follow from a mapping, not from schedules."""
-        raise ArgumentError("schedules", schedules, "it follows its mapping: build another one")
+        """Raise ArgumentError: the values come from a mapping, not from schedules."""
+        raise ArgumentError(
+            "schedules", schedules, "this policy follows its mapping: build a new policy"
+        )
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the step, the values and the mappings, as plain values. Waits for the device."""
+        """Return the step, the values and the mappings as plain Python data. Synchronizes."""
         rules = each_group("mapping", self._rules, len(self.indices))
         return {
             **state.header(self),
@@ -299,7 +302,7 @@ class _Recurrent(MappingPolicy):
         }
 
     def _loader(self, state_dict: dict[str, Any], step_only: bool = False) -> Callable[[], None]:
-        """Take over a step, the mappings, and the values that the groups had."""
+        """Check a state; return a function that loads its step, mappings and values."""
         self._require_driving()
         if step_only:
             step = state.foreign_step(state_dict)
@@ -325,7 +328,7 @@ class _Recurrent(MappingPolicy):
         return load
 
     def _of_thunder(self, saved: Mapping[str, Any]) -> dict[str, Any]:
-        """The state that ours would be, of one that thunder's policy saved."""
+        """Convert the state of a policy of thunder to ours."""
         mappings = [
             list(at.items()) if isinstance(at, Mapping) else at
             for _, at in _items(saved, "current_mapping")
@@ -345,18 +348,18 @@ class _Recurrent(MappingPolicy):
 
 
 class Multiply(_Recurrent):
-    """Multiply the learning rate by a factor at each of some steps.
+    """A learning rate that is multiplied by a factor at each step of a mapping.
 
-    The learning rate at step ``t``, if nobody changes it from outside::
+    The learning rate at step ``t``, unless other code changes it::
 
         value = lr_init * prod(factor for step, factor in mapping.items() if step <= t)
 
-    Each step multiplies what the group has, so a change from outside survives.
+    Each step multiplies the group's current value, so a change by other code persists.
 
     Args:
         mapping: a dict from steps to factors, or a list with one dict for each param group.
-        lr_init: the learning rate before the mapping acts at step 0; or a list with one for each
-            param group. Default: each group keeps its own.
+        lr_init: the learning rate to which the mapping is applied at step 0, or a list with one for
+            each param group. Default: each group keeps its own.
         lowering: as for :class:`accelsched.Scheduler`. Default None.
 
     Example:
@@ -373,8 +376,8 @@ class Multiply(_Recurrent):
         [0.025]
 
     Raises:
-        ArgumentError: a step is negative, a factor is not finite, or, when it is bound, there is a
-            wrong number of mappings.
+        ArgumentError: a step or a factor is negative, or a factor is not finite; or, on binding,
+            the number of mappings is wrong.
 
     Elsewhere: thunder's ``Multiply``; ``optax.piecewise_constant_schedule``; torch's
     ``MultiStepLR``, with one factor for all milestones.
@@ -385,20 +388,20 @@ class Multiply(_Recurrent):
 
 
 class Switch(_Recurrent):
-    """Set the learning rate at each of some steps.
+    """A learning rate that is set to a new value at each step of a mapping.
 
-    The learning rate at step ``t``, if nobody changes it from outside::
+    The learning rate at step ``t``, unless other code changes it::
 
         reached = [step for step in sorted(mapping) if step <= t]
         value = mapping[reached[-1]] if reached else lr_init
 
-    In between it holds what the group has, so a change from outside lasts until the next step of
-    the mapping.
+    Between these steps the group keeps its value, so a change by other code lasts until the next
+    step of the mapping.
 
     Args:
         mapping: a dict from steps to learning rates, or a list with one dict for each param group.
-        lr_init: the learning rate before the mapping acts at step 0; or a list with one for each
-            param group. Default: each group keeps its own.
+        lr_init: the learning rate to which the mapping is applied at step 0, or a list with one for
+            each param group. Default: each group keeps its own.
         lowering: as for :class:`accelsched.Scheduler`. Default None.
 
     Example:
@@ -415,11 +418,11 @@ class Switch(_Recurrent):
         [0.001]
 
     Raises:
-        ArgumentError: a step is negative, a rate is not finite, or, when it is bound, there is a
-            wrong number of mappings.
+        ArgumentError: a step or a learning rate is negative, or a learning rate is not finite; or,
+            on binding, the number of mappings is wrong.
 
     Elsewhere: thunder's ``Switch``; :class:`accelsched.schedules.PiecewiseConstant`, which
-    overwrites a change from outside.
+    overwrites changes by other code at each step.
     """
 
     def _recurrence(self, at: dict[int, float]) -> Recurrence:
@@ -428,30 +431,30 @@ class Switch(_Recurrent):
 
 
 def _only_at(at: dict[int, float], otherwise: float) -> schedules.Schedule:
-    """Make a schedule of the given numbers at their steps, and of one number elsewhere."""
+    """Make a schedule of the given numbers at their steps, and of ``otherwise`` elsewhere."""
     values, milestones = [otherwise], []
     for step, number in at.items():
         values += [number, otherwise]
         milestones += [step, step + 1]
-    return PiecewiseConstant(values, milestones)  # type: ignore[arg-type]
+    return PiecewiseConstant(values, milestones)
 
 
 def _rate(name: str, value: Any) -> float:
-    """The value of an argument that is a learning rate."""
+    """Convert a learning rate, or a factor of one; raise ArgumentError if it is negative."""
     rate = real(name, value)
-    require(rate >= 0, name, value, "a learning rate is 0 or more")
+    require(rate >= 0, name, value, "give a number of 0 or more")
     return rate
 
 
 def _items(saved: Mapping[str, Any], name: str) -> list[tuple[int, Any]]:
-    """The entries of a list in a state, with their positions."""
+    """Return the entries of a list in a state, with their positions."""
     items = saved[name]
     require(isinstance(items, (list, tuple)), f"state_dict[{name!r}]", items, "give a list")
     return list(enumerate(items))
 
 
 def _as_mapping(name: str, pairs: Any) -> dict[Any, Any]:
-    """A mapping of its pairs, as a state has them."""
+    """Convert the pairs of a step and a number in a state to a dict."""
     fits = isinstance(pairs, (list, tuple)) and all(
         isinstance(pair, (list, tuple)) and len(pair) == 2 for pair in pairs
     )

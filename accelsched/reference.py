@@ -1,10 +1,9 @@
-"""The right values: every schedule again, in plain Python floats, one short function each.
+"""Reference values: every schedule again, in plain Python floats, one short function each.
 
 The functions follow the papers and the documentation, not the tensor formulas. Whole numbers stay
-Python integers, and a tail near zero is computed from the steps that are left. The function of the
-class ``CosineDecay`` is ``cosine_decay``, with an underscore at its end where the name is Python's
-own (``lambda_``). Its arguments are the fields of the class; a schedule among them is a
-:class:`Curve`.
+Python integers, and a tail near zero is computed from the remaining steps. The function of the
+class ``CosineDecay`` is ``cosine_decay``. A name that Python uses itself gets a trailing underscore
+(``lambda_``). The arguments are the fields of the class; schedules are passed as :class:`Curve`.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ def value(schedule: Any, step: int | Fraction) -> float:
 
 
 def function_of(schedule_class: type) -> Callable[..., float]:
-    """Find the function of this module for a schedule class, by its name."""
+    """Return the function of this module for a schedule class."""
     name = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", schedule_class.__name__).lower()
     if keyword.iskeyword(name) or hasattr(builtins, name):
         name += "_"
@@ -97,10 +96,10 @@ def one_minus_power(step: int, initial: float, end: float, total_iters: int, pow
 
 
 def _by_power(part: int, whole: int, power: float, first: float, last: float) -> float:
-    """From first to last by a power of the fraction of the whole."""
+    """Interpolate from first to last by a power of ``part / whole``."""
     fraction = part / whole
     raised: float = fraction**power
-    # 1 - raised is taken as -expm1(power log(fraction)): the plain form has no digits left near 1.
+    # 1 - raised is -expm1(power * log(fraction)), as the plain form loses all digits near 1.
     logarithm = log(fraction) if 2 * part <= whole else log1p(-((whole - part) / whole))
     return last * raised - first * expm1(power * logarithm)
 
@@ -108,7 +107,7 @@ def _by_power(part: int, whole: int, power: float, first: float, last: float) ->
 def logarithmic(step: int, initial: float, end: float, total_iters: int) -> float:
     if step >= total_iters:
         return end
-    # log(total + 1) - log(step + 1) is the logarithm of the quotient, which is near 1 at the end.
+    # log(total + 1) - log(step + 1) is computed by log1p, as the quotient nears 1 at the end.
     elapsed, rest = log(step + 1), log1p(Fraction(total_iters - step, step + 1))
     return (initial * rest + end * elapsed) / log(total_iters + 1)
 
@@ -128,7 +127,7 @@ def _power(base: float, exponent: float) -> float:
 
 
 def _times_power(factor: float, base: float, exponent: float) -> float:
-    """``factor * base ** exponent``; by thirds of the exponent where the power is out of range."""
+    """Return ``factor * base ** exponent``, by thirds of the exponent if out of range."""
     power = _power(base, exponent)
     if factor == 0:
         return 0.0 * factor
@@ -172,7 +171,7 @@ def cosine_decay(step: int, initial: float, end: float, total_iters: int) -> flo
 
 
 def _cosine(elapsed: float | Fraction, total: float | Fraction, first: float, last: float) -> float:
-    """Half a cosine from first to last, by the half-angle formula from the nearer end."""
+    """Interpolate along half a cosine, by the half-angle formula from the nearer end."""
     if 2 * elapsed <= total:
         return first + (last - first) * sin(pi * elapsed / total / 2) ** 2
     return last + (first - last) * sin(pi * (total - elapsed) / total / 2) ** 2
@@ -234,7 +233,7 @@ def cyclic(
     scale = {"triangular": 1.0, "triangular2": _power(0.5, x - 1), "exp_range": _power(gamma, x)}[
         mode
     ]
-    # Near 1 the plain difference has no digits left.
+    # For a scale near 1, the plain 1 - scale loses all digits.
     is_near = mode == "exp_range" and gamma > 0 and scale > 0.5
     lost = -expm1(x * log(gamma)) if is_near else 1 - scale
     above, below = float(height) * scale, float(1 - height) + float(height) * lost
@@ -322,7 +321,7 @@ def maximum(step: int, schedules: Sequence[Curve]) -> float:
     return max(schedule(step) for schedule in schedules)
 
 
-# A decay that begins where the run is, and a curve that is stretched from there.
+# A decay that begins in mid-run, and a curve that is stretched in mid-run.
 
 
 def planned(
@@ -351,7 +350,7 @@ def planned(
     return _shaped(name, since, initial, end, total_iters)
 
 
-# What everyone writes.
+# The most common schedules.
 
 
 def warmup_cosine(step: int, peak: float, total_iters: int, warmup_iters: int, end: float) -> float:

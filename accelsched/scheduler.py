@@ -1,12 +1,12 @@
 """The schedulers of ``cerebras.pytorch.optim.scheduler``, by the same names, for any key.
 
-:class:`Scheduler` drives a key by any schedule. The other classes have the arguments of one
-schedule, and no key: a subclass sets ``param_group_key``. :mod:`accelsched.lr_scheduler` and
-:mod:`accelsched.weight_decay_scheduler` are made of them.
+:class:`Scheduler` drives a key by any schedule. The other classes take the arguments of one
+schedule. They have no key: a subclass sets ``param_group_key``. The classes of
+:mod:`accelsched.lr_scheduler` and :mod:`accelsched.weight_decay_scheduler` derive from them.
 
-Values are absolute: a scheduler overwrites what the group held when it is built. Every scheduler is
-a closed form of the step, so it resumes at any step without drift. Arguments can be read and set as
-attributes; a new value counts from the next step. With None for the optimizer a scheduler is bound
+Values are absolute: a new scheduler overwrites the value in the group. Every scheduler is a closed
+form of the step, so it resumes at any step without drift. Arguments can be read and set as
+attributes; a new value takes effect at the next step. If the optimizer is None, bind the scheduler
 later: ``scheduler(optimizer)``.
 """
 
@@ -82,10 +82,10 @@ class ConstantScheduler(WithArguments):
     Args:
         optimizer: the optimizer to drive. None to bind it later: ``scheduler(optimizer)``.
         val: the value, at every step.
-        total_iters: taken for compatibility and not used: a constant has no end. Default None.
+        total_iters: accepted for compatibility, not used: a constant has no end. Default None.
         param_group_tags: which param groups to drive, by their ``"tags"``. Default: all of them.
         last_epoch: start one step after this one. Default -1: start at step 0.
-        open_ended: whether :meth:`begin_decay` is to compile nothing. Default False.
+        open_ended: let :meth:`begin_decay` start at any step without a recompile. Default False.
 
     Example:
         >>> import torch
@@ -102,10 +102,10 @@ class ConstantScheduler(WithArguments):
         [0.1]
 
     Raises:
-        ArgumentError: the value is not a number, or a number is not finite.
+        ArgumentError: the value is not a number, or is not finite.
 
-    Source: see :class:`accelsched.schedules.Constant`, the schedule that this class drives, also
-    for the nearest names in optax, Keras and transformers.
+    Source: see :class:`accelsched.schedules.Constant`, the schedule that this class drives. Its
+    docstring also gives the nearest names in optax, Keras and transformers.
 
     Elsewhere: Cerebras' class of this name has the same arguments and curve.
     """
@@ -134,7 +134,7 @@ class ConstantScheduler(WithArguments):
 
 
 class PolynomialScheduler(WithArguments):
-    """A power of the fraction that is left, from one value to another, then held.
+    """A polynomial decay from one value to another, then held.
 
     The value at step ``t``::
 
@@ -146,13 +146,13 @@ class PolynomialScheduler(WithArguments):
         optimizer: the optimizer to drive. None to bind it later: ``scheduler(optimizer)``.
         initial_val: the value at step 0.
         end_val: the value at step ``total_iters`` and past it.
-        total_iters: the length of the decay in steps; one of 0 steps is skipped, and is at the end.
+        total_iters: the length of the decay in steps; with 0 the value is ``end_val`` throughout.
         power: the exponent, above 0, without a unit. Default 1: a straight line.
-        cycle: past the end, jump back up and fall again, over a span stretched to the next multiple
-            of ``total_iters``. Default False.
+        cycle: past the end, jump back and run to ``end_val`` again, over a span stretched to the
+            next multiple of ``total_iters``. Default False.
         param_group_tags: which param groups to drive, by their ``"tags"``. Default: all of them.
         last_epoch: start one step after this one. Default -1: start at step 0.
-        open_ended: whether :meth:`begin_decay` is to compile nothing. Default False.
+        open_ended: let :meth:`begin_decay` start at any step without a recompile. Default False.
 
     Example:
         >>> import torch
@@ -181,8 +181,8 @@ class PolynomialScheduler(WithArguments):
         ArgumentError: ``total_iters`` is negative, ``power`` is not above 0, or a number is not
             finite.
 
-    Source: see :class:`accelsched.schedules.Polynomial`, the schedule that this class drives, also
-    for the nearest names in optax, Keras and transformers.
+    Source: see :class:`accelsched.schedules.Polynomial`, the schedule that this class drives. Its
+    docstring also gives the nearest names in optax, Keras and transformers.
 
     Elsewhere: Cerebras' class of this name has the same arguments; its ``cycle`` has no effect.
     """
@@ -236,12 +236,12 @@ class LinearScheduler(WithArguments):
         optimizer: the optimizer to drive. None to bind it later: ``scheduler(optimizer)``.
         initial_val: the value at step 0.
         end_val: the value at step ``total_iters`` and past it.
-        total_iters: the length of the line in steps; one of 0 steps is skipped, and is at the end.
-        cycle: past the end, jump back up and fall again, over a span stretched to the next multiple
-            of ``total_iters``. Default False.
+        total_iters: the length of the line in steps; with 0 the value is ``end_val`` throughout.
+        cycle: past the end, jump back and run to ``end_val`` again, over a span stretched to the
+            next multiple of ``total_iters``. Default False.
         param_group_tags: which param groups to drive, by their ``"tags"``. Default: all of them.
         last_epoch: start one step after this one. Default -1: start at step 0.
-        open_ended: whether :meth:`begin_decay` is to compile nothing. Default False.
+        open_ended: let :meth:`begin_decay` start at any step without a recompile. Default False.
 
     Example:
         >>> import torch
@@ -265,8 +265,8 @@ class LinearScheduler(WithArguments):
     Raises:
         ArgumentError: ``total_iters`` is negative, or a number is not finite.
 
-    Source: see :class:`accelsched.schedules.Linear`, the schedule that this class drives, also for
-    the nearest names in optax, Keras and transformers.
+    Source: see :class:`accelsched.schedules.Linear`, the schedule that this class drives. Its
+    docstring also gives the nearest names in optax, Keras and transformers.
 
     Elsewhere: Cerebras' class of this name has the same arguments; its ``cycle`` has no effect.
     """
@@ -304,12 +304,12 @@ class LinearScheduler(WithArguments):
         )
 
     def _settings_of_cerebras(self, step: int) -> dict[str, Any]:
-        # Theirs is a subclass of their PolynomialScheduler.
+        # Cerebras' class derives from its PolynomialScheduler, so the state has a power.
         return {**super()._settings_of_cerebras(step), "power": 1.0}
 
 
 class ExponentialScheduler(WithArguments):
-    """A decay by the factor ``decay_rate`` in every ``total_iters`` steps, without end.
+    """A decay by the factor ``decay_rate`` every ``total_iters`` steps, without end.
 
     The value at step ``t``::
 
@@ -319,14 +319,14 @@ class ExponentialScheduler(WithArguments):
     Args:
         optimizer: the optimizer to drive. None to bind it later: ``scheduler(optimizer)``.
         initial_val: the value at step 0.
-        total_iters: the steps in which the value is multiplied by ``decay_rate``, at least 1. Not
-            an end.
-        decay_rate: the factor of ``total_iters`` steps, not of one step; not negative, without a
+        total_iters: the number of steps that multiply the value by ``decay_rate``, at least 1. The
+            decay does not end there.
+        decay_rate: the factor per ``total_iters`` steps, not per step; not negative, without a
             unit.
         staircase: apply whole factors only, one every ``total_iters`` steps. Default False.
         param_group_tags: which param groups to drive, by their ``"tags"``. Default: all of them.
         last_epoch: start one step after this one. Default -1: start at step 0.
-        open_ended: whether :meth:`begin_decay` is to compile nothing. Default False.
+        open_ended: let :meth:`begin_decay` start at any step without a recompile. Default False.
 
     Example:
         >>> import torch
@@ -351,8 +351,8 @@ class ExponentialScheduler(WithArguments):
         ArgumentError: ``total_iters`` is below 1, ``decay_rate`` is negative, or a number is not
             finite.
 
-    Source: see :class:`accelsched.schedules.Exponential`, the schedule that this class drives, also
-    for the nearest names in optax, Keras and transformers.
+    Source: see :class:`accelsched.schedules.Exponential`, the schedule that this class drives. Its
+    docstring also gives the nearest names in optax, Keras and transformers.
 
     Elsewhere: Cerebras' class of this name has the same arguments and curve.
     """
@@ -391,7 +391,7 @@ class ExponentialScheduler(WithArguments):
 
 
 class InverseExponentialTimeDecayScheduler(WithArguments):
-    """A decay by one over a power of the step, without end.
+    """An inverse time decay with a power of the step, without end.
 
     The value at step ``t``::
 
@@ -404,12 +404,13 @@ class InverseExponentialTimeDecayScheduler(WithArguments):
         initial_val: the value at step 0.
         step_exponent: the exponent of the step alone, not of ``t / total_iters``; not negative,
             without a unit.
-        total_iters: the divisor, at least 1: in steps for ``step_exponent=1``. Not an end.
-        decay_rate: how much each whole ``a`` adds to the denominator, not negative, without a unit.
+        total_iters: the divisor, at least 1; in steps if ``step_exponent=1``. The decay does not
+            end there.
+        decay_rate: the factor of ``a`` in the denominator, not negative, without a unit.
         staircase: round ``a`` down to a whole number. Default False.
         param_group_tags: which param groups to drive, by their ``"tags"``. Default: all of them.
         last_epoch: start one step after this one. Default -1: start at step 0.
-        open_ended: whether :meth:`begin_decay` is to compile nothing. Default False.
+        open_ended: let :meth:`begin_decay` start at any step without a recompile. Default False.
 
     Example:
         >>> import torch
@@ -439,7 +440,7 @@ class InverseExponentialTimeDecayScheduler(WithArguments):
             or a number is not finite.
 
     Source: see :class:`accelsched.schedules.InverseExponentialTimeDecay`, the schedule that this
-    class drives, also for the nearest names in optax, Keras and transformers.
+    class drives. Its docstring also gives the nearest names in optax, Keras and transformers.
 
     Elsewhere: Cerebras' class of this name has the same arguments and curve.
     """
@@ -481,7 +482,7 @@ class InverseExponentialTimeDecayScheduler(WithArguments):
 
 
 class InverseSquareRootDecayScheduler(WithArguments):
-    """One over the square root of the step, held until ``warmup_steps``, without end.
+    """An inverse square root decay, constant until ``warmup_steps``, without end.
 
     The value at step ``t``::
 
@@ -489,12 +490,12 @@ class InverseSquareRootDecayScheduler(WithArguments):
 
     Args:
         optimizer: the optimizer to drive. None to bind it later: ``scheduler(optimizer)``.
-        initial_val: a factor of the value, in its unit. Default 1.
+        initial_val: a factor, in the unit of the value. Default 1.
         scale: another factor, without a unit. Default 1.
-        warmup_steps: the step until which the value is held; 0 counts as 1. Default 1.
+        warmup_steps: hold the value constant until this step; 0 counts as 1. Default 1.
         param_group_tags: which param groups to drive, by their ``"tags"``. Default: all of them.
         last_epoch: start one step after this one. Default -1: start at step 0.
-        open_ended: whether :meth:`begin_decay` is to compile nothing. Default False.
+        open_ended: let :meth:`begin_decay` start at any step without a recompile. Default False.
 
     Example:
         >>> import torch
@@ -519,10 +520,10 @@ class InverseSquareRootDecayScheduler(WithArguments):
         ArgumentError: ``warmup_steps`` is negative, or a number is not finite.
 
     Source: see :class:`accelsched.schedules.InverseSquareRootDecay`, the schedule that this class
-    drives, also for the nearest names in optax, Keras and transformers.
+    drives. Its docstring also gives the nearest names in optax, Keras and transformers.
 
-    Elsewhere: Cerebras' class of this name has the same arguments and curve, but is infinite at
-    step 0 for ``warmup_steps=0``.
+    Elsewhere: Cerebras' class of this name has the same arguments and curve, but returns infinity
+    at step 0 if ``warmup_steps=0``.
     """
 
     initial_val = Argument("initial")
@@ -567,12 +568,11 @@ class CosineDecayScheduler(WithArguments):
     Args:
         optimizer: the optimizer to drive. None to bind it later: ``scheduler(optimizer)``.
         initial_val: the value at step 0.
-        end_val: the value at step ``total_iters`` and past it: a value, not a
-            fraction.
-        total_iters: the length of the decay in steps; one of 0 steps is skipped, and is at the end.
+        end_val: the value at step ``total_iters`` and past it, not a fraction of ``initial_val``.
+        total_iters: the length of the decay in steps; with 0 the value is ``end_val`` throughout.
         param_group_tags: which param groups to drive, by their ``"tags"``. Default: all of them.
         last_epoch: start one step after this one. Default -1: start at step 0.
-        open_ended: whether :meth:`begin_decay` is to compile nothing. Default False.
+        open_ended: let :meth:`begin_decay` start at any step without a recompile. Default False.
 
     Example:
         >>> import torch
@@ -596,8 +596,8 @@ class CosineDecayScheduler(WithArguments):
     Raises:
         ArgumentError: ``total_iters`` is negative, or a number is not finite.
 
-    Source: see :class:`accelsched.schedules.CosineDecay`, the schedule that this class drives, also
-    for the nearest names in optax, Keras and transformers.
+    Source: see :class:`accelsched.schedules.CosineDecay`, the schedule that this class drives. Its
+    docstring also gives the nearest names in optax, Keras and transformers.
 
     Elsewhere: Cerebras' class of this name has the same arguments and curve.
     """
@@ -642,12 +642,12 @@ class PiecewiseConstantScheduler(WithArguments):
 
     Args:
         optimizer: the optimizer to drive. None to bind it later: ``scheduler(optimizer)``.
-        constant_cls: taken for compatibility and not used: Cerebras makes the pieces of it.
-        vals: one value more than there are milestones.
-        milestones: steps from 0 on, in increasing order. At a milestone the new one is in force.
+        constant_cls: the class that Cerebras builds the pieces from; here only the state uses it.
+        vals: the values, one more than there are milestones.
+        milestones: steps, 0 or more, in increasing order. At each, the next value takes effect.
         param_group_tags: which param groups to drive, by their ``"tags"``. Default: all of them.
         last_epoch: start one step after this one. Default -1: start at step 0.
-        open_ended: whether :meth:`begin_decay` is to compile nothing. Default False.
+        open_ended: let :meth:`begin_decay` start at any step without a recompile. Default False.
 
     Example:
         >>> import torch
@@ -679,10 +679,10 @@ class PiecewiseConstantScheduler(WithArguments):
             not finite.
 
     Source: see :class:`accelsched.schedules.PiecewiseConstant`, the schedule that this class
-    drives, also for the nearest names in optax, Keras and transformers.
+    drives. Its docstring also gives the nearest names in optax, Keras and transformers.
 
-    Elsewhere: Cerebras' class of this name has the same arguments and curve, and takes some wrong
-    numbers of them without an error.
+    Elsewhere: Cerebras' class of this name has the same arguments and curve, but accepts some wrong
+    counts of values and milestones without an error.
     """
 
     vals = Argument("values")
@@ -710,7 +710,7 @@ class PiecewiseConstantScheduler(WithArguments):
         )
 
     def _settings_of_cerebras(self, step: int) -> dict[str, Any]:
-        # Theirs is a sequence of constants.
+        # Cerebras' class saves a sequence of constants.
         name = argument_names(self._constant_cls).get("value", "val")
         values = zip(state.at_phases(step, self.milestones), self.vals, strict=True)
         parts = [{"last_epoch": at, name: value} for at, value in values]
@@ -728,11 +728,11 @@ class MultiStepScheduler(WithArguments):
     Args:
         optimizer: the optimizer to drive. None to bind it later: ``scheduler(optimizer)``.
         initial_val: the value before the first milestone.
-        gamma: the factor of a milestone, not negative, without a unit.
-        milestones: steps from 0 on, in increasing order; one that is given twice counts twice.
+        gamma: the factor at each milestone, not negative, without a unit.
+        milestones: steps, 0 or more, in increasing order; a step that is given twice counts twice.
         param_group_tags: which param groups to drive, by their ``"tags"``. Default: all of them.
         last_epoch: start one step after this one. Default -1: start at step 0.
-        open_ended: whether :meth:`begin_decay` is to compile nothing. Default False.
+        open_ended: let :meth:`begin_decay` start at any step without a recompile. Default False.
 
     Example:
         >>> import torch
@@ -759,8 +759,8 @@ class MultiStepScheduler(WithArguments):
     Raises:
         ArgumentError: ``gamma`` is negative, the milestones decrease, or a number is not finite.
 
-    Source: see :class:`accelsched.schedules.MultiStep`, the schedule that this class drives, also
-    for the nearest names in optax, Keras and transformers.
+    Source: see :class:`accelsched.schedules.MultiStep`, the schedule that this class drives. Its
+    docstring also gives the nearest names in optax, Keras and transformers.
 
     Elsewhere: Cerebras' class of this name has the same arguments and curve.
     """
@@ -803,10 +803,10 @@ class StepScheduler(WithArguments):
         optimizer: the optimizer to drive. None to bind it later: ``scheduler(optimizer)``.
         initial_val: the value at step 0.
         step_size: the steps from one decay to the next, at least 1.
-        gamma: the factor of a decay, not negative, without a unit.
+        gamma: the factor of each decay, not negative, without a unit.
         param_group_tags: which param groups to drive, by their ``"tags"``. Default: all of them.
         last_epoch: start one step after this one. Default -1: start at step 0.
-        open_ended: whether :meth:`begin_decay` is to compile nothing. Default False.
+        open_ended: let :meth:`begin_decay` start at any step without a recompile. Default False.
 
     Example:
         >>> import torch
@@ -828,11 +828,11 @@ class StepScheduler(WithArguments):
     Raises:
         ArgumentError: ``step_size`` is below 1, ``gamma`` is negative, or a number is not finite.
 
-    Source: see :class:`accelsched.schedules.Step`, the schedule that this class drives, also for
-    the nearest names in optax, Keras and transformers.
+    Source: see :class:`accelsched.schedules.Step`, the schedule that this class drives. Its
+    docstring also gives the nearest names in optax, Keras and transformers.
 
-    Elsewhere: Cerebras' class of this name has the same arguments and curve, but decays a step
-    early past step 2**24.
+    Elsewhere: Cerebras' class of this name has the same arguments and curve, but decays one step
+    early after step 2**24.
     """
 
     initial_val = Argument("initial")
@@ -861,7 +861,7 @@ class StepScheduler(WithArguments):
 
 
 class CosineAnnealingScheduler(WithArguments):
-    """A cosine wave: down to ``eta_min`` in ``T_max`` steps, up again, for ever.
+    """A cosine wave that falls to ``eta_min`` in ``T_max`` steps and rises again, without end.
 
     The value at step ``t``::
 
@@ -874,7 +874,7 @@ class CosineAnnealingScheduler(WithArguments):
         eta_min: the value at every odd multiple of ``T_max``. Default 0.
         param_group_tags: which param groups to drive, by their ``"tags"``. Default: all of them.
         last_epoch: start one step after this one. Default -1: start at step 0.
-        open_ended: whether :meth:`begin_decay` is to compile nothing. Default False.
+        open_ended: let :meth:`begin_decay` start at any step without a recompile. Default False.
 
     Example:
         >>> import torch
@@ -898,8 +898,8 @@ class CosineAnnealingScheduler(WithArguments):
     Raises:
         ArgumentError: ``T_max`` is below 1, or a number is not finite.
 
-    Source: see :class:`accelsched.schedules.CosineAnnealing`, the schedule that this class drives,
-    also for the nearest names in optax, Keras and transformers.
+    Source: see :class:`accelsched.schedules.CosineAnnealing`, the schedule that this class drives.
+    Its docstring also gives the nearest names in optax, Keras and transformers.
 
     Elsewhere: Cerebras' class of this name has the same arguments and curve.
     """
@@ -946,13 +946,13 @@ class CosineAnnealingWarmRestartsScheduler(WithArguments):
         optimizer: the optimizer to drive. None to bind it later: ``scheduler(optimizer)``.
         initial_val: the value at step 0 and at every restart.
         T_0: the length of the first period in steps, at least 1.
-        T_mult: a factor, not steps: each period is this many times as long as the one before. 1, or
-            from 1.01 to 2**20. Default 1.
-        eta_min: the value that a period falls towards; the restart comes in its place.
-            Default 0.
+        T_mult: each period is this many times as long as the one before. A factor, not steps: 1, or
+            1.01 to 2**20. Default 1.
+        eta_min: the value that each period falls toward; the restart comes before the curve reaches
+            it. Default 0.
         param_group_tags: which param groups to drive, by their ``"tags"``. Default: all of them.
         last_epoch: start one step after this one. Default -1: start at step 0.
-        open_ended: whether :meth:`begin_decay` is to compile nothing. Default False.
+        open_ended: let :meth:`begin_decay` start at any step without a recompile. Default False.
 
     Example:
         >>> import torch
@@ -977,10 +977,10 @@ class CosineAnnealingWarmRestartsScheduler(WithArguments):
         ArgumentError: ``T_0`` is below 1, ``T_mult`` is out of range, or a number is not finite.
 
     Source: see :class:`accelsched.schedules.CosineAnnealingWarmRestarts`, the schedule that this
-    class drives, also for the nearest names in optax, Keras and transformers.
+    class drives. Its docstring also gives the nearest names in optax, Keras and transformers.
 
-    Elsewhere: Cerebras' class of this name takes no ``T_mult`` but 1, and jumps up and down
-    after the first period.
+    Elsewhere: Cerebras' class of this name accepts only ``T_mult=1``, and jumps up and down after
+    the first period.
     """
 
     initial_val = Argument("initial")
@@ -1013,15 +1013,15 @@ class CosineAnnealingWarmRestartsScheduler(WithArguments):
 
 
 class _ModeDefault(str):
-    """The default of ``scale_mode``: it equals "cycle", and stands for what ``mode`` implies."""
+    """The default of ``scale_mode``: equal to "cycle", but means what ``mode`` implies."""
 
 
-#: Stands for it in a signature.
+#: The default that signatures show.
 MODE_DEFAULT = _ModeDefault("cycle")
 
 
 class CyclicScheduler(WithArguments):
-    """Triangles between two values, whose height ``mode`` scales.
+    """A triangle wave between two values; ``mode`` scales its height.
 
     The value at step ``t``::
 
@@ -1037,16 +1037,16 @@ class CyclicScheduler(WithArguments):
         base_val: the value at the foot of a cycle, and at step 0.
         max_val: the value at the top of an unscaled cycle.
         step_size_up: the steps from the foot to the top, at least 1. Default 2000.
-        step_size_down: the steps from the top to the foot, at least 1. Default: as many as up.
+        step_size_down: the steps from the top to the foot, at least 1. Default: ``step_size_up``.
         mode: ``"triangular"`` keeps the height, ``"triangular2"`` halves it in each new cycle,
             ``"exp_range"`` scales it by ``gamma**x``. Default ``"triangular"``.
         gamma: the factor of ``exp_range``, not negative, without a unit. Default 1.
         scale_mode: what ``x`` counts: ``"cycle"`` counts cycles from 1, ``"iterations"`` counts
-            steps from 0. Default: steps for ``exp_range`` and cycles for the others, as in the
-            paper.
+            steps from 0. Default: as in the paper, steps for ``exp_range`` and cycles for the other
+            modes.
         param_group_tags: which param groups to drive, by their ``"tags"``. Default: all of them.
         last_epoch: start one step after this one. Default -1: start at step 0.
-        open_ended: whether :meth:`begin_decay` is to compile nothing. Default False.
+        open_ended: let :meth:`begin_decay` start at any step without a recompile. Default False.
 
     Example:
         >>> import torch
@@ -1074,11 +1074,11 @@ class CyclicScheduler(WithArguments):
         ArgumentError: a step size is below 1, ``gamma`` is negative, a mode is unknown, or a number
             is not finite.
 
-    Source: see :class:`accelsched.schedules.Cyclic`, the schedule that this class drives, also for
-    the nearest names in optax, Keras and transformers.
+    Source: see :class:`accelsched.schedules.Cyclic`, the schedule that this class drives. Its
+    docstring also gives the nearest names in optax, Keras and transformers.
 
-    Elsewhere: Cerebras' class of this name does not obey a ``scale_mode`` that is given with these
-    modes.
+    Elsewhere: Cerebras' class of this name does not use a ``scale_mode`` that is given with one of
+    these modes.
     """
 
     base_val = Argument("base_value")
@@ -1124,7 +1124,7 @@ class CyclicScheduler(WithArguments):
 
 
 class OneCycleScheduler(WithArguments):
-    """Up to ``max_val``, down to ``initial_val / final_div_factor``, then held.
+    """A rise to ``max_val``, then a fall to ``initial_val / final_div_factor``, then held.
 
     The value at step ``t``::
 
@@ -1137,7 +1137,7 @@ class OneCycleScheduler(WithArguments):
         y = (1 - cos(pi * x)) / 2 if anneal_strategy == "cos" else x
         value = v0 + (v1 - v0) * y
 
-    ``around`` finds the points on both sides of ``t``. A phase that is left no steps is skipped.
+    ``around`` returns the points on both sides of ``t``. A phase without steps is skipped.
 
     Args:
         optimizer: the optimizer to drive. None to bind it later: ``scheduler(optimizer)``.
@@ -1147,15 +1147,15 @@ class OneCycleScheduler(WithArguments):
             ``total_steps - 1``. Default 1000.
         pct_start: the fraction of the steps in which the value rises, between 0 and 1, both
             excluded; at most 0.5 with ``three_phase``. Default 0.3.
-        final_div_factor: the first value over the last, above 0, without a unit. Default
+        final_div_factor: the first value divided by the last, above 0, without a unit. Default
             10,000.
-        three_phase: fall to the first value as steeply as it rose, and then on to the last.
-            Default False.
+        three_phase: fall to the first value in as many steps as the rise took, then to the last
+            one. Default False.
         anneal_strategy: ``"cos"`` for half a cosine wave in each phase, ``"linear"`` for a straight
             line. Default ``"cos"``.
         param_group_tags: which param groups to drive, by their ``"tags"``. Default: all of them.
         last_epoch: start one step after this one. Default -1: start at step 0.
-        open_ended: whether :meth:`begin_decay` is to compile nothing. Default False.
+        open_ended: let :meth:`begin_decay` start at any step without a recompile. Default False.
 
     Example:
         >>> import torch
@@ -1180,11 +1180,11 @@ class OneCycleScheduler(WithArguments):
         [4e-07]
 
     Raises:
-        ArgumentError: a count or factor is not above 0, ``pct_start`` is no such fraction, the
-            strategy is unknown, or a number is not finite.
+        ArgumentError: ``total_steps`` or ``final_div_factor`` is not above 0, ``pct_start`` is out
+            of range, the strategy is unknown, or a number is not finite.
 
-    Source: see :class:`accelsched.schedules.OneCycle`, the schedule that this class drives, also
-    for the nearest names in optax, Keras and transformers.
+    Source: see :class:`accelsched.schedules.OneCycle`, the schedule that this class drives. Its
+    docstring also gives the nearest names in optax, Keras and transformers.
 
     Elsewhere: Cerebras' class of this name rises again past the end.
     """
@@ -1232,7 +1232,7 @@ class OneCycleScheduler(WithArguments):
 
 
 class _FunctionsScheduler(WithArguments):
-    """The base of classes whose functions come from the class itself, so they can be pickled."""
+    """The base of classes that get their functions from a method: pickles leave them out."""
 
     def set_value_lambda(self) -> Any:
         raise NotImplementedError
@@ -1277,11 +1277,11 @@ class LambdaScheduler(_FunctionsScheduler):
         optimizer: the optimizer to drive. None to bind it later: ``scheduler(optimizer)``.
         initial_val: the value that the functions multiply.
         param_group_tags: which param groups to drive, by their ``"tags"``. Default: all of them.
-        total_iters: make a table of the functions up to this step, and hold its last number: for
-            functions in ``math``, NumPy, ``min`` or an ``if``, which cannot be traced. Default: no
-            table.
+        total_iters: make a table of the functions up to this step, and hold its last number. For
+            functions that cannot be traced, as they use ``math``, NumPy, ``min`` or an ``if``.
+            Default: no table.
         last_epoch: start one step after this one. Default -1: start at step 0.
-        open_ended: whether :meth:`begin_decay` is to compile nothing. Default False.
+        open_ended: let :meth:`begin_decay` start at any step without a recompile. Default False.
 
     Example:
         >>> import torch
@@ -1306,10 +1306,10 @@ class LambdaScheduler(_FunctionsScheduler):
     Raises:
         ArgumentError: a table would be too long, or a value is not finite.
 
-    Source: see :class:`accelsched.schedules.Lambda`, the schedule that this class drives, also for
-    what a function may do, and for optax and Keras.
+    Source: see :class:`accelsched.schedules.Lambda`, the schedule that this class drives. Its
+    docstring also covers what a function may do, optax and Keras.
 
-    Elsewhere: Cerebras' class of this name multiplies by the first value once for each function.
+    Elsewhere: Cerebras' class of this name multiplies by the initial value once for each function.
     """
 
     initial_val = Argument("initial")
@@ -1340,9 +1340,9 @@ class LambdaScheduler(_FunctionsScheduler):
         )
 
     def set_value_lambda(self) -> Any:
-        """Return a function of the step, or a list of them: override it.
+        """Return a function of the step, or a list of functions; override this in a subclass.
 
-        See :class:`accelsched.schedules.Lambda` for what such a function may do.
+        See :class:`accelsched.schedules.Lambda` for what a function may do.
         """
         return [lambda step: step / 30, lambda step: 0.95**step]
 
@@ -1354,7 +1354,7 @@ class MultiplicativeScheduler(_FunctionsScheduler):
 
         value = initial_val * coefficient ** t
 
-    A subclass may override :meth:`set_value_lambda`, whose function of the step then stands for
+    A subclass may override :meth:`set_value_lambda`. Its function of the step then replaces
     ``coefficient``.
 
     Args:
@@ -1363,7 +1363,7 @@ class MultiplicativeScheduler(_FunctionsScheduler):
         coefficient: the factor of one step, not negative, without a unit.
         param_group_tags: which param groups to drive, by their ``"tags"``. Default: all of them.
         last_epoch: start one step after this one. Default -1: start at step 0.
-        open_ended: whether :meth:`begin_decay` is to compile nothing. Default False.
+        open_ended: let :meth:`begin_decay` start at any step without a recompile. Default False.
 
     Example:
         >>> import torch
@@ -1385,8 +1385,8 @@ class MultiplicativeScheduler(_FunctionsScheduler):
     Raises:
         ArgumentError: ``coefficient`` is negative, or a number is not finite.
 
-    Source: see :class:`accelsched.schedules.Multiplicative`, the schedule that this class drives,
-    also for the nearest names in optax, Keras and transformers.
+    Source: see :class:`accelsched.schedules.Multiplicative`, the schedule that this class drives.
+    Its docstring also gives the nearest names in optax, Keras and transformers.
 
     Elsewhere: Cerebras' class of this name has the same arguments and curve.
     """
@@ -1418,7 +1418,7 @@ class MultiplicativeScheduler(_FunctionsScheduler):
         )
 
     def set_value_lambda(self) -> Any:
-        """Return a function from the step to the coefficient, which is raised to the step."""
+        """Return a function of the step that returns the coefficient, the base of the power."""
         return lambda step: self.coefficient
 
     def _functions(self) -> tuple[Callable[..., Any], ...]:
@@ -1427,19 +1427,18 @@ class MultiplicativeScheduler(_FunctionsScheduler):
 
 
 class _CompositeScheduler(Composite, WithArguments):
-    """The base of the schedulers that are made of schedulers."""
+    """The base of schedulers that are composed of others."""
 
     @property
     def schedulers(self) -> list[Scheduler]:
-        """The schedulers that this one was made of."""
+        """The schedulers that this one is composed of."""
         return list(self._children)
 
 
 class SequentialScheduler(_CompositeScheduler):
-    """One scheduler after the other; each counts its own steps from 0 at its milestone.
+    """One scheduler after another; each counts its own steps, from 0 at its milestone.
 
-    The value at step ``t``, where ``scheduler(t)`` is that of a scheduler at its step
-    ``t``::
+    The value at step ``t``, where ``scheduler(t)`` is a scheduler's value at its own step ``t``::
 
         starts = [0, *milestones]
         i = sum(t >= milestone for milestone in milestones)
@@ -1447,13 +1446,12 @@ class SequentialScheduler(_CompositeScheduler):
 
     Args:
         optimizer: the optimizer to drive. None to bind it later: ``scheduler(optimizer)``.
-        schedulers: one scheduler more than there are milestones; they may be composed themselves.
-            Step this scheduler only: it drives them.
-        milestones: steps from 0 on, in increasing order. At a milestone the next scheduler is in
-            force.
-        last_epoch: start one step after this one, the schedulers with it. Default -1: step 0.
+        schedulers: one more than there are milestones; each may itself be composed. Step only the
+            outer scheduler: it drives the others.
+        milestones: steps, 0 or more, in increasing order. At each, the next scheduler takes over.
+        last_epoch: start one step after this one, with the schedulers. Default -1: start at step 0.
         param_group_tags: which param groups to drive, by their ``"tags"``. Default: all of them.
-        open_ended: whether :meth:`begin_decay` is to compile nothing. Default False.
+        open_ended: let :meth:`begin_decay` start at any step without a recompile. Default False.
 
     Example:
         >>> import torch
@@ -1486,13 +1484,13 @@ class SequentialScheduler(_CompositeScheduler):
 
     Raises:
         ArgumentError: there are too many or too few schedulers, one is bound to another optimizer
-            or is a part already, or the milestones decrease.
+            or already part of another scheduler, or the milestones decrease.
 
-    Source: see :class:`accelsched.schedules.Sequential`, the schedule that this class drives, also
-    for optax.
+    Source: see :class:`accelsched.schedules.Sequential`, the schedule that this class drives. Its
+    docstring also names the one of optax.
 
-    Elsewhere: Cerebras' class of this name has the same arguments, but goes wrong where one is
-    inside of another.
+    Elsewhere: Cerebras' class of this name has the same arguments, but computes wrong values if one
+    is nested in another.
     """
 
     def __init__(
@@ -1547,19 +1545,19 @@ class SequentialScheduler(_CompositeScheduler):
 class ChainedScheduler(_CompositeScheduler):
     """The first scheduler times the relative factor of each of the others.
 
-    The value at step ``t``, where ``scheduler(t)`` is that of a scheduler at step ``t``::
+    The value at step ``t``, where ``scheduler(t)`` is a scheduler's value at step ``t``::
 
         value = schedulers[0](t) * prod(s(t) / (s.base or 1) for s in schedulers[1:])
 
-    ``base`` is the initial value of a scheduler. Where it is 0, as that of a warm-up from 0
-    is, the value itself is the factor.
+    ``base`` is the initial value of a scheduler. If the base is 0, as in a warm-up from 0, the
+    value itself is the factor.
 
     Args:
-        schedulers: at least one, all of the same optimizer; they may be composed themselves. Step
-            this scheduler only: it drives them.
+        schedulers: at least one, all of the same optimizer; each may itself be composed. Step only
+            the outer scheduler: it drives the others.
         param_group_tags: which param groups to drive, by their ``"tags"``. Default: all of them.
         last_epoch: start one step after this one. Default -1: start at step 0.
-        open_ended: whether :meth:`begin_decay` is to compile nothing. Default False.
+        open_ended: let :meth:`begin_decay` start at any step without a recompile. Default False.
 
     Example:
         >>> import torch
@@ -1583,11 +1581,13 @@ class ChainedScheduler(_CompositeScheduler):
         [0.025]
 
     Raises:
-        ArgumentError: there is no scheduler, or one has another optimizer or is a part already.
+        ArgumentError: there is no scheduler, or one is bound to another optimizer or already part
+            of another scheduler.
 
     Source: see :class:`accelsched.schedules.Chained`, the schedule that this class drives.
 
-    Elsewhere: Cerebras' class of this name is not finite where a later scheduler starts from 0.
+    Elsewhere: Cerebras' class of this name has values that are not finite if a later scheduler
+    starts from 0.
     """
 
     def __init__(
@@ -1600,7 +1600,11 @@ class ChainedScheduler(_CompositeScheduler):
     ) -> None:
         first = as_list("schedulers", schedulers)[0]
         if not isinstance(first, Scheduler):
-            raise ArgumentError("schedulers[0]", first, "give a scheduler of accelsched")
+            raise ArgumentError(
+                "schedulers[0]",
+                first,
+                "give a scheduler of accelsched, or accelsched.from_torch(scheduler)",
+            )
         super().__init__(
             first.optimizer,
             schedulers,
@@ -1618,22 +1622,22 @@ class ChainedScheduler(_CompositeScheduler):
 
 
 class ScalePerParamScheduler(_CompositeScheduler):
-    """A scheduler's value times a factor of each param group, its ``adjust_learning_rate``.
+    """A scheduler's value times a factor that each param group holds, ``adjust_learning_rate``.
 
-    The value at step ``t``, where ``scheduler(t)`` is that of the scheduler at step ``t``::
+    The value at step ``t``, where ``scheduler(t)`` is the scheduler's value at step ``t``::
 
         value = adjust_learning_rate * scheduler(t)
 
-    ``adjust_learning_rate`` is a key of the param group. A group without it is not scaled.
-    Layer-wise values and muP use it.
+    ``adjust_learning_rate``, or else ``adjust_val``, is a key of the param group. A group that has
+    neither is not scaled. Use the factors for layer-wise values and muP.
 
     Args:
         optimizer: the optimizer to drive. None to bind it later: ``scheduler(optimizer)``.
-        scheduler: the scheduler to scale; it may be composed itself. Step this scheduler only: it
-            drives the other.
+        scheduler: the scheduler to scale, which may itself be composed. Step only the outer
+            scheduler: it drives the other one.
         param_group_tags: which param groups to drive, by their ``"tags"``. Default: all of them.
         last_epoch: start one step after this one. Default -1: start at step 0.
-        open_ended: whether :meth:`begin_decay` is to compile nothing. Default False.
+        open_ended: let :meth:`begin_decay` start at any step without a recompile. Default False.
 
     Example:
         >>> import torch
@@ -1659,12 +1663,13 @@ class ScalePerParamScheduler(_CompositeScheduler):
         [0.0, 0.0]
 
     Raises:
-        ArgumentError: the scheduler has another optimizer, or is a part already.
+        ArgumentError: the scheduler is bound to another optimizer, or already part of another
+            scheduler.
 
     Source: Yang et al., Tensor Programs V (muP), arXiv:2203.03466. The schedule that this class
-    drives is :class:`accelsched.schedules.Scaled`, with a factor for each group.
+    drives is :class:`accelsched.schedules.Scaled`, with one factor for each group.
 
-    Elsewhere: Cerebras' class of this name loses its factor inside of other schedulers.
+    Elsewhere: Cerebras' class of this name loses its factor inside other schedulers.
     """
 
     child_name = "scheduler"

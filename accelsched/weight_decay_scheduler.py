@@ -1,6 +1,6 @@
 """The schedulers of ``cerebras.pytorch.optim.weight_decay_scheduler``, by the same names.
 
-Each class is that of :mod:`accelsched.scheduler` with the key ``"weight_decay"``.
+Each class is one of :mod:`accelsched.scheduler`, with the key ``"weight_decay"``.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ class WeightDecayScheduler(WithArguments):
     """Drives the weight decay by any schedule; the base of the classes below.
 
     Its arguments are those of :class:`accelsched.Scheduler`, with ``key="weight_decay"`` by
-    default. A subclass may define ``_get_closed_form()``, as one of
-    :class:`accelsched.lr_scheduler.LRScheduler` may. PyTorch checks on the host whether the weight
+    default. A subclass may define ``_get_closed_form()``: see
+    :class:`accelsched.lr_scheduler.LRScheduler`. PyTorch checks on the host whether the weight
     decay is zero. On a device, step the optimizer within :class:`accelsched.on_device`, which skips
     the check.
 
@@ -63,7 +63,7 @@ class WeightDecayScheduler(WithArguments):
 
     default_key = "weight_decay"
     noun, ending = "weight decay", "WD"
-    elsewhere = """torch schedules no weight decay. optax schedules it as any other number, by
+    elsewhere = """torch does not schedule the weight decay. optax does, as any other number, with
     ``optax.inject_hyperparams``."""
 
 

@@ -27,10 +27,10 @@ CHAPTERS = {
     "Start-up": [["startup.py"]],
 }
 PACKAGES = ("torch", "torch_xla", "numba", "numpy", "optax", "jax", "transformers")
-NOT_MEASURED = """CUDA, TPU, MPS and Cerebras hardware were not at hand: torch_xla ran on its CPU
-client, where a transfer is a copy in memory and an execution has no network in it. Counts carry
-over to an accelerator, times do not. Two cores share the noise of what else the machine does: a
-difference below the spread in brackets is none."""
+NOT_MEASURED = """CUDA, TPU, MPS and Cerebras hardware were not available. torch_xla ran on its CPU
+client, where a transfer is a copy in memory and an execution needs no network. Counts carry over
+to an accelerator, times do not. The machine has two cores, so other work disturbs a measurement: a
+difference smaller than the spread in brackets means nothing."""
 
 
 def main() -> None:

@@ -69,7 +69,7 @@ def _draw_error(axes: Axes, fitted: Segments, ulps: np.ndarray) -> None:
     _draw_borders(axes, fitted)
 
 
-def replanning() -> None:
+def open_ended_runs() -> None:
     """A cosine whose end is moved at step 60, and decays that begin at step 60."""
     figure = Figure(figsize=(10, 3.6), layout="constrained")
     moved, begun = figure.subplots(1, 2, sharey=True)
@@ -90,7 +90,7 @@ def replanning() -> None:
         axes.legend(frameon=False)
         axes.set_xlabel("step")
         axes.spines[["top", "right"]].set_visible(False)
-    _save(figure, "replanning")
+    _save(figure, "recipes/open_ended_runs")
 
 
 def _draw_run(
@@ -165,5 +165,5 @@ def _draw_borders(axes: Axes, fitted: Segments) -> None:
 
 if __name__ == "__main__":
     segments()
-    replanning()
+    open_ended_runs()
     training()

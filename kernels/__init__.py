@@ -1,8 +1,8 @@
 """Schedules as machine code for the CPU, by numba; installed as ``accelsched.kernels``.
 
-:func:`host_function` is the way in. ``lowering`` turns a recorded schedule into ``scalars``, by the
-table of operations in ``aten``. ``jit`` compiles their source and keeps it on disk, and a
-:class:`Kernel` runs it. numba is imported only to compile what is not on disk yet.
+:func:`host_function` is the entry point. ``lowering`` turns a recorded schedule into ``scalars``,
+with the table of operations in ``aten``. ``jit`` compiles their source and keeps the code on disk,
+and a :class:`Kernel` runs it. numba is imported only to compile code that is not on disk yet.
 """
 
 from __future__ import annotations
@@ -28,33 +28,33 @@ from accelsched.kernels.watching import Watching
 
 __all__ = ["HostFunction", "Interpreted", "Kernel", "Watching", "host_function"]
 
-#: What a kernel returns if something went wrong, and the error that PyTorch would raise.
+#: The status of a failed kernel, and the error that PyTorch would raise.
 _ERRORS = {1: ZeroDivisionError, 2: IndexError}
-#: As many rows are worth a thread of their own: some 0.1 ms of work, and less to start it.
+#: This many rows are worth a thread: some 0.1 ms of work, more than it takes to start one.
 _ROWS_A_THREAD = 2**16
 
 
 class Kernel:
-    """Functions of the step as one function of machine code.
+    """Functions of the step, compiled to one function of machine code.
 
     Kernels whose functions differ only in their numbers share the code; each has its own numbers.
 
     Args:
-        function: from a 0-dim int64 step to tensors of shape [] or [G], as a
-            :class:`~accelsched.schedules._vectorize.BatchedFormulas` is.
-        positions: for each of these tensors the places of its values in a row of the result: G of
-            them, or any number for a tensor of shape [], whose value is written to all.
+        function: maps a 0-dim int64 step to tensors of shape [] or [G], as a
+            :class:`~accelsched.schedules._vectorize.BatchedFormulas` does.
+        positions: for each of these tensors the positions of its values in a row of the result: G
+            of them, or any number for a tensor of shape [], whose value is written to all.
 
     Attributes:
-        run: computes the values of :attr:`step`, and moves on to the next step. It returns 0, or a
-            status from which :meth:`error` makes an exception. It is no Python function, as it is
-            called at each step.
+        run: computes the values of :attr:`step`, and moves to the next step. It returns 0, or a
+            status that :meth:`error` turns into an exception. It is not a Python function, for
+            speed at each step.
         out: float64, shape [width]: the values that ``run()`` computed last, by position.
-        functions: the user's functions that were called, whose variables are in the numbers.
+        functions: the user's functions that were called; the numbers hold their variables' values.
 
     Raises:
-        Untraceable: the function leaves the graph, or has an operation that is not compiled; the
-            error names the operation and its line.
+        Untraceable: the function cannot be recorded, or has an operation that cannot be compiled;
+            the message names the operation and its line.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class Kernel:
         program = lowering.program
         for output, places in enumerate(positions):
             if len(places) == 1 and not lowering.outputs[output].shape:
-                # No loop over one, so that the loop over the rows is the inner one.
+                # Without a loop over one group, the loop over the rows is the innermost.
                 program.store(lowering.size(places[0]), lowering.output(output, ()))
                 continue
             lane = program.loop(lowering.size(len(places)))
@@ -82,7 +82,7 @@ class Kernel:
         self.out = np.empty(self.width)
         self._frame = _frame(self._reals, self.out)
         addresses = self._wholes.ctypes.data, self._frame.ctypes.data
-        # Bound here, since a step takes no longer than to look a few things up.
+        # Bound once, since a step takes no longer than a few attribute lookups.
         self.run: Callable[[], int] = functools.partial(self._code.call, *addresses)
 
     @property
@@ -111,7 +111,7 @@ class Kernel:
         return values
 
     def rows(self, steps: range) -> NDArray[np.float64]:
-        """Return the values at steps, on all cores: float64, [steps, width]; raises as ``at``."""
+        """Return the values at steps: float64, [steps, width]; uses all cores, raises as ``at``."""
         out = np.empty((len(steps), self.width))
         parts = max(1, min(_cores(), len(steps) // _ROWS_A_THREAD))
         cuts = [len(steps) * i // parts for i in range(parts + 1)]
@@ -125,7 +125,7 @@ class Kernel:
         return out
 
     def _fill(self, steps: range, out: NDArray[np.float64]) -> None:
-        """Compute the values at steps into an array, without the interpreter's lock."""
+        """Write the values at steps into an array, without holding the GIL."""
         wholes = self._wholes.copy()
         wholes[: len(HEADER)] = steps.start, steps.step, len(steps), self.width
         frame = _frame(self._reals, out)
@@ -156,9 +156,9 @@ HostFunction = Kernel | Interpreted | Watching
 def host_function(
     function: Callable[[Tensor], Sequence[Tensor]], positions: Sequence[Sequence[int]] = ((0,),)
 ) -> HostFunction:
-    """Make a function for the host: machine code, or PyTorch for what cannot be compiled.
+    """Return a function for the host: machine code, or PyTorch if it cannot be compiled.
 
-    What a user's function reads besides the step is read anew at each step.
+    Variables that a user's function reads are read anew at each step.
 
     Args:
         function: as for :class:`Kernel`.

@@ -1,4 +1,4 @@
-"""The ATen operations that can be compiled: one table. To add an operation, add it to the table.
+"""ATen operations that can be compiled, in one table. To add an operation, add it to the table.
 
 An elementwise operation is a template. ``shapes.py`` has those that move or combine elements.
 """
@@ -17,7 +17,7 @@ from accelsched.kernels.scalars import Scalar
 
 
 def _common_dtype(call: Call) -> torch.dtype:
-    """Return the dtype in which a comparison compares its operands."""
+    """Return the dtype in which an operation compares its operands."""
     values = [arg.meta["value"] if isinstance(arg, Node) else arg for arg in call.args[:2]]
     dtype: torch.dtype = torch.result_type(*values)
     return torch.uint8 if dtype == torch.bool else dtype
@@ -26,7 +26,7 @@ def _common_dtype(call: Call) -> torch.dtype:
 def _applied(
     lowering: Lowering, call: Call, text: str, args: Sequence[Any], dtype: torch.dtype
 ) -> View:
-    """Apply a template to arguments in one dtype, and cast to the dtype of the result."""
+    """Apply a template to arguments in one dtype, and cast to the dtype of the call's result."""
     views = [lowering.operand(arg, dtype) for arg in args]
     return lowering.elementwise(
         call, lambda *scalars: lowering.program.value(text, call.dtype, *scalars), views
@@ -34,7 +34,7 @@ def _applied(
 
 
 def _template(whole: str, real: str | None = None, *, operands: int | None = None) -> Rule:
-    """Make a rule of a template in the dtype of the result, or of another one for floats."""
+    """Make the rule of a template in the dtype of the result; ``real`` replaces it for floats."""
 
     def rule(lowering: Lowering, call: Call) -> View:
         text = real if real is not None and call.dtype.is_floating_point else whole
@@ -73,7 +73,7 @@ def _logical(text: str) -> Rule:
 
 
 def _division(whole: str, real: str) -> Rule:
-    """Make the rule of a division; that of integers is guarded where a step may divide by zero."""
+    """Make the rule of a division; an integer one is guarded if a step may divide by zero."""
 
     def rule(lowering: Lowering, call: Call) -> View:
         dtype, program = call.dtype, lowering.program
@@ -98,7 +98,7 @@ _trunc_divide = _division("trunc_divide({0}, {1})", "np.trunc({0} / {1})")
 
 
 def _divide_by_mode(lowering: Lowering, call: Call) -> View | list[View]:
-    """Divide, and round as the mode says."""
+    """Divide, and round as ``rounding_mode`` requires."""
     modes = {"floor": _floor_divide, "trunc": _trunc_divide, None: TABLE["aten.div.Tensor"]}
     return modes[call.kwargs["rounding_mode"]](lowering, call)
 
@@ -125,7 +125,7 @@ def _product_added(sign: str) -> Rule:
     return rule
 
 
-#: Powers that PyTorch computes without the general one, by the exponent.
+#: Powers for which PyTorch does not call ``pow``, by the exponent.
 _POWERS = {
     1: "{0}",
     2: "{0} * {0}",
@@ -139,7 +139,7 @@ _power = _template("integer_power({0}, {1})", "math.pow({0}, {1})")
 
 
 def _power_of_number(lowering: Lowering, call: Call) -> View | list[View]:
-    """Raise to a number: as PyTorch does for the simple exponents."""
+    """Raise to a number; simple exponents are computed as in PyTorch."""
     text = _POWERS.get(call.args[1])
     return (_template(text, operands=1) if text else _power)(lowering, call)
 
@@ -178,7 +178,7 @@ def _bitwise_not(lowering: Lowering, call: Call) -> View | list[View]:
 
 
 def _sine(lowering: Lowering, call: Call) -> View | list[View]:
-    """Compute a sine by :func:`near_sine`; the row loop repeats the rows in which one is far."""
+    """Compute a sine by :func:`near_sine`; the row loop repeats rows with an argument beyond it."""
     if call.dtype != torch.float64:
         return _template("math.sin({0})")(lowering, call)
     text = "far |= abs({0}) > NEAR\n{out} = {dtype}(near_sine({0}))"
@@ -195,7 +195,7 @@ def _copy(lowering: Lowering, call: Call) -> View:
 
 
 def _filled(number: int | None) -> Rule:
-    """Make the rule of a tensor full of one number: this one, or the second argument."""
+    """Make the rule of a tensor that is filled with ``number``, or with the second argument."""
 
     def rule(lowering: Lowering, call: Call) -> View:
         if number is None:
@@ -212,7 +212,7 @@ def _named(names: str, rule: Rule) -> dict[str, Rule]:
     return {f"aten.{name}": rule for name in names.split()}
 
 
-#: Functions of one float, by their name in ATen.
+#: Functions of one float that ATen and ``math`` name alike.
 _FUNCTIONS = (
     "cos tan asin acos atan sinh cosh tanh asinh acosh atanh exp expm1 log log1p log2 log10 "
     "sqrt erf erfc lgamma"

@@ -1,13 +1,13 @@
-"""Machine code on disk, from process to process, in a folder that nobody else can write to.
+"""Machine code on disk, shared by processes, in a folder that no other user can write to.
 
-What is in the folder is run. So it is opened once, from the root down and without following a link
-that others may have made, and what was opened is checked: a path may lead elsewhere a moment later.
-All files are then used by that handle. A folder that cannot be used costs the time to compile
-again, and nothing else.
+Files in the folder are executed. So the folder is opened once, from the root down, without
+following links that others may have made. The open handle is checked, not the path, which may lead
+elsewhere a moment later, and all files are used through that handle. If the folder cannot be used,
+each process compiles again, and nothing else changes.
 
-A file is named by the key of its content, and begins with a digest of both, so that a damaged or a
-renamed one is not loaded. At each write old files are removed: those that were not used for
-:data:`MOST_DAYS`, all but the :data:`MOST_FILES` used last, and what killed writers left behind.
+A file is named by the key of its content, and begins with a digest of both, so a damaged or renamed
+file is not loaded. Each write removes old files: those unused for :data:`MOST_DAYS` days, all but
+the :data:`MOST_FILES` used last, and the leftovers of killed writers.
 """
 
 from __future__ import annotations
@@ -23,34 +23,34 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
-#: How long a file stays that no process uses.
+#: An unused file is removed after this many days.
 MOST_DAYS = 90
-#: How many files are kept: some 10 kB each.
+#: The number of files that are kept, of some 10 kB each.
 MOST_FILES = 1000
 _DAY = 24 * 3600
-#: Longer than any process takes to write one.
+#: In seconds: longer than any process takes to write a file.
 _WRITING = 3600
 _DIGEST = hashlib.sha256().digest_size
 _OURS = re.compile(r"[0-9a-f]{64}\.(o|[0-9a-f]{16}\.tmp)")
-#: As many links may lead to a folder; the kernel's own limit.
+#: The most links on the way to a folder; Linux has the same limit.
 _MOST_LINKS = 40
 _UNSAFE_REMEDY = (
-    "machine code is not kept, and is compiled in each process: chmod go-w that folder and those "
-    "above it, or set ACCELSCHED_CACHE_DIR"
+    "chmod go-w that folder and those above it, or set ACCELSCHED_CACHE_DIR; until then each "
+    "process compiles its machine code anew"
 )
-# What a platform has not got, it does not need: without owners there are no other users either.
+# A platform without file owners has no other users to guard against.
 _HAS_OWNERS = hasattr(os, "geteuid")
 _BY_HANDLE = {os.open, os.mkdir, os.stat, os.unlink, os.rename, os.readlink} <= os.supports_dir_fd
 _NO_LINK = getattr(os, "O_NOFOLLOW", 0)
-# O_PATH asks for no permission to list a folder on the way.
+# O_PATH needs no permission to list a folder on the way.
 _ON_THE_WAY = getattr(os, "O_PATH", os.O_RDONLY) | getattr(os, "O_DIRECTORY", 0) | _NO_LINK
-# A pipe in the place of a file would be waited for.
+# Without O_NONBLOCK, opening a pipe in place of a file would block.
 _READ = os.O_RDONLY | _NO_LINK | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_LINK | getattr(os, "O_BINARY", 0)
 
 
 def read(key: str) -> bytes | None:
-    """The content that was written under a key; None if there is none, or not all of it.
+    """Return the content that was written under a key; None if it is missing or damaged.
 
     Args:
         key: 64 hexadecimal digits.
@@ -64,10 +64,10 @@ def read(key: str) -> bytes | None:
 
 
 def write(key: str, content: bytes) -> None:
-    """Keep a content under a key: whole or not at all, whoever else writes it.
+    """Write content under a key atomically, even if other processes write the same key.
 
     Warns:
-        UserWarning: others may write to the folder, so that nothing is kept in it.
+        UserWarning: others can write to the folder, so nothing is kept in it.
     """
     try:
         with contextlib.suppress(OSError, RuntimeError), _opened() as folder:
@@ -82,15 +82,15 @@ def _digest(key: str, content: bytes) -> bytes:
 
 
 class UnsafeFolder(Exception):
-    """Others may change what is in the folder for machine code."""
+    """Other users can change the contents of the folder for machine code."""
 
 
 class _Folder:
     """An open folder, and the files in it.
 
     Args:
-        path: where it is; used on platforms only that have no handles of folders.
-        handle: what it was opened as, if the platform has that.
+        path: the path of the folder; used only on platforms without folder handles.
+        handle: the open folder; None on platforms without folder handles.
     """
 
     def __init__(self, path: Path, handle: int | None) -> None:
@@ -103,7 +103,7 @@ class _Folder:
         with os.fdopen(os.open(self._at(name), _READ, dir_fd=self._handle), "rb") as file:
             about = os.fstat(file.fileno())
             if not stat.S_ISREG(about.st_mode) or not _is_ours_alone(about):
-                raise PermissionError(f"{name} is no file of this user alone")
+                raise PermissionError(f"others own or can write to {name}, or it is no file")
             if about.st_mtime < time.time() - _DAY:
                 self._mark_as_used(name)
             return file.read()
@@ -127,7 +127,7 @@ class _Folder:
             raise
 
     def remove_old(self) -> None:
-        """Remove what nobody needs any more; other files than those of this module stay."""
+        """Remove old files; files that this module did not write stay."""
         now, used = time.time(), {}
         for name in filter(_OURS.fullmatch, self._names()):
             with contextlib.suppress(OSError):
@@ -142,7 +142,7 @@ class _Folder:
     def _names(self) -> list[str]:
         if self._handle is None:
             return [path.name for path in self._path.iterdir()]
-        # A handle that was opened on the way cannot be listed.
+        # A handle that was opened with O_PATH cannot be listed.
         handle = os.open(".", os.O_RDONLY, dir_fd=self._handle)
         try:
             return os.listdir(handle)  # noqa: PTH208 (a Path is no handle)
@@ -156,12 +156,12 @@ class _Folder:
 
 @contextlib.contextmanager
 def _opened() -> Iterator[_Folder]:
-    """The folder for machine code, made if there is none.
+    """Open the folder for machine code; create it if there is none.
 
     Raises:
-        UnsafeFolder: there is none that is this user's alone.
-        OSError: it cannot be made or opened.
-        RuntimeError: there is no home to have it in.
+        UnsafeFolder: others own or can write to the folder, or can replace it.
+        OSError: the folder cannot be created or opened.
+        RuntimeError: the user has no home folder.
     """
     path = _path()
     if not _BY_HANDLE:
@@ -171,14 +171,14 @@ def _opened() -> Iterator[_Folder]:
     handle = _open_from_root(path)
     try:
         if not _is_ours_alone(os.fstat(handle)):
-            raise UnsafeFolder(f"{path} is no folder of this user alone")
+            raise UnsafeFolder(f"others own or can write to {path}")
         yield _Folder(path, handle)
     finally:
         os.close(handle)
 
 
 def _open_from_root(path: Path) -> int:
-    """A handle of a folder, each on the way to it opened in the one before, and checked."""
+    """Return a handle of a folder: open each folder on the way in its parent, and check it."""
     handle = os.open(path.anchor, _ON_THE_WAY)
     names, links = [*reversed(path.parts[1:])], 0
     try:
@@ -202,7 +202,7 @@ def _open_from_root(path: Path) -> int:
 
 
 def _target(name: str, parent: int) -> Path | None:
-    """Where a link leads that nobody but this user and root can have made; None for a folder."""
+    """Return the target of a link; None if it is no link. Raise if another user made the link."""
     try:
         about = os.stat(name, dir_fd=parent, follow_symlinks=False)
     except FileNotFoundError:
@@ -210,7 +210,7 @@ def _target(name: str, parent: int) -> Path | None:
     if not stat.S_ISLNK(about.st_mode):
         return None
     if not _is_trusted(about.st_uid):
-        raise UnsafeFolder(f"the link {name} is another user's")
+        raise UnsafeFolder(f"the link {name} belongs to another user")
     return Path(os.readlink(name, dir_fd=parent))
 
 
@@ -228,10 +228,10 @@ def _replaced(handle: int, by: int) -> int:
 
 
 def _require_safe(about: os.stat_result, path: Path) -> None:
-    """Refuse a folder in which others could exchange what this user has there."""
+    """Raise if other users can replace the entries of a folder."""
     keeps = not about.st_mode & 0o022 or about.st_mode & stat.S_ISVTX
     if not (keeps and _is_trusted(about.st_uid)):
-        raise UnsafeFolder(f"others may change what {path} is")
+        raise UnsafeFolder(f"others can replace {path}")
 
 
 def _is_trusted(owner: int) -> bool:
@@ -239,7 +239,7 @@ def _is_trusted(owner: int) -> bool:
 
 
 def _is_ours_alone(about: os.stat_result) -> bool:
-    """Whether this user, and nobody else, can have written a file, or in a folder."""
+    """Return whether only this user can write to a file or folder, and owns it."""
     return not _HAS_OWNERS or (about.st_uid == os.geteuid() and not about.st_mode & 0o022)
 
 

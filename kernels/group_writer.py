@@ -1,7 +1,7 @@
 """Writes values from a kernel's memory to the dictionaries of many param groups, by machine code.
 
-For each group, Python would make a float, unpack a pair and look the group up. That takes twice the
-time of the calls of Python's C interface that do the work.
+For each group, Python would make a float, unpack a pair and look up the group. That takes twice as
+long as direct calls of Python's C API.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from accelsched.kernels.jit import compiled
 
-# ``wholes``: the list of groups, the key, how many values there are, the group of each.
+# ``wholes``: the addresses of the group list and of the key, the number of values, the group
+# index of each.
 _SOURCE = """
 def kernel(wholes, frame):
     values = frame[0]
@@ -38,17 +39,17 @@ class GroupWriter:
 
     Args:
         values: float64, shape [len(indices)]; read at each call of :attr:`write`.
-        key: the key of the groups.
+        key: the key to write in each group.
         indices: the indices of the groups.
 
     Attributes:
-        groups: the list of groups that is written to; see :meth:`take`.
-        write: writes the values. It holds the interpreter's lock, and raises an error that was set.
+        groups: the list of groups to write to; see :meth:`take`.
+        write: writes the values. It holds the GIL, and raises an error that a C call has set.
     """
 
     def __init__(self, values: NDArray[np.float64], key: str, indices: Sequence[int]) -> None:
         self.groups: list[dict[str, object]] | None = None
-        # What is known by its address only must live as long as this.
+        # Keep these objects alive: the machine code has only their addresses.
         self._key, self._values = key, values
         wholes = [0, id(key), len(indices), *indices]
         self._wholes = np.array(wholes, dtype=np.int64)
@@ -59,5 +60,5 @@ class GroupWriter:
     def take(self, groups: list[dict[str, object]]) -> None:
         """Write to these groups from now on."""
         if not isinstance(groups, list):
-            raise TypeError(f"optimizer.param_groups is no list: {groups!r}")
+            raise TypeError(f"optimizer.param_groups must be a list, not {groups!r}")
         self.groups, self._wholes[0] = groups, id(groups)

@@ -1,4 +1,4 @@
-"""Functions that PyTorch computes differently from Python, for the templates of ``aten.py``."""
+"""Functions that PyTorch and Python compute differently, for the templates in ``aten.py``."""
 
 from __future__ import annotations
 
@@ -6,15 +6,16 @@ import math
 
 import numpy as np
 
-#: Up to here :func:`near_sine` is right.
+#: :func:`near_sine` is exact to an ulp up to this magnitude.
 NEAR = math.pi / 4
 
 
 def near_sine(x: float) -> float:
-    """The sine of a number up to ``NEAR``, to an ulp; no call and no branch, so LLVM vectorizes it.
+    """Return the sine of a number up to ``NEAR``, to an ulp.
 
-    A polynomial for ``(sin(x) / x - 1) / x**2``, fitted by ``mpmath.chebyfit`` in ``x**2`` with an
-    error of 2.1e-17, a fifth of an ulp.
+    It has no call and no branch, so LLVM vectorizes it. The polynomial for
+    ``(sin(x) / x - 1) / x**2`` was fitted by ``mpmath.chebyfit`` in ``x**2`` with an error of
+    2.1e-17, a fifth of an ulp.
     """
     z = x * x
     tail = -2.505113165023518e-08 + z * 1.5918115263265974e-10
@@ -23,12 +24,12 @@ def near_sine(x: float) -> float:
 
 
 def sine(x: float) -> float:
-    """The sine of any number, by the C library where :func:`near_sine` is not right."""
+    """Return the sine of any number; beyond ``NEAR`` the C library computes it."""
     return near_sine(x) if abs(x) <= NEAR else math.sin(x)
 
 
 def remainder(a: float, b: float) -> float:
-    """The remainder of floats, with the sign of the divisor."""
+    """Return the remainder of floats, with the sign of the divisor."""
     rest = float(np.fmod(a, b))
     if rest != 0 and (b < 0) != (rest < 0):
         rest += b
@@ -36,7 +37,7 @@ def remainder(a: float, b: float) -> float:
 
 
 def floor_divide(a: float, b: float) -> float:
-    """The quotient of floats, rounded down: ``(a - remainder(a, b)) / b`` as a whole number."""
+    """Return the quotient of floats, rounded down: ``(a - remainder(a, b)) / b``, made whole."""
     if b == 0:
         return a / b
     rest = float(np.fmod(a, b))
@@ -50,13 +51,13 @@ def floor_divide(a: float, b: float) -> float:
 
 
 def trunc_divide(a: int, b: int) -> int:
-    """The quotient of integers, rounded towards 0."""
+    """Return the quotient of integers, rounded toward 0."""
     quotient = a // b
     return quotient + 1 if quotient < 0 and quotient * b != a else quotient
 
 
 def integer_power(base: int, exponent: int) -> int:
-    """The power of integers; a negative exponent gives 0, except for the bases 1 and -1."""
+    """Return the power of integers; a negative exponent gives 0, except for bases 1 and -1."""
     if exponent < 0:
         if base == 1:
             return 1

@@ -1,4 +1,4 @@
-"""A kernel in PyTorch itself, for functions that cannot be compiled."""
+"""A kernel in PyTorch, for functions that cannot be compiled."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from torch import Tensor
 
 
 class Interpreted:
-    """Functions of the step that run in PyTorch at each step: slow, but any function will do.
+    """Functions of the step that run in PyTorch at each step: slow, but for any function.
 
-    It has the attributes of a :class:`~accelsched.kernels.Kernel`.
+    It has the interface of a :class:`~accelsched.kernels.Kernel`.
 
     Args:
-        function: from a 0-dim int64 step to tensors of shape [] or [G].
-        positions: for each of these tensors the places of its values.
+        function: maps a 0-dim int64 step to tensors of shape [] or [G].
+        positions: for each of these tensors the positions of its values.
     """
 
     def __init__(
@@ -31,13 +31,13 @@ class Interpreted:
         self.out = np.empty(self.width)
 
     def run(self) -> int:
-        """Compute the values of :attr:`step`, and move on to the next one; returns 0."""
+        """Compute the values of :attr:`step`, move to the next step, and return 0."""
         self.out[:] = self.at(self.step)
         self.step += 1
         return 0
 
     def error(self, status: int) -> Exception:
-        """Return an exception; never called, since :meth:`run` raises that of the function."""
+        """Return an exception; never called, as :meth:`run` raises the function's own error."""
         return RuntimeError(f"status {status}")
 
     def at(self, step: int) -> list[float]:

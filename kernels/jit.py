@@ -1,10 +1,10 @@
 """Compiles sources to machine code by numba, and keeps the code on disk for other processes.
 
-A source holds no data, only templates of this package. So its hash, the versions of the compilers
-and the processor make the key of the code. The code calls nothing but functions of the C library.
-So a process that finds it on disk loads it with LLVM alone, in milliseconds; to import and start
-numba takes most of a second. Where the folder cannot be used, the code is compiled again, and
-nothing else changes.
+A source holds no data, only templates of this package. So the key of its code is a hash of the
+source, the compiler versions and the processor. The code calls only functions of the C library and
+of Python's C API. So a process that finds it on disk loads it with LLVM alone, in milliseconds; to
+import and start numba takes most of a second. If the folder cannot be used, the code is compiled
+again, and nothing else changes.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from typing import Any
 from accelsched._recording import Untraceable
 from accelsched.kernels import disk_cache, helpers, scalars
 
-#: Functions of C libraries that LLVM may call for what the sources say.
+#: Functions of C libraries that LLVM may call in the code of a source.
 _MATH = """sin cos sincos tan asin acos atan atan2 sinh cosh tanh asinh acosh atanh exp exp2 exp10
 expm1 log log1p log2 log10 sqrt pow ldexp erf erfc lgamma fmod floor ceil trunc rint round roundeven
 nearbyint fabs fmin fmax"""
@@ -33,7 +33,7 @@ _C_FUNCTIONS = {
     *(f"{name}f" for name in _MATH.split()),
     *("memcpy", "memmove", "memset", "__divdi3", "__moddi3", "__divti3", "__modti3"),
 }
-#: Functions of Python that ``group_writer.py`` calls: arguments and result.
+#: Functions of Python's C API that ``group_writer.py`` calls: arguments and result.
 _PYTHON_FUNCTIONS = {
     "PyList_GetItem": (("intp", "intp"), "intp"),
     "PyFloat_FromDouble": (("float64",), "intp"),
@@ -48,16 +48,16 @@ class Code:
     """The function ``kernel`` of a source, as machine code.
 
     Args:
-        compiled: as :func:`_translated` returns it.
+        compiled: the result of :func:`_translated`.
 
     Attributes:
-        call: the function of two addresses. It keeps the interpreter's lock, as letting go of
-            it takes longer than a step.
-        call_unlocked: the same for long work, in which other threads go on.
+        call: the function, which takes two addresses. It holds the GIL, as releasing it takes
+            longer than a step.
+        call_unlocked: the same without the GIL, for long work beside other threads.
 
     Raises:
-        ValueError: it is something else.
-        Untraceable: it calls a function that this platform has not, or that no source calls.
+        ValueError: ``compiled`` is not a result of :func:`_translated`.
+        Untraceable: the code calls a function that this platform lacks, or that no source calls.
     """
 
     def __init__(self, compiled: bytes) -> None:
@@ -68,8 +68,8 @@ class Code:
             _require_symbol(name)
         self._engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), _machine())
         file = llvm.ObjectFileRef.from_data(machine_code)
-        if not file._ptr:  # LLVM cannot read it, and would crash
-            raise ValueError("what follows the names is no object file")
+        if not file._ptr:  # LLVM could not read it, and would crash below
+            raise ValueError("the bytes after the names are no object file")
         self._engine.add_object_file(file)
         self._engine.finalize_object()
         address = self._engine.get_function_address("kernel")
@@ -81,15 +81,15 @@ class Code:
 
 #: The machine code of this process by its source.
 CODES: dict[str, Code] = {}
-# Who evaluates takes neither, and who loads does not wait for who compiles, but for single calls
-# of LLVM, which have a lock of their own.
+# A thread that evaluates takes neither lock. One that loads does not wait for one that compiles,
+# except for single calls of LLVM, which has its own lock.
 _COMPILING, _LOADING = threading.RLock(), threading.RLock()
 
 
 def _before_fork() -> None:
-    """Wait for all threads to leave numba, LLVM and their imports: a child has not these threads.
+    """Wait for all threads to leave numba, LLVM and their imports before a fork.
 
-    The locks that they held, of imports too, would be held in the child for ever.
+    The child has none of these threads: their locks, import locks too, would stay held forever.
     """
     _COMPILING.acquire()
     _LOADING.acquire()
@@ -115,7 +115,7 @@ def compiled(source: str) -> Code:
     code = _loaded(disk_cache.read(key))
     if code is None:
         with _COMPILING:
-            # Another thread may have made it while this one waited.
+            # Another thread may have compiled it while this one waited.
             code = CODES.get(source) or _made(source, key)
             return CODES.setdefault(source, code)
     return CODES.setdefault(source, code)
@@ -130,7 +130,7 @@ def _made(source: str, key: str) -> Code:
 
 
 def _loaded(content: bytes | None) -> Code | None:
-    """The code of a file; None if there is none, or it is none that this module made."""
+    """Return the code in a file's content; None if there is none, or the content is damaged."""
     if content is None:
         return None
     try:
@@ -141,7 +141,7 @@ def _loaded(content: bytes | None) -> Code | None:
 
 
 def _translated(source: str) -> bytes:
-    """Compile a source to an object file, after a line with the functions that it calls."""
+    """Compile a source: return a line with the functions that it calls, and an object file."""
     import math
 
     import llvmlite.binding as llvm
@@ -150,7 +150,7 @@ def _translated(source: str) -> bytes:
 
     names: dict[str, Any] = {"math": math, "np": np, "NEAR": helpers.NEAR}
     names |= {name: getattr(numba, name) for name in scalars.DTYPES.values()}
-    # Compiled together, as one of them calls another.
+    # Compiled together, as one helper calls another.
     exec(compile(inspect.getsource(helpers), helpers.__file__, "exec"), names)
     names |= {name: numba.njit(names[name], error_model="numpy") for name in _HELPERS}
     types = numba.types
@@ -174,9 +174,9 @@ def _translated(source: str) -> bytes:
 
 
 def _select() -> Any:
-    """Make ``select(condition, yes, no)`` for sources: it computes both, and ends no block of code.
+    """Make ``select(condition, yes, no)`` for sources: it computes both sides, without a branch.
 
-    numba takes passes over all code for each value that two blocks set.
+    For each variable that is set in two blocks, numba takes further passes over all code.
     """
     from numba.extending import intrinsic
 
@@ -191,9 +191,9 @@ def _select() -> Any:
 
 
 def _with_plain_entry(function: Any) -> str:
-    """Replace the C entry of a numba cfunc by one that handles no exception.
+    """Replace the C entry of a numba cfunc by one without exception handling.
 
-    The code can raise none, but numba's entry handles them all the same, and needs numba for it.
+    The code raises no exception, but numba's entry handles them anyway, and needs numba to run.
     """
     text = re.sub(
         r'^define [^\n]*@"?cfunc\..*?^}\n', "", function.inspect_llvm(), flags=re.M | re.S
@@ -211,15 +211,15 @@ define i64 @kernel(ptr %wholes, ptr %frame) {{
 
 
 def _require_symbol(name: str) -> None:
-    """Tell LLVM the address of a function: it would call address 0 for one that it does not know.
+    """Give LLVM the address of a function: for an unknown one, it would call address 0.
 
     Raises:
-        Untraceable: there is no such function on this platform.
+        Untraceable: this platform has no such function, or no source may call it.
     """
     import llvmlite.binding as llvm
 
     if name not in _C_FUNCTIONS and name not in _PYTHON_FUNCTIONS:
-        raise Untraceable(f"machine code is not to call {name}()")
+        raise Untraceable(f"machine code may not call {name}()")
     if llvm.address_of_symbol(name) is not None:
         return
     for library in _c_libraries():
@@ -241,7 +241,7 @@ def _c_libraries() -> list[ctypes.CDLL]:
 
 
 def _machine() -> Any:
-    """Return LLVM's description of this processor."""
+    """Return LLVM's target machine for this processor."""
     import llvmlite.binding as llvm
 
     llvm.initialize_native_target()
@@ -256,7 +256,7 @@ def _machine() -> Any:
 
 
 def _key(source: str) -> str:
-    """Return the name of a source's code on disk: a hash of all that it depends on."""
+    """Return the name of a source's code on disk: a hash of everything that the code depends on."""
     with _LOADING:
         parts = [*_compiler(), source]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()

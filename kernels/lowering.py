@@ -1,6 +1,7 @@
-"""A recorded graph as scalars: what its tensors hold at each index.
+"""A recorded graph as scalars: the elements of its tensors.
 
-A tensor is a :class:`View`. The table in ``aten.py`` says what each operation makes of views.
+A tensor is a :class:`View`. The table in ``aten.py`` has a rule that turns views into the view of
+each operation's result.
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ class View:
     """A tensor, as a function from an index to a scalar.
 
     Attributes:
-        shape: its shape. The program depends only on which sizes are 1, so tables of other lengths
-            make the same program.
+        shape: its shape. The program depends only on which sizes are 1, so a table of another
+            length yields the same program.
         dtype: its dtype.
         at: returns the scalar at an index, which has as many entries as the shape.
     """
@@ -39,7 +40,7 @@ class View:
 
 @dataclass(frozen=True)
 class Call:
-    """A call of an ATen operation, with the result that it had when it was recorded."""
+    """A call of an ATen operation, with its recorded result."""
 
     node: Node
 
@@ -74,7 +75,7 @@ class Call:
         return View(self.shape, self.dtype, at)
 
     def unsupported(self, reason: str) -> Untraceable:
-        """Return the error of an operation that is not compiled: which, why, and at which line."""
+        """Return the error for an operation that cannot be compiled: its name, reason and line."""
         return Untraceable(f"{self.name}: {reason}, {self.node.meta['origin']}")
 
 
@@ -82,11 +83,11 @@ class Lowering:
     """The nodes of a recorded graph as views, made of scalars of one program.
 
     Args:
-        graph: what was recorded.
-        table: for each operation that can be compiled what to make of it.
+        graph: the recording.
+        table: the rule of each operation that can be compiled.
 
     Raises:
-        Untraceable: an operation is not in the table, or does what is not compiled.
+        Untraceable: an operation is not in the table, or its rule cannot compile this call.
     """
 
     def __init__(self, graph: Recording, table: Mapping[str, Rule]) -> None:
@@ -115,7 +116,7 @@ class Lowering:
 
     def output(self, place: int, index: Index) -> Scalar:
         """Return the scalar of a result at an index."""
-        # What it is made of comes first, in order: a long chain would be a deep recursion.
+        # Make its ancestors first, in order: a long chain would recurse too deeply.
         needed, shape = _ancestors(self._outputs[place]), self.outputs[place].shape
         for node, view in self._views.items():
             if node in needed and isinstance(view, View) and view.shape == shape:
@@ -131,7 +132,7 @@ class Lowering:
     def _called(self, call: Call) -> View | list[View]:
         """Apply the table's rule to a call."""
         if call.name not in self._table:
-            raise call.unsupported("it is not in the table of operations that are compiled")
+            raise call.unsupported("it is not in the table of compiled operations")
         result = self._table[call.name](self, call)
         views = [
             self._made_once(call, v) for v in (result if isinstance(result, list) else [result])
@@ -140,7 +141,7 @@ class Lowering:
 
     @staticmethod
     def _made_once(call: Call, view: View) -> View:
-        """Return a view that makes each scalar once; refuse a dtype that is not compiled."""
+        """Return a view that makes each scalar once; raise if its dtype cannot be compiled."""
         if view.dtype not in DTYPES:
             raise call.unsupported(f"{view.dtype} is not compiled")
         made: dict[Index, Scalar] = {}
@@ -153,7 +154,7 @@ class Lowering:
         return View(view.shape, view.dtype, at)
 
     def _constant(self, value: Tensor) -> View:
-        """Return the view of a constant: a number, or a row that is read by index."""
+        """Return the view of a constant: a number, or a row of numbers that is read by index."""
         shape, program = tuple(value.shape), self.program
         if value.dtype not in DTYPES:
             raise Untraceable(f"a constant of {value.dtype} is not compiled")
@@ -172,11 +173,11 @@ class Lowering:
         return View(shape, value.dtype, at)
 
     def size(self, extent: int) -> Scalar:
-        """Return a length as a number of the program, which is no part of its source."""
+        """Return a length as a number of the program, which its source does not contain."""
         return self.program.number(extent, torch.int64)
 
     def operand(self, value: Any, dtype: torch.dtype) -> View:
-        """Return an argument, a node or a number, as a view in a dtype."""
+        """Return an argument (a node or a number) as a view in a dtype."""
         if not isinstance(value, Node):
             number = self.program.number(value, dtype)
             return View((), dtype, lambda _: number)
@@ -186,7 +187,7 @@ class Lowering:
     def elementwise(
         self, call: Call, combine: Callable[..., Scalar], operands: Sequence[View]
     ) -> View:
-        """Return the view of an elementwise operation on operands that are broadcast."""
+        """Return the view of an elementwise operation on broadcast operands."""
 
         def at(index: Index) -> Scalar:
             return combine(*(view.at(self.broadcast(index, view.shape)) for view in operands))
@@ -194,12 +195,12 @@ class Lowering:
         return call.view(at)
 
     def broadcast(self, index: Index, shape: tuple[int, ...]) -> Index:
-        """Map an index to the index into a tensor of this shape, before it was broadcast."""
+        """Map an index to the index into a tensor of this shape before broadcasting."""
         last = index[len(index) - len(shape) :]
         return tuple(self.zero if n == 1 else i for i, n in zip(last, shape, strict=True))
 
     def in_range(self, position: Scalar, extent: Scalar, from_end: bool = False) -> Scalar:
-        """Check a position in a dimension: outside of it, the kernel returns an error."""
+        """Check a position in a dimension; if it is out of range, the kernel returns an error."""
         wrapped = "{out} = {0} + {1} if {0} < 0 else {0}" if from_end else "{out} = {0}"
         return self.program.lines(
             f"{wrapped}\nif not 0 <= {{out}} < {{1}}:\n    status |= 2\n    {{out}} = 0",

@@ -1,8 +1,8 @@
 """A scalar program: operations on single numbers, and their source.
 
-Each scalar is made after its operands, and equal scalars are one. The source computes each at the
-innermost place that serves all who need it: a number before all loops, a branch of a condition only
-where the branch is taken. The source contains no number and no name from outside: it reads its
+Each scalar is created after its operands, and equal scalars are one. The source computes each at
+the innermost place that serves all of its users: loop invariants before the loops, one side of a
+condition only if that side is taken. The source contains no outside number or name: it reads its
 numbers from two arrays.
 """
 
@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-#: The dtypes that can be compiled, and what they are called in the source.
+#: The dtypes that can be compiled, and their names in the source.
 DTYPES = {
     torch.float64: "float64",
     torch.float32: "float32",
@@ -28,11 +28,11 @@ DTYPES = {
     torch.uint8: "uint8",
     torch.bool: "boolean",
 }
-#: What ``wholes`` begins with.
+#: The first entries of ``wholes``.
 HEADER = ("start", "stride", "rows", "width")
-#: Rows that are computed at once where that takes a second look.
+#: The number of rows that are repeated together if a sine needs it.
 _BLOCK = 512
-#: Conditions nested deeper than this are computed on both sides: Python's own limit is 100.
+#: Conditions nested deeper than this compute both sides: Python's own limit is 100.
 _MAX_DEPTH = 40
 
 
@@ -43,7 +43,7 @@ class Scalar:
     Attributes:
         kind: how it is computed.
         text: for "value" a template of its operands ``{0}``, ``{1}``; for "lines" statements that
-            set ``{out}``; for "fold" the combination of two.
+            set ``{out}``; for "fold" a template that combines two values.
         dtype: its dtype, to which the value of a template is cast.
         operands: the scalars that it is computed from.
         loops: the loop variables that it depends on.
@@ -59,18 +59,19 @@ class Scalar:
 class Program:
     """Scalars, the numbers that they read, and the values that are stored.
 
-    Its source is a function ``kernel(wholes, frame)``. ``wholes`` points to int64 numbers and
-    begins with a header: the first step, the stride from a row to the next in steps, the number of
+    The source is a function ``kernel(wholes, frame)``. ``wholes`` points to int64 numbers and
+    begins with a header: the first step, the stride in steps from a row to the next, the number of
     rows, and the width of a row. ``frame`` points to two pointers to float64: the reals, and
-    ``out``. The kernel fills each row of ``out`` with the values at its step, and moves the first
-    step past the last row, for the next call. It returns 0. On an error it moves nothing, and
-    returns 1 for a division of integers by zero or 2 for an index out of range.
+    ``out``. The kernel fills each row of ``out`` with the values at its step, advances the first
+    step past the last row for the next call, and returns 0. On an error it does not advance, and
+    returns 1 for an integer division by zero or 2 for an index out of range.
     """
 
     def __init__(self) -> None:
         self._reals: list[float] = []
         self._wholes: list[float] = [0] * len(HEADER)
-        #: Of each table the place of the number where it begins, whether it is of floats, and it.
+        #: For each table: where the offset of its first entry is kept, whether it holds floats, and
+        #: its values.
         self._tables: list[tuple[int, bool, Any]] = []
         self._scalars: dict[object, Scalar] = {}
         self.row = self._loop("row")
@@ -91,13 +92,13 @@ class Program:
     # Numbers.
 
     def number(self, value: float, dtype: torch.dtype) -> Scalar:
-        """Return a number that the kernel reads from its arrays."""
+        """Add a number, and return the scalar that reads it from the arrays."""
         name, numbers = self._numbers(dtype)
         numbers.append(value)
         return self.value(f"{name}[{len(numbers) - 1}]", dtype)
 
     def row_of(self, values: Any, dtype: torch.dtype) -> PerPhase:
-        """Return numbers that the kernel reads from its arrays by an index."""
+        """Add a row of numbers that the kernel reads from its arrays by index."""
         first = self.number(0, torch.int64)
         self._tables.append((len(self._wholes) - 1, dtype.is_floating_point, values))
         return PerPhase(self, self._numbers(dtype)[0], first, dtype)
@@ -137,18 +138,18 @@ class Program:
         return self.value("{0} != 0" if dtype == torch.bool else "{0}", dtype, scalar)
 
     def loop(self, extent: Scalar) -> Scalar:
-        """Return a variable that counts from 0 up to an extent."""
+        """Return a loop variable that counts from 0 to ``extent - 1``."""
         return self._loop(f"i{len(self._scalars)}", extent)
 
     def fold(self, text: str, first: Scalar, variable: Scalar, body: Scalar) -> Scalar:
-        """Return the values of the body over a loop, combined one by one with ``first``."""
+        """Combine ``first`` with the values of the body over a loop, one by one."""
         (extent,) = variable.operands
         loops = (body.loops - {variable}) | extent.loops | first.loops
         operands = (first, extent, variable, body)
         return self._make(Scalar("fold", text, body.dtype, operands, loops))
 
     def store(self, position: Scalar, value: Scalar) -> None:
-        """Write a value into the row of each step."""
+        """Store a value in the row of each step."""
         value = self.cast(value, torch.float64)
         loops = frozenset({self.row}) | position.loops | value.loops
         text = "out[row * width + {0}] = {1}"
@@ -162,13 +163,13 @@ class Program:
         return self._make(Scalar(kind, text, dtype, operands, loops))
 
     def source(self) -> str:
-        """Return the program in Python, as the function ``kernel``."""
+        """Return the program as Python source of the function ``kernel``."""
         return _Writer(list(self._scalars.values()), self.row).source()
 
 
 @dataclass(frozen=True)
 class PerPhase:
-    """Numbers in one of the arrays of a kernel."""
+    """A row of numbers in one of a kernel's arrays."""
 
     program: Program
     array: str
@@ -182,7 +183,7 @@ class PerPhase:
 
 @dataclass(eq=False)
 class _Region:
-    """A block of the source: the whole, the body of a loop, or one side of a condition."""
+    """A block of the source: the function, the body of a loop, or one side of a condition."""
 
     parent: _Region | None = None
     loop: Scalar | None = None
@@ -204,14 +205,14 @@ class _Writer:
         self._root = _Region()
         self._loops = {row: _Region(self._root, row)}
         self._home: dict[Scalar, _Region] = {}
-        #: Of a choice the regions of its sides, of a fold that of its body.
+        #: For a choice, the regions of its two sides; for a fold, the region of its body.
         self._inner: dict[Scalar, tuple[_Region, ...]] = {}
         self._names = {scalar: f"v{i}" for i, scalar in enumerate(scalars)}
         self._names |= {scalar: scalar.text for scalar in scalars if scalar.kind == "name"}
         self._row = row
 
     def source(self) -> str:
-        """Place all scalars, and write the whole function."""
+        """Place all scalars, and return the source of the whole function."""
         for scalar in reversed(self._scalars):
             self._place(scalar)
         for scalar in self._scalars:
@@ -228,14 +229,14 @@ class _Writer:
         body = ["status = 0", *header, *self._root.lines, *moved, "return status"]
         return "\n".join(["def kernel(wholes, frame):", *(f"    {line}" for line in body), ""])
 
-    # Where.
+    # Placement.
 
     def _place(self, scalar: Scalar) -> None:
-        """Settle the region of a scalar whose users are settled, and pass it to its operands."""
+        """Fix the region of a scalar whose users are placed, and pass it on to its operands."""
         if scalar.kind == "store":
             self._home[scalar] = self._innermost(scalar.loops)
         elif scalar not in self._home:
-            return  # nobody needs it
+            return  # no scalar uses it
         else:
             self._home[scalar] = self._hoisted(self._home[scalar], scalar)
         home = self._home[scalar]
@@ -250,26 +251,26 @@ class _Writer:
             self._home[operand] = region if known is None else _common(known, region)
 
     def _innermost(self, loops: frozenset[Scalar]) -> _Region:
-        """Return the region of a stored value: the loop over the rows, or one inside of it."""
+        """Return the region of a stored value: the loop over the rows, or a loop inside it."""
         for variable in loops - {self._row}:
             return self._loops.setdefault(variable, _Region(self._loops[self._row], variable))
         return self._loops[self._row]
 
     @staticmethod
     def _hoisted(region: _Region, scalar: Scalar) -> _Region:
-        """Move a scalar out of loops that do not change it, unless it may fail."""
+        """Hoist a scalar out of loops that do not change it, unless it may fail ("lines")."""
         best, outer = region, region
         while outer.parent is not None and outer.loop not in scalar.loops:
             outer = outer.parent if outer.loop is None else (best := outer.parent)
         return region if scalar.kind == "lines" else best
 
-    # What.
+    # Source.
 
     def _of(self, scalar: Scalar) -> str:
         return self._names[scalar]
 
     def _written(self, scalar: Scalar) -> list[str]:
-        """Write the statements of a scalar."""
+        """Return the statements that compute a scalar."""
         out, dtype = self._of(scalar), DTYPES[scalar.dtype]
         names = [self._of(operand) for operand in scalar.operands]
         if scalar.kind == "value":
@@ -294,14 +295,15 @@ class _Writer:
 
 
 def _row_loop(rows: _Region) -> list[str]:
-    """Write the loop over the rows; sines are taken as near ones first, and again if one is not.
+    """Return the loop over the rows; a block with a sine beyond ``NEAR`` is computed again.
 
-    Without a branch at each sine the loop can be vectorized, which makes it many times as fast.
+    The first pass takes all sines as near ones. Without a branch at each sine LLVM vectorizes the
+    loop, which makes it many times faster.
     """
     body = rows.indented()
     if not any("near_sine(" in line for line in body):
         return ["for row in range(rows):", *body]
-    # By names of their own: numba takes a pass over all lines for each name that is set twice.
+    # The second pass uses new names: numba takes a pass over all lines for each name set twice.
     made = {line.split(" = ")[0].strip() for line in body if " = " in line}
 
     def renamed(name: re.Match[str]) -> str:
@@ -321,7 +323,7 @@ def _row_loop(rows: _Region) -> list[str]:
 
 
 def _common(one: _Region, other: _Region) -> _Region:
-    """Return the innermost region that holds both."""
+    """Return the innermost region that contains both."""
     while one is not other:
         if one.depth >= other.depth:
             assert one.parent is not None

@@ -1,4 +1,4 @@
-"""The operations that move elements, by the index, and those that combine elements, by loops."""
+"""Operations that move elements, by mapping the index, or combine elements, by loops."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from accelsched.kernels.scalars import Scalar
 
 
 def reshape(lowering: Lowering, call: Call) -> View:
-    """Add or drop dimensions of size 1; no other change of shape is compiled."""
+    """Add or drop dimensions of size 1; no other change of shape can be compiled."""
     source = lowering.view(call.args[0])
     shape = call.shape
     if [n for n in shape if n != 1] != [n for n in source.shape if n != 1]:
@@ -46,7 +46,7 @@ def permute(lowering: Lowering, call: Call) -> View:
 def _taken_along(
     lowering: Lowering, call: Call, dim: int, position: Callable[[Index], Scalar], keeps: bool
 ) -> View:
-    """Take, at each index, the entry of the first argument at ``position`` along ``dim``."""
+    """Take, at each index, the first argument's entry at ``position(index)`` along ``dim``."""
     source = lowering.view(call.args[0])
     dim %= max(len(source.shape), 1)
 
@@ -103,12 +103,12 @@ def gather(lowering: Lowering, call: Call) -> View:
 def indexed(lowering: Lowering, call: Call) -> View:
     """Index a row by an integer tensor: ``table[index]`` and ``torch.take``."""
     source, places = lowering.view(call.args[0]), call.args[1]
-    # Indices come as a list with one for each dimension, the argument of take as it is.
+    # Indexing has a list with one index for each dimension; take has a single tensor.
     if isinstance(places, (list, tuple)) and len(places) > 1:
-        raise call.unsupported("only a row can be indexed")
+        raise call.unsupported("only a 1-D tensor can be indexed")
     chosen = lowering.view(places[0] if isinstance(places, (list, tuple)) else places)
     if len(source.shape) != 1 or chosen.dtype == torch.bool:
-        raise call.unsupported("only a row can be indexed, and by integers")
+        raise call.unsupported("only a 1-D tensor can be indexed, and only by integers")
     extent = lowering.size(source.shape[0])
 
     def at(index: Index) -> Scalar:
@@ -156,10 +156,10 @@ def reduction(
     """Make the rule that combines all elements along some dimensions by a template.
 
     Args:
-        text: the combination of two.
-        first: what a combination begins with; None for the first element.
-        dtype: what the elements are converted to, that of the result if None.
-        mean: divide by the number of elements.
+        text: the template that combines two elements.
+        first: the initial value; None for the first element.
+        dtype: the dtype to convert the elements to; None for that of the result.
+        mean: whether to divide by the number of elements.
     """
 
     def rule(lowering: Lowering, call: Call) -> View:

@@ -1,4 +1,4 @@
-"""A host function of the user's functions that read variables, as the variables are now."""
+"""A host function for users' functions that read variables, with the variables' current values."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 
 
 class Watching:
-    """A host function that is made again when a variable has become another object.
+    """A host function that is rebuilt when a variable refers to another object.
 
-    It has the attributes of a :class:`~accelsched.kernels.Kernel`.
+    It has the interface of a :class:`~accelsched.kernels.Kernel`.
 
     Args:
-        function: the function as it is now.
-        make: makes the function from the variables as they are now.
-        reads: what reads each variable.
+        function: the current host function.
+        make: makes the host function from the variables' current values.
+        reads: functions that read the variables, one each.
     """
 
     def __init__(
@@ -30,7 +30,7 @@ class Watching:
         self.out = np.empty(self.width)
 
     def _current(self) -> Any:
-        """The function, with the variables as they are now."""
+        """Return the function for the variables' current values."""
         now = [read() for read in self._reads]
         if not all(map(operator.is_, now, self._seen)):
             step = self._function.step
@@ -39,7 +39,7 @@ class Watching:
         return self._function
 
     def run(self) -> int:
-        """Compute the values of :attr:`step`, and move on to the next one."""
+        """Compute the values of :attr:`step`, move to the next step, and return the status."""
         function = self._current()
         status: int = function.run()
         self.out[:] = function.out

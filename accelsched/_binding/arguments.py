@@ -1,8 +1,8 @@
-"""Schedulers whose arguments are attributes, and what a family of them calls these and itself.
+"""Schedulers whose arguments are attributes, and docstrings in the words of a family of schedulers.
 
-The generic family (:mod:`accelsched.scheduler`) drives no key. Another family has a key, and words
-of its own: a noun for the value, an ending for the names of classes, maybe names for arguments. Its
-docstrings are those of the generic family in these words.
+The generic family (:mod:`accelsched.scheduler`) drives no key. Every other family has a key and its
+own words: a noun for the value, an ending for class names, and names for some arguments. Its
+docstrings are those of the generic family, translated into these words.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from accelsched.schedules import Schedule
 
 
 class Argument:
-    """An argument of a constructor, as an attribute that reads and sets a field of the schedule."""
+    """A constructor argument as an attribute that reads and sets a field of the schedule."""
 
     def __init__(self, field: str) -> None:
         self.field = field
@@ -41,7 +41,7 @@ class Argument:
 
 
 def argument_names(cls: Any) -> dict[str, str]:
-    """Map the fields of a class's schedule to the arguments that they come from."""
+    """Map each field of a class's schedule to the argument that it comes from."""
     members = [item for base in reversed(cls.__mro__) for item in vars(base).items()]
     names = {value.field: name for name, value in members if isinstance(value, Argument)}
     return {"schedules": "schedulers", **names}
@@ -50,11 +50,11 @@ def argument_names(cls: Any) -> dict[str, str]:
 class WithArguments(Scheduler):
     """The base of schedulers whose arguments are the fields of one schedule."""
 
-    #: There is none: a subclass sets ``param_group_key``.
+    #: No default: a subclass sets ``param_group_key``.
     default_key: str | None = None
-    #: What its docstrings call the value, the method that returns it, and other classes.
+    #: Words for docstrings: the value, the method that returns it, the ending of class names.
     noun, getter, ending = "value", "get_last_value", "Scheduler"
-    #: What they say at the end, if the class itself says nothing.
+    #: The end of each docstring, for classes that have none of their own.
     elsewhere = ""
 
     def __init_subclass__(cls, **options: Any) -> None:
@@ -66,7 +66,7 @@ class WithArguments(Scheduler):
 
     @classmethod
     def _schedule(cls, schedule: type[Schedule], **fields: Any) -> Schedule:
-        """Build a schedule; an error names the argument that the field comes from."""
+        """Build a schedule; errors name the argument that a field comes from."""
         try:
             return schedule(**fields)
         except ArgumentError as error:
@@ -75,12 +75,12 @@ class WithArguments(Scheduler):
     def _as_cerebras(self, step: int) -> dict[str, Any]:
         common = super()._as_cerebras(step)
         fields = set(argument_names(type(self))) - {"schedules"}
-        # By reschedule() it may follow a schedule of another class, for which they have none.
+        # reschedule() may have set a schedule of another class, which Cerebras' class cannot save.
         own = all(hasattr(written(self.schedules[0]), field) for field in fields)
         return {**common, **self._settings_of_cerebras(step)} if own else common
 
     def _settings_of_cerebras(self, step: int) -> dict[str, Any]:
-        """The settings that Cerebras' scheduler of this class saves."""
+        """Return the settings that Cerebras' scheduler of this class saves."""
         names = argument_names(type(self))
         return {name: getattr(self, name) for field, name in names.items() if field != "schedules"}
 
@@ -94,10 +94,10 @@ class WithArguments(Scheduler):
 
 
 def _documented(cls: type[WithArguments], generic: Any) -> str | None:
-    """Write the docstring of a class: that of the generic one in its words, then its own end."""
+    """Return a class's docstring: the generic one in the words of its family, then its own end."""
     if not cls.__doc__ or not generic.__doc__:
-        return cls.__doc__  # python -OO keeps none
-    # From Python 3.13 on they are without the indentation of the source.
+        return cls.__doc__  # python -OO removes docstrings
+    # Python 3.13 and newer already remove the indentation; cleandoc makes all versions alike.
     own = inspect.cleandoc(cls.__doc__).partition("\n\n")[2] or inspect.cleandoc(cls.elsewhere)
     mine = argument_names(cls)
     names = {name: mine[field] for field, name in argument_names(generic).items()}
@@ -109,7 +109,7 @@ def _documented(cls: type[WithArguments], generic: Any) -> str | None:
 
 
 def _without_arguments(text: str, missing: Sequence[str]) -> str:
-    """Leave out arguments, in the list of them and in the example."""
+    """Remove arguments from the argument list and the example of a docstring."""
     for name in missing:
         text = re.sub(rf"^( +){name}: .*\n(?:\1 +.*\n)*", "", text, flags=re.MULTILINE)
         text = re.sub(rf"^ +\.\.\. +{name}=.*,\n", "", text, flags=re.MULTILINE)
@@ -117,11 +117,11 @@ def _without_arguments(text: str, missing: Sequence[str]) -> str:
 
 
 def _in_words(text: str, cls: type[WithArguments], generic: type, names: Mapping[str, str]) -> str:
-    """Write a docstring of the generic family in the words of another."""
+    """Translate a docstring of the generic family into the words of another family."""
     words = {**names, generic.__name__: cls.__name__}
     lines = []
     for line in text.split("\n"):
-        # An example of the generic family derives classes that have a key.
+        # Examples of the generic family derive classes with a key; other families have theirs.
         derived = _DERIVED.match(line)
         if derived:
             name, base = derived.groups()

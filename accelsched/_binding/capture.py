@@ -1,4 +1,4 @@
-"""Training steps as one CUDA graph, and their replay."""
+"""Training steps captured in one CUDA graph, and their replay."""
 
 from __future__ import annotations
 
@@ -22,10 +22,11 @@ class Captured:
 
     Attributes:
         graph: the ``torch.cuda.CUDAGraph``.
-        step: what was captured; it keeps what the graph works on alive.
-        steps: how many training steps a replay takes; None for one without a leading dimension.
-        inputs: the tensors that the graph reads. To write to them is to give them to a replay.
-        outputs: what the step returned, or a list of that; each replay writes there.
+        step: the captured function; it keeps the tensors that the graph uses alive.
+        steps: the number of training steps in a replay; None for one without a leading dimension.
+        inputs: the tensors that the graph reads; write to them, or give inputs to ``replay``.
+        outputs: the tensors that the step returned, or a list with one item per step; each replay
+            overwrites them.
     """
 
     def __init__(
@@ -40,17 +41,18 @@ class Captured:
         self.inputs, self.outputs = inputs, outputs
 
     def replay(self, *inputs: Tensor) -> Any:
-        """Take the steps, on the current stream. Nothing waits for the device.
+        """Run the captured steps on the current stream, without synchronizing.
 
         Args:
-            inputs: tensors of the shapes and dtypes of the examples, on any device; a copy from
-                pinned memory waits for nothing. None at all: the graph takes what the inputs hold.
+            inputs: tensors with the shapes and dtypes of the examples, on any device. Pinned memory
+                makes the copy asynchronous. Without arguments the graph reads :attr:`inputs` as
+                they are.
 
         Returns:
-            :attr:`outputs`, which the next replay overwrites: clone what is to be kept.
+            :attr:`outputs`, which the next replay overwrites: clone what you keep.
 
         Raises:
-            ArgumentError: there is another number of inputs, or one has another shape or dtype.
+            ArgumentError: the number of inputs, or the shape or dtype of an input, is wrong.
         """
         if inputs:
             self._take(inputs)
@@ -73,31 +75,33 @@ class Captured:
 def capture(step: Step, *examples: Tensor, steps: int | None = None, warmup: int = 3) -> Captured:
     """Capture training steps in a CUDA graph, each with its own scheduled values.
 
-    ``step`` is a whole training step: it zeroes gradients, computes a loss, goes backward, and
-    steps the optimizer and its schedulers. With ``steps=10`` one replay takes ten of them, at ten
-    different rates, and the host does nothing in between. Changes of a schedule's numbers count in
-    the next replay: ``begin_decay``, ``reschedule``, ``load_state_dict``, ``last_epoch = ...``.
+    ``step`` is a whole training step: it zeroes gradients, computes a loss, runs the backward pass,
+    and steps the optimizer and its schedulers. With ``steps=10`` one replay runs ten steps with ten
+    different learning rates, and no host work in between. Changes to a schedule's numbers take
+    effect in the next replay: ``begin_decay``, ``reschedule``, ``load_state_dict``,
+    ``last_epoch = ...``.
 
-    First ``step`` runs ``warmup`` times on a side stream, as PyTorch asks for: kernels are
-    compiled and an optimizer makes its state. **These are training steps:** weights and schedulers
-    have moved on by them. What is captured is not run.
+    First ``step`` runs ``warmup`` times on a side stream, as PyTorch requires: kernels are compiled
+    and the optimizer creates its state. **These are training steps:** they update the weights and
+    move the schedulers on. The capture itself runs no step.
 
     Args:
-        step: takes tensors, and returns any tensors, in lists or dicts if you like. It must not
-            read the device, nor branch on what it computes.
-        examples: inputs as a replay takes them, on the current CUDA device: those of one step, or
-            with ``steps`` of all, stacked in a leading dimension. The warm-up takes them as well.
-        steps: how many steps a replay takes. Step ``i`` gets slice ``i`` of each input, and the
-            outputs are a list. Default None: one, without the leading dimension and the list.
-        warmup: how many steps are run before. 0 if you have run some on a side stream. Default 3.
+        step: a function of tensors that returns any tensors, also in lists or dicts. It must not
+            read values from the device or branch on them.
+        examples: inputs as a replay takes them, on the current CUDA device. With ``steps``, the
+            inputs of all steps are stacked in a leading dimension. The warm-up uses them too.
+        steps: the number of steps in a replay. Step ``i`` gets slice ``i`` of each input, and the
+            outputs are a list. Default None: one step, without the leading dimension and the list.
+        warmup: the number of warm-up steps; 0 if you ran some on a side stream. Default 3.
 
     Returns:
         The graph, its inputs and outputs, and ``replay(*inputs)``.
 
     Raises:
-        ArgumentError: there is no CUDA device, or an example is elsewhere; a number of steps cannot
-            be; or a scheduled value would freeze: its scheduler writes floats, or the optimizer
-            takes it as a number. The last is found in the first step, before it changes weights.
+        ArgumentError: there is no CUDA device, or an example is not on it; a number of steps is
+            invalid; or a scheduled value would freeze: its scheduler writes floats, or the
+            optimizer reads it as a number. A value that would freeze is found in the first step,
+            before the weights change.
 
     Example:
         >>> import torch
@@ -123,15 +127,16 @@ def capture(step: Step, *examples: Tensor, steps: int | None = None, warmup: int
 
     What to know:
 
-    * Steps of another value than the rate need ``with accelsched.on_device():`` in ``step``.
-    * Drop losses of eager steps before: what they hold on to is tied to another stream.
-    * ``optimizer.load_state_dict`` gives the optimizer new tensors, and the graph goes on with the
+    * If a value other than the learning rate is scheduled, ``step`` needs
+      ``with accelsched.on_device():``.
+    * Delete the losses of earlier eager steps: their autograd graphs are tied to another stream.
+    * ``optimizer.load_state_dict`` gives the optimizer new tensors, but the graph keeps using the
       old ones: load before the capture. Schedulers and modules load in place, at any time.
-    * To undo the warm-up put back in place what it changed: ``module.load_state_dict(before)``,
-      ``scheduler.last_epoch = 0``, and ``zero_()`` what is in ``optimizer.state``.
-    * A tensor that later steps change in place, as ``param_groups[0]["lr"]``, has its last value in
-      all outputs: return a clone.
-    * ``GradScaler`` reads the device, but for optimizers with ``fused=True``. Give its flag to
+    * To undo the warm-up, restore in place what it changed: ``module.load_state_dict(before)``,
+      ``scheduler.last_epoch = 0``, and ``zero_()`` for each tensor in ``optimizer.state``.
+    * A tensor that later steps change in place, such as ``param_groups[0]["lr"]``, has its last
+      value in all outputs: return a clone.
+    * ``GradScaler`` reads the device, except for optimizers with ``fused=True``. Give its flag to
       ``scheduler.step(found_inf=...)``.
 
     Elsewhere: ``torch.cuda.make_graphed_callables``, which captures a module without its optimizer.
@@ -143,15 +148,15 @@ def capture(step: Step, *examples: Tensor, steps: int | None = None, warmup: int
     with rehearsal():
         _warm_up(step, [given[i % len(given)] for i in range(warmup)])
     graph = torch.cuda.CUDAGraph()
-    # Other threads, as those that pin the memory of batches, may go on calling CUDA.
+    # Other threads, such as those that pin batches in memory, may keep calling CUDA.
     with _no_collection(), torch.cuda.graph(graph, capture_error_mode="thread_local"):
-        # A loss would hold all that its backward pass needed, for each of the steps.
+        # An attached loss would keep its autograd graph alive, for each of the steps.
         outputs = [tree_map_only(Tensor, Tensor.detach, step(*one)) for one in given]
     return Captured(graph, step, steps, inputs, outputs[0] if steps is None else outputs)
 
 
 def _warm_up(step: Step, inputs: Sequence[Sequence[Tensor]]) -> None:
-    """Run steps on another stream than the default one, which no capture may wait for."""
+    """Run steps on a side stream: a capture must not wait for the default stream."""
     side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
     side.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(side):
@@ -162,7 +167,7 @@ def _warm_up(step: Step, inputs: Sequence[Sequence[Tensor]]) -> None:
 
 @contextlib.contextmanager
 def _no_collection() -> Iterator[None]:
-    """Have no garbage collected within: to free what is on the device may end a capture."""
+    """Disable garbage collection: freeing device memory may end a capture."""
     gc.collect()
     was_enabled = gc.isenabled()
     gc.disable()
@@ -182,13 +187,13 @@ def _require_counts(steps: int | None, warmup: int) -> None:
 
 def _require_on_cuda(step: Step, examples: Sequence[Tensor], steps: int | None) -> None:
     there = torch.cuda.is_available()
-    require(there, "step", step, "there is no CUDA device to capture it on: call it as it is")
+    require(there, "step", step, "there is no CUDA device to capture it on: call step itself")
     for i, example in enumerate(examples):
         where = f"examples[{i}]"
         fits, shown = isinstance(example, Tensor) and _is_on_cuda(example), _shown(example)
         require(fits, where, shown, "give a tensor on the current CUDA device")
         stacked = steps is None or example.shape[:1] == (steps,)
-        remedy = f"give those of {steps} steps, stacked in a leading dimension"
+        remedy = f"give the inputs of {steps} steps, stacked in a leading dimension"
         require(stacked, where, shown, remedy)
 
 
@@ -197,7 +202,7 @@ def _is_on_cuda(tensor: Tensor) -> bool:
 
 
 def _shown(tensor: object) -> object:
-    """A tensor as an error shows it, without a read; anything else as it is."""
+    """Return a tensor as an error shows it, without a read; anything else unchanged."""
     if not isinstance(tensor, Tensor):
         return tensor
     dtype = str(tensor.dtype).removeprefix("torch.")

@@ -1,4 +1,4 @@
-"""Values for cerebras_pytorch, whose backend traces one step and repeats it on the system."""
+"""The driver for cerebras_pytorch, whose backend traces one step and repeats it."""
 
 from __future__ import annotations
 
@@ -22,11 +22,10 @@ _CPU = torch.device("cpu")
 
 
 class CerebrasDriver(GraphDriver):
-    """A counter that the backend carries, and values that are operations of the traced step.
+    """A driver whose counter the backend carries, and whose values the traced step computes.
 
-    The values are computed anew before each step of the optimizer, so only the counter changes.
-    While no step is traced, the param groups hold floats, or the values that the last step
-    returned.
+    The values are computed before each step of the optimizer, so only the counter is carried. While
+    no step is traced, the param groups hold floats, or the values that the last step returned.
     """
 
     _next: DeviceGraph
@@ -52,11 +51,11 @@ class CerebrasDriver(GraphDriver):
         self._set(values)
 
     def lower(self, schedules: Sequence[Any]) -> Any:
-        """What :meth:`follow` takes, for one schedule a group; nothing changes."""
+        """Return what :meth:`follow` takes, given one schedule per group; change nothing."""
         _require_no_trace("follow another schedule")
         dtypes = self.group_values.dtypes()
         with cerebras.exact():
-            # The counter is the backend's to undo, so the graph does not advance it.
+            # The backend may undo a step, so the graph does not advance the counter.
             lowered = lower_to_device(
                 schedules, dtypes, self.device, self._asked, held=self._held(), advances=False
             )
@@ -69,18 +68,18 @@ class CerebrasDriver(GraphDriver):
         super().follow(on_device)
 
     def step(self) -> bool:
-        """Move to the next step; while a step is traced, as an operation of it."""
+        """Move to the next step, by an operation of the traced step if one is traced."""
         return self.move_on(1, far=False)
 
     def move_on(self, by: Stride, far: bool) -> bool:
-        """Count on by a number; while a step is traced, as an operation of it."""
+        """Advance the counter by ``by``, by an operation of the traced step if one is traced."""
         if not cerebras.is_tracing():
             self.set_step(self.count + int(by))
             return len(self._optimizer.param_groups) != self._group_count
         if far and self._lowered.end < MAX_STEP:
             raise RuntimeError(
-                "the segments of this curve end at step 2**41, which tokens reach: build the "
-                "scheduler with lowering='graph'"
+                "the segments end at step 2**41, which by=... can pass: build the scheduler with "
+                "lowering='graph'"
             )
         with torch.no_grad():
             cerebras.skip_if_not_finite(self._optimizer, self._counter)
@@ -123,10 +122,10 @@ class CerebrasDriver(GraphDriver):
             return [value.item() for value in values]
 
     def current(self) -> list[Any]:
-        """Compute the values of this step anew."""
+        """Recompute the values of the current step."""
         return self._traced() if cerebras.is_tracing() else self._computed(self.count)
 
-    # What the backend asks for: see cerebras.CarriedState.
+    # The interface for the backend: see cerebras.CarriedState.
 
     def state(self) -> list[Tensor]:
         """Return the tensors to carry: the counter, and the constants of the evaluation."""
@@ -142,11 +141,11 @@ class CerebrasDriver(GraphDriver):
             return list(self._next(self._counter))
 
     def counter(self) -> Tensor:
-        """Return the step, as an operation of the traced one."""
+        """Return the counter, as a tensor of the traced step."""
         return self._counter
 
     def report(self, step: int) -> None:
-        """Take the step that the device has returned."""
+        """Move to the step that the device has returned."""
         self._set(self._computed(step))
 
 
@@ -158,6 +157,6 @@ def _drivers_of(optimizer: torch.optim.Optimizer) -> list[CerebrasDriver]:
 def _require_no_trace(what: str) -> None:
     if cerebras.is_tracing():
         raise RuntimeError(
-            f"a step is being traced, and the system repeats it without Python: {what} before the "
-            "run, or in a cstorch.step_closure or cstorch.checkpoint_closure"
+            f"a step is being traced, so Python cannot {what} now: do so before the run, or in a "
+            "cstorch.step_closure or cstorch.checkpoint_closure"
         )

@@ -1,8 +1,8 @@
-"""Schedulers that users write by a method, as in Cerebras: ``_get_closed_form`` is their formula.
+"""Schedulers whose formula is a method of the user's class, ``_get_closed_form``, as in Cerebras.
 
 The method reads the step as ``self.last_epoch``, and other attributes. It is called on a
-:class:`View`: an object of the user's class with the attributes that the scheduler has now. So it
-is recorded like any formula, and holds neither the scheduler nor an optimizer.
+:class:`View`, an object of the user's class with the attributes that the scheduler has now. So the
+method is recorded like any formula, and holds neither the scheduler nor an optimizer.
 """
 
 from __future__ import annotations
@@ -25,15 +25,16 @@ _recorded = threading.local()
 
 
 def recorded_step() -> Any:
-    """The step for which a user's method is called; None if there is none.
+    """Return the step for which a user's method is being called; None outside such a call.
 
-    Another scheduler that the method asks is at this step, too: its own would be a constant.
+    Other schedulers that the method reads return this step too. Their own step would be recorded as
+    a constant.
     """
     return getattr(_recorded, "step", None)
 
 
 class View:
-    """In front of a user's class: what a scheduler computes are plain attributes here."""
+    """A mixin that turns the properties of a user's scheduler class into plain attributes."""
 
     last_epoch: Any = None
     base_lrs: Any = None
@@ -43,18 +44,19 @@ class View:
 
 
 def view(cls: type, attributes: Mapping[str, Any]) -> Any:
-    """Make an object of a class that has these attributes and no others."""
+    """Return an object of a class with these attributes and no others."""
     seen: Any = object.__new__(types.new_class(cls.__name__, (View, cls)))
     vars(seen).update(attributes)
     return seen
 
 
 class _Method:
-    """A user's method, with the attributes that it may read and that no state holds.
+    """A user's method, with the attributes that it may read, including those that no state holds.
 
     Args:
         cls: the user's class.
-        attributes: all of them; of numbers those that :class:`ClosedForm` has count.
+        attributes: all of these attributes. The numbers of a :class:`ClosedForm` replace those of
+            the same name.
     """
 
     def __init__(self, cls: type, attributes: Mapping[str, Any]) -> None:
@@ -73,17 +75,17 @@ class _Method:
             _recorded.step = before
 
     def thawed(self, numbers: Any) -> dict[str, Any]:
-        """Numbers by name, with lists where the user had them."""
+        """Return the numbers by name, with lists where the user had lists."""
         names = sorted(name for name, value in self.attributes.items() if is_plain(value))
         given = [pair[0] for pair in numbers if isinstance(pair, tuple) and len(pair) == 2]
-        require(sorted(map(str, given)) == names, "numbers", given, f"give those of {names}")
+        require(sorted(map(str, given)) == names, "numbers", given, f"give the attributes {names}")
         return {name: like(self.attributes[name], value) for name, value in numbers}
 
 
 def closed_forms(
     cls: type, attributes: Mapping[str, Any], inner: Sequence[Schedule | None]
 ) -> tuple[ClosedForm, ...]:
-    """Make a schedule of a user's method for each that its class is derived from.
+    """Return a schedule of a user's method for each ``inner`` schedule, that of the base class.
 
     Raises:
         Untraceable: the method cannot be recorded.
@@ -95,7 +97,7 @@ def closed_forms(
 
 
 def given_forms(scheduler: Any, schedule: Any) -> tuple[ClosedForm, ...]:
-    """Make the schedules of a scheduler that has a method of its own, for what it was given."""
+    """Return the schedules of a scheduler with its own method, around the given schedule."""
     attributes = {name: vars(scheduler)[name] for name in sorted(scheduler._form_names)}
     inner = (None,) if schedule is None else as_schedules(schedule)
     return closed_forms(type(scheduler), attributes, inner)
@@ -104,19 +106,19 @@ def given_forms(scheduler: Any, schedule: Any) -> tuple[ClosedForm, ...]:
 def with_attributes(
     schedules: Sequence[Schedule], cls: type, attributes: Mapping[str, Any]
 ) -> Sequence[Schedule]:
-    """Make the same schedules for other attributes; those that were set in their place stay."""
+    """Return the schedules with other attributes; schedules that users set instead stay."""
     forms = [schedule for schedule in schedules if isinstance(schedule, ClosedForm)]
     made = iter(closed_forms(cls, attributes, [form.inner for form in forms]))
     return [next(made) if isinstance(schedule, ClosedForm) else schedule for schedule in schedules]
 
 
 def written(schedule: Schedule) -> Any:
-    """The schedule that has the arguments of a scheduler's class as its fields."""
+    """Return the schedule whose fields are the arguments of a scheduler's class."""
     return schedule.inner if isinstance(schedule, ClosedForm) else schedule
 
 
 def with_fields(schedule: Schedule, changes: Mapping[str, Any]) -> Schedule:
-    """The same schedule with other arguments."""
+    """Return the same schedule with some arguments changed."""
     changed: Schedule = dataclasses.replace(written(schedule), **changes)
     if isinstance(schedule, ClosedForm):
         return dataclasses.replace(schedule, inner=changed)
@@ -124,7 +126,7 @@ def with_fields(schedule: Schedule, changes: Mapping[str, Any]) -> Schedule:
 
 
 def numbers_of(schedule: Any) -> dict[str, Any]:
-    """The attributes that a schedule of a user's method has, by name, as the user gave them."""
+    """Return the plain attributes of a user's method by name; none for another schedule."""
     if not isinstance(schedule, ClosedForm):
         return {}
     numbers: dict[str, Any] = schedule.method.thawed(schedule.numbers)  # type: ignore[attr-defined]
@@ -132,10 +134,10 @@ def numbers_of(schedule: Any) -> dict[str, Any]:
 
 
 def takes_total_iters(init: Callable[..., None]) -> Callable[..., None]:
-    """Have a constructor take Cerebras' arguments too, for a class with a method of its own.
+    """Make a constructor accept Cerebras' arguments too, for classes with their own method.
 
-    Such a class calls ``super().__init__(optimizer, total_iters, last_epoch, param_group_tags)``,
-    and every attribute that it has then may be read by its method.
+    Such a class calls ``super().__init__(optimizer, total_iters, last_epoch, param_group_tags)``.
+    Its method may read every attribute that is set before this call.
     """
 
     @functools.wraps(init)
@@ -158,13 +160,13 @@ def _as_ours(
     param_group_tags: Any = None,
     **ours: Any,
 ) -> dict[str, Any]:
-    """Cerebras' arguments as those of :class:`accelsched.Scheduler`; ``total_iters`` is kept."""
+    """Translate Cerebras' arguments for :class:`accelsched.Scheduler`; store ``total_iters``."""
     scheduler.total_iters = total_iters
     options = {"param_group_tags": param_group_tags, "last_epoch": last_epoch, **ours}
     return {"optimizer": optimizer, "schedule": None, **options}
 
 
 def refused(cls: type) -> ArgumentError:
-    """The error for a class that cannot have a method of its own."""
-    remedy = "a scheduler of schedulers follows their values: derive from a scheduler of one"
+    """Return the error for a composed class, which cannot have a method of its own."""
+    remedy = "derive from accelsched.Scheduler: a composed scheduler has the values of its parts"
     return ArgumentError("_get_closed_form", cls, remedy)

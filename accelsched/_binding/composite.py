@@ -1,4 +1,4 @@
-"""A scheduler made of others, which it drives in their place."""
+"""A scheduler that is composed of others and drives the values in their place."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from accelsched.schedules import Schedule
 
 
 class Composite(Scheduler):
-    """A scheduler made of others, its children, which it drives in their place.
+    """A scheduler that is composed of others, its children, and drives the values in their place.
 
-    A child writes nothing: it drives the groups of the composite, whatever it drove before.
+    A child writes no values. Its groups are those of the composite, whatever it drove before.
 
     Args:
-        optimizer: the optimizer that the children were built with; it is bound to those that have
-            none yet. None to bind all of them later.
-        children: at least one.
-        key: the hyper-parameter, that of the children.
-        param_group_tags: as for :class:`Scheduler`; they hold for the children too.
+        optimizer: the optimizer of the children; children without one are bound to it. None to bind
+            all of them later.
+        children: at least one scheduler.
+        key: the hyper-parameter that the children drive.
+        param_group_tags: as for :class:`Scheduler`; they apply to the children too.
         last_epoch: start one step after this one.
         open_ended: as for :class:`Scheduler`.
     """
 
-    #: What a child is called in the signature of the class.
+    #: How an error names a child: after the argument of the class.
     child_name = "schedulers[{}]"
 
     def __init__(
@@ -53,7 +53,7 @@ class Composite(Scheduler):
             name = self.child_name.format(position)
             _require_child(name, child, key, param_group_tags)
             unbound = optimizer is not None or not child._bound
-            require(unbound, "optimizer", optimizer, f"give the one that {child} is bound to")
+            require(unbound, "optimizer", optimizer, f"{name} is bound: give {name}.optimizer")
         schedules = [] if optimizer is not None else [self.composed(0)]
         super().__init__(
             optimizer,
@@ -67,7 +67,7 @@ class Composite(Scheduler):
 
     @property
     def children(self) -> list[Scheduler]:
-        """The schedulers that this one was made of."""
+        """The schedulers that this one is composed of."""
         return list(self._children)
 
     def composed(self, index: int) -> Schedule:
@@ -75,11 +75,11 @@ class Composite(Scheduler):
         raise NotImplementedError
 
     def distribute(self, schedule: Schedule) -> Sequence[Schedule]:
-        """Undo :meth:`composed`: return the schedules of the children."""
+        """Return the schedules of the children: the inverse of :meth:`composed`."""
         raise NotImplementedError
 
     def recompose(self) -> None:
-        """Follow the children's schedules as they are now."""
+        """Compose the schedules again from the children's current ones, and follow them."""
         self.reschedule([self.composed(index) for index in self.indices])
 
     # Binding.
@@ -109,17 +109,19 @@ class Composite(Scheduler):
         return undo
 
     def _adopt(self) -> None:
-        """Take over the children: from here on they refuse to step by themselves."""
+        """Take over the children, which then refuse to step on their own."""
         for child in self._children:
             child._parent = weakref.ref(self)
             if hasattr(child, "_driver"):
-                # It was bound alone before, maybe to more groups than these.
+                # The child was bound on its own before, maybe to more groups than these.
                 ownership = ownership_of(self._group_values.optimizer)
                 driven_before = child._driver.group_values
                 ownership.release(child)
                 del child._driver, child._advance
                 ownership.give_back(driven_before)
-            child.refusal = f"{child} was given to {self}, which drives its values: step that one"
+            child.refusal = (
+                f"this scheduler is part of another, step that one: {child} was given to {self}"
+            )
 
     # State.
 
@@ -129,17 +131,17 @@ class Composite(Scheduler):
         return {**super()._as_cerebras(step), "_schedulers": parts}
 
     def _steps_of_children(self, step: int) -> Sequence[int]:
-        """The step of each child at a step of this scheduler."""
+        """Return the step of each child at a step of this scheduler."""
         return [step] * len(self._children)
 
     def _take_over(self, schedules: Sequence[Schedule]) -> None:
-        """Follow schedules from a state, and give the children theirs."""
+        """Follow the schedules of a state, and pass each child its own."""
         super()._take_over(schedules)
         parts = zip(*map(self.distribute, schedules), strict=True)
         for child, mine in zip(self._children, parts, strict=True):
             child._take_over(mine)
 
-    # The schedules of a copy are composed anew, as the children may know how to copy theirs.
+    # A copy composes its schedules again: a child may copy its schedules in a way of its own.
 
     def _attributes(self) -> dict[str, Any]:
         attributes = super()._attributes()
@@ -163,11 +165,11 @@ def schedule_of(child: Scheduler, index: int) -> Schedule:
 def _become_part(
     name: str, child: Scheduler, optimizer: Optimizer, group_values: GroupValues
 ) -> None:
-    """Have a child know the groups that it is driven for, without driving them itself."""
+    """Attach a child to the groups of its composite, without letting the child drive them."""
     bound_alone = child._bound and hasattr(child, "_driver")
     if bound_alone:
         same = owner_of_groups(child.optimizer) is group_values.optimizer
-        require(same, name, child, "it is bound to another optimizer")
+        require(same, name, child, "it is bound to another optimizer: build all with the same one")
     if isinstance(child, Composite):
         for position, part in enumerate(child._children):
             _become_part(child.child_name.format(position), part, optimizer, group_values)
@@ -182,7 +184,7 @@ def _become_part(
 
 
 def _of_groups(name: str, child: Scheduler, group_values: GroupValues) -> tuple[Schedule, ...]:
-    """The schedules that a child had for groups when it was bound alone."""
+    """Return the schedules for these groups of a child that was bound on its own."""
     if child._is_shared:
         return child._schedules_for(group_values)
     by_group = dict(zip(child.indices, child.schedules, strict=True))
@@ -193,19 +195,21 @@ def _of_groups(name: str, child: Scheduler, group_values: GroupValues) -> tuple[
 
 
 def _require_child(name: str, child: object, key: str, tags: Tags) -> None:
-    """Refuse a child that drives another key, has no pure schedule, or is a part already."""
+    """Raise unless a child drives this key, has a schedule, and is not yet part of another."""
     if not isinstance(child, Scheduler):
-        raise ArgumentError(name, child, "give a scheduler of accelsched")
-    require(child.key == key, name, child, f"it does not drive {key!r}")
+        raise ArgumentError(
+            name, child, "give a scheduler of accelsched, or accelsched.from_torch(scheduler)"
+        )
+    require(child.key == key, name, child, f"it does not drive {key!r}: give schedulers that do")
     pure = bool(child.schedules)
-    require(pure, name, child, "its values depend on those before them: it cannot be composed")
+    require(pure, name, child, "it cannot be composed (not a function of the step): step it alone")
     parent = alive(child._parent)
-    require(parent is None, name, child, f"it was given to {parent} already")
-    remedy = "begin_decay or extend was called on it: build it anew, and call that on this one"
+    require(parent is None, name, child, f"build a new one: it was given to {parent} already")
+    remedy = "begin_decay or extend was called on it: build it anew, call them on the outer one"
     require(not child._plan, name, child, remedy)
     own = child._param_group_tags
     same = own is None or (tags is not None and tag_set(own) == tag_set(tags))
     remedy = (
-        f"it has param_group_tags={own!r}, and this scheduler {tags!r}: give tags to this alone"
+        f"give param_group_tags to the outer scheduler only ({tags!r}), not to this part ({own!r})"
     )
     require(same, name, child, remedy)

@@ -1,4 +1,4 @@
-"""The driver of a scheduler holds the step and writes the values; it is chosen here."""
+"""The choice of a scheduler's driver, which holds the step and writes the values."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from accelsched.schedules import Schedule
 
 
 class Driver(Protocol):
-    """Holds the state of a scheduler: the step, and the values of its param groups.
+    """The state of a scheduler: the step, and the values of its param groups.
 
     Attributes:
-        group_values: the values that it writes.
-        device: where the parameters were when it was built.
+        group_values: the values that the driver writes.
+        device: the device of the parameters when the driver was built.
         lowering: how the values are computed.
-        reason: why that is not the default of the back end; None if it is, or was asked for.
+        reason: why the lowering is not the back end's default; None if it is, or the user chose it.
     """
 
     group_values: GroupValues
@@ -43,61 +43,61 @@ class Driver(Protocol):
         """The step whose values the groups have."""
 
     def stepper(self) -> Callable[[], bool]:
-        """What computes the values of the next step, and writes them to the groups.
+        """Return the function that computes the next step's values and writes them to the groups.
 
-        It returns whether the optimizer has other groups than when the driver was made, and is the
-        same function for as long as the driver lives.
+        The function returns True if the number of param groups has changed. It is the same function
+        for as long as the driver lives.
         """
 
     def move_on(self, by: Stride, far: bool) -> bool:
-        """Step by a number in the place of 1, and return what a step does.
+        """Move on by ``by`` steps, and return what a step returns.
 
         Args:
-            by: the number; for a driver of recurrences 0 or 1.
-            far: whether it may be more than 1.
+            by: the number of steps; 0 or 1 for a driver of recurrences.
+            far: whether ``by`` may be more than 1.
         """
 
     def lower(self, schedules: Sequence[Any]) -> Any:
-        """What :meth:`follow` takes, for one schedule a group. What can fail, fails here."""
+        """Return what :meth:`follow` takes, given one schedule per group. All errors occur here."""
 
     def follow(self, lowered: Any) -> None:
         """Evaluate other schedules from the next step on."""
 
     def ignore_new_groups(self) -> None:
-        """Take the groups that there are for those that it was made for."""
+        """Accept the present number of param groups."""
 
     def write_to_groups(self, groups: list[dict[str, Any]] | None = None) -> None:
-        """Write the values to the groups again, which may hold something else."""
+        """Write the values to the groups again, over whatever the groups hold."""
 
     def current(self) -> list[Any]:
-        """Compute the values of this step anew."""
+        """Recompute the values of the current step."""
 
 
 class PureDriver(Driver, Protocol):
-    """A driver of schedules: its values are functions of the step."""
+    """A driver of schedules, whose values are functions of the step."""
 
     def set_step(self, step: int) -> None:
         """Move to a step, and write its values to the groups."""
 
     def move(self, step: int) -> None:
-        """Move to a step; a group that somebody else has given a value keeps it until the next."""
+        """Move to a step. A value that other code set in a group stays until the next step."""
 
 
 class RecurrentDriver(Driver, Protocol):
-    """A driver of recurrences: its values depend on those before them."""
+    """A driver of recurrences, whose values depend on the previous values."""
 
     def set_state(self, step: int, values: Sequence[float]) -> None:
-        """Be at a step, with these values."""
+        """Set the step and the values."""
 
     def values(self) -> Sequence[Any]:
-        """The values that the groups have."""
+        """Return the values in the groups."""
 
 
 def runs_on_host(lowering: str | None, group_values: GroupValues) -> bool:
-    """Whether Python floats are written to the groups, as :func:`is_for_host` decides.
+    """Return whether the driver writes Python floats, as :func:`is_for_host` decides.
 
     Raises:
-        ArgumentError: the lowering cannot be had here.
+        ArgumentError: the lowering is not available on this back end.
     """
     runtime = runtime_of(group_values.device)
     groups, key = group_values.groups(), group_values.key
@@ -113,13 +113,13 @@ def driver_for(
     """Choose the driver for schedules and values, and start it at a step.
 
     Args:
-        group_values: what is driven.
-        schedules: one for each group.
-        step: where to start; its values are written.
-        lowering: as the user asked for it.
+        group_values: the values to drive.
+        schedules: one per group.
+        step: the first step, whose values are written.
+        lowering: the lowering that the user asked for; None for the default.
 
     Raises:
-        ArgumentError: the lowering cannot be had here; nothing was changed.
+        ArgumentError: the lowering is not available on this back end; nothing was changed.
     """
     if runs_on_host(lowering, group_values):
         return HostDriver(group_values, schedules, step)
@@ -153,13 +153,10 @@ def metric_driver_for(
     """Choose the driver for a rule, as :func:`driver_for` does, and start it.
 
     Raises:
-        ArgumentError: the back end runs no Python in which a metric could be given.
+        ArgumentError: the back end repeats a traced step, so it cannot take a metric.
     """
     runtime = runtime_of(group_values.device)
-    remedy = (
-        "the system repeats one traced step without Python, and takes no metric from outside: "
-        "plan the decay as a schedule"
-    )
+    remedy = "the system repeats one step and takes no metric: use Scheduler(optimizer, schedule)"
     require(not runtime.traces_once, "optimizer", type(group_values.optimizer).__name__, remedy)
     given = group_values, rule, schedules, settings, step, registers
     if runs_on_host(lowering, group_values):

@@ -1,4 +1,4 @@
-"""What users give to a scheduler, checked and converted: schedules, and steps to move to."""
+"""Checks and conversions of arguments that users give to a scheduler."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from accelsched.schedules._from_function import from_function
 
 
 def as_schedules(given: Any, name: str = "schedule") -> tuple[Schedule, ...]:
-    """The schedules of an argument that takes one, or a list of them.
+    """Return the schedules of an argument that is one schedule or a list of schedules.
 
     Raises:
-        ArgumentError: there is no schedule in it, nor a function of the step.
+        ArgumentError: an item is neither a schedule nor a function of the step.
     """
     if isinstance(given, (list, tuple)):
         return tuple(_as_schedule(item, f"{name}[{i}]") for i, item in enumerate(given))
@@ -34,7 +34,7 @@ def _as_schedule(given: Any, name: str) -> Schedule:
 
 
 def as_list(name: str, given: Any) -> list[Any]:
-    """The items of an argument that takes a list of schedulers, at least one."""
+    """Return the items of an argument that must be a list of at least one scheduler."""
     require(isinstance(given, (list, tuple)), name, given, "give a list of schedulers")
     require(len(given) > 0, name, given, "give at least one")
     return list(given)
@@ -43,15 +43,15 @@ def as_list(name: str, given: Any) -> list[Any]:
 def one_each(
     schedules: Sequence[Schedule], count: int, is_shared: bool = False
 ) -> tuple[Schedule, ...]:
-    """The schedule of each of some groups.
+    """Return one schedule for each param group.
 
     Args:
-        schedules: one for each, or one for all.
-        count: how many groups there are.
-        is_shared: whether the first one is for all.
+        schedules: one for each group, or one for all.
+        count: the number of groups.
+        is_shared: whether the first schedule is for all groups.
 
     Raises:
-        ArgumentError: there is another number of them.
+        ArgumentError: the number of schedules does not fit.
     """
     if is_shared:
         return (schedules[0],) * count
@@ -61,14 +61,14 @@ def one_each(
 
 
 def converted(convert: Callable[[str, Any], Any], name: str, given: Any) -> Any:
-    """What was given, converted; of a list, each item, by a name with its index."""
+    """Convert an argument; for a list, convert each item, under a name with its index."""
     if isinstance(given, (list, tuple)):
         return [convert(f"{name}[{i}]", item) for i, item in enumerate(given)]
     return convert(name, given)
 
 
 def each_group(name: str, given: Any, count: int) -> list[Any]:
-    """The item of each of some param groups, of one for all or of a list.
+    """Return one item for each param group, from one for all or from a list.
 
     Raises:
         ArgumentError: the list has another length.
@@ -81,15 +81,15 @@ def each_group(name: str, given: Any, count: int) -> list[Any]:
 
 
 def step_to_move_to(name: str, step: Any) -> int:
-    """A step that a scheduler is to move to.
+    """Return a step that a scheduler can move to.
 
     Raises:
-        ArgumentError: this is none.
+        ArgumentError: the value is not a step.
     """
     if step == -1:
         remedy = (
-            "steps are counted from 0. torch's SequentialLR and ChainedScheduler set it to -1: "
-            "compose schedulers of accelsched by accelsched.lr_scheduler"
+            "give 0 or more. torch's SequentialLR sets -1: use accelsched.lr_scheduler's, also "
+            "for ChainedScheduler"
         )
         raise ArgumentError(name, step, remedy)
     return step_number(name, step)

@@ -1,4 +1,4 @@
-"""Values as tensors in the param groups, from a counter on the device."""
+"""The driver that computes values as tensors, from a step counter on the device."""
 
 from __future__ import annotations
 
@@ -24,24 +24,24 @@ from accelsched.schedules._fields import MAX_STEP
 
 
 class GraphDriver:
-    """A counter and values that live on the device: a step is a few operations of the graph.
+    """A driver whose counter and values live on the device: a step is a few graph operations.
 
-    Nothing of Python changes in :meth:`step`, and no number is read, so it can be traced, compiled
-    and captured, and what was compiled stays valid.
+    :meth:`step` reads no number, and changes no Python state that a graph depends on. So it can be
+    traced, compiled and captured, and compiled graphs stay valid.
 
     Args:
-        group_values: what it writes.
-        schedules: one for each group.
-        step: where to start; the values of this step are written.
-        lowering: as the user asked for it.
+        group_values: the values to write.
+        schedules: one per group.
+        step: the first step, whose values are written.
+        lowering: the lowering that the user asked for; None for the default.
     """
 
     _lowered: Lowered
-    #: The count, where the host knows it: every step since it was read was taken by Python.
+    #: The step, if the host knows it: Python has taken every step since the counter was read.
     _known: int | None = None
-    #: Whether a step was captured, and may be replayed at any time.
+    #: Whether a step was captured. A replay may move the counter at any time.
     _is_captured = False
-    #: The version of each tensor as it was written last; None if other code has written them.
+    #: The version of each value tensor after the last write; None if their content is unknown.
     _versions: Sequence[int] | None = None
 
     def __init__(
@@ -58,10 +58,10 @@ class GraphDriver:
         self._warned = False
         self.device = group_values.device
         self._runtime = runtime_of(self.device)
-        # State that is made in inference mode could not be updated outside of it.
+        # State made in inference mode could not be updated outside it.
         with torch.inference_mode(False):
             self._counter = self._state(step, torch.int64, self.device)
-            # All that can fail comes before the optimizer is touched.
+            # Everything that can raise runs before the optimizer is changed.
             self._value_tensors = [self._value_tensor(index) for index in group_values.indices]
             self._dtypes = [tensor.dtype for tensor in self._value_tensors]
             self._least = least_rates(self._optimizer, group_values.key, self._dtypes)
@@ -75,7 +75,7 @@ class GraphDriver:
         return self._runtime.as_state(torch.tensor(number, dtype=dtype, device="cpu"), device)
 
     def _value_tensor(self, index: int) -> Tensor:
-        """Return the one tensor of a group's value; make it if there is none yet."""
+        """Return the only tensor of a group's value; create it if it does not exist yet."""
         optimizer, key = self.group_values.optimizer, self.group_values.key
         known = ownership_of(optimizer).value_tensors
         group = optimizer.param_groups[index]
@@ -84,7 +84,7 @@ class GraphDriver:
             dtype = dtype_of(group, self.group_values.value(group))
             tensor = self._state(float("nan"), dtype, device)
             if needs_grad(optimizer, index, key, self._runtime):
-                # A parameter, since other tensors that require a gradient cannot be loaded there.
+                # A parameter: other tensors that require a gradient cannot be loaded on the device.
                 tensor = Factor(tensor)
             if key != "lr":
                 mark(tensor)
@@ -92,7 +92,7 @@ class GraphDriver:
         return known[index, key]
 
     def lower(self, schedules: Sequence[Any]) -> Lowered:
-        """What :meth:`follow` takes, for one schedule a group; nothing changes."""
+        """Return what :meth:`follow` takes, given one schedule per group; change nothing."""
         dtypes, device, least = self._dtypes, self.device, self._least
         held, tensors = self._held(), [self._counter, *self._value_tensors]
         return lower_to_device(
@@ -100,7 +100,7 @@ class GraphDriver:
         )
 
     def _held(self) -> Lowered | None:
-        """What is evaluated now; None while this is built."""
+        """Return the lowered schedules in use; None during construction."""
         return getattr(self, "_lowered", None)
 
     def follow(self, lowered: Lowered) -> None:
@@ -111,11 +111,11 @@ class GraphDriver:
         self.lowering, self.reason = lowered.name, lowered.reason
         self._next = lowered.evaluate
         self._lowered = lowered
-        # The tensors have the values of other schedules until the next step.
+        # Until the next step the tensors hold the values of the previous schedules.
         self._versions = None
 
     def stepper(self) -> Callable[[], bool]:
-        """What computes the values of the next step."""
+        """Return the function that computes the values of the next step."""
         return self.step
 
     def step(self) -> bool:
@@ -123,7 +123,7 @@ class GraphDriver:
         return self._step(None)
 
     def move_on(self, by: Stride, far: bool) -> bool:
-        """Count on by a number, and compute the values there, in place, on the device."""
+        """Advance the counter by ``by``, and compute the values there, in place, on the device."""
         if far and self._lowered.end < MAX_STEP:
             self._leave_what_ends()
         return self._step(by)
@@ -136,9 +136,9 @@ class GraphDriver:
         return self._look()
 
     def _count_on(self, by: Stride) -> None:
-        """Know the count after a step, if it is known before, and what was written."""
+        """Update the host's copy of the counter after a step, and note what was written."""
         if torch.compiler.is_compiling():
-            # Each call of what is compiled does this, and to write an attribute needs no guard.
+            # Each call of the compiled code does this too. Writing an attribute adds no guard.
             self._known = None
             return
         if self._runtime.is_capturing():
@@ -150,16 +150,18 @@ class GraphDriver:
         self._versions = _versions(self._value_tensors)
 
     def _leave_what_ends(self) -> None:
-        """Evaluate what holds at all steps: of tokens there are more than of steps."""
+        """Switch to a lowering without an end, as token counts can pass the end of segments."""
         if torch.compiler.is_compiling():
-            raise RuntimeError("these segments end: step the scheduler by tokens once uncompiled")
+            raise RuntimeError(
+                "step(by=...) can pass the end of the segments: call it once outside torch.compile"
+            )
         uncompiled(self._follow_beyond)()
 
     def _follow_beyond(self) -> None:
         self.follow(self._lowered.beyond())
 
     def _look(self) -> bool:
-        """Put the tensors back where a group has something else; True if there are other groups."""
+        """Put back each tensor that was replaced in a group; return whether groups changed."""
         held, has_new_groups = self.group_values, self.has_new_groups()
         for group, tensor in zip(self._driven, self._value_tensors, strict=True):
             if held.value(group) is not tensor:
@@ -168,8 +170,8 @@ class GraphDriver:
         return has_new_groups
 
     def has_new_groups(self) -> bool:
-        """Look at the groups that there are; True if they are others than it was made for."""
-        # Dynamo would guard on all that an optimizer has, if it were asked for its groups.
+        """Take up the present param groups, and return whether their number has changed."""
+        # Reading param_groups under Dynamo would add guards on the whole optimizer.
         if not torch.compiler.is_compiling() and self._groups is not self._optimizer.param_groups:
             self._know(self._optimizer.param_groups)
         return len(self._groups) != self._group_count
@@ -180,19 +182,19 @@ class GraphDriver:
             return
         self._warned = True
         key, value = self.group_values.key, self.group_values.value(group)
-        # The text of a tensor would be read from the device.
+        # The repr of a tensor would read the device.
         shown = "another tensor" if isinstance(value, Tensor) else repr(value)
         warnings.warn(
-            f"{key!r} of a param group is scheduled, and something has put {shown} there: the "
-            "scheduled tensor is back in its place. To change its value, change the schedule",
+            f"{key!r} is scheduled, but other code set it to {shown}: change the scheduler "
+            "instead, as by scheduler.schedule = ...; the scheduled tensor is back in its place",
             UserWarning,
             stacklevel=level_of_the_caller(),
         )
 
     def _advance(self, by: Stride | None = None) -> None:
-        """Write the counter after a step, and its values, in place."""
+        """Write the counter and the values after a step, in place."""
         if not torch.compiler.is_compiling() and self._lowered.kernel is not None:
-            # Compiled, the operations are one kernel too, with what is around them.
+            # torch.compile fuses the operations into a kernel anyway, with those around them.
             self._lowered.kernel(1 if by is None else self._number(by))
             return
         before = self._counter
@@ -201,14 +203,14 @@ class GraphDriver:
         self._runtime.assign([self._counter, *self._value_tensors], self._next(before))
 
     def _number(self, by: Stride) -> Stride:
-        """By how much to move on, as an operand of this back end, which a lazy one sends there."""
+        """Return the stride as an operand; back ends that trace every step need a tensor."""
         if isinstance(by, int) and not self._runtime.traces_every_step:
             return by
         return as_scalar(by, self.device)
 
     @property
     def count(self) -> int:
-        """The step whose values the groups have; read from the device if the host does not know."""
+        """The step whose values the groups have; read from the device if the host lacks it."""
         if torch.compiler.is_compiling() or self._is_captured:
             return int(self._counter.item())
         if self._known is None:
@@ -216,10 +218,10 @@ class GraphDriver:
         return self._known
 
     def known_values(self, at: Callable[[int], Sequence[float] | None]) -> dict[int, float]:
-        """What its tensors hold, by their identity, where the host can say so without a read.
+        """Return the values of the tensors by their ``id``, without those that need a read.
 
         Args:
-            at: the values of the groups at a step, in float64; None if the host has none.
+            at: maps a step to the groups' values in float64; returns None if the host has none.
         """
         if torch.compiler.is_compiling() or not self._runtime.on_device or self._versions is None:
             return {}
@@ -242,11 +244,11 @@ class GraphDriver:
         self.write_to_groups()
 
     def move(self, step: int) -> None:
-        """Move to a step, and compute its values; what somebody else put in a group stays there."""
+        """Move to a step, and compute its values. A value that other code put in a group stays."""
         with torch.inference_mode(False), torch.no_grad():
             self._set_counter(step - 1)
             self._advance()
-            # With this in it, the graph of the next training step would be compiled for it alone.
+            # Otherwise the next training step's graph would contain this, and would recompile.
             self._runtime.execute([self._counter, *self._value_tensors])
         self._count_on(1)
 
@@ -261,7 +263,7 @@ class GraphDriver:
         self._runtime.rewritten(state, torch.tensor(number, dtype=state.dtype, device="cpu"))
 
     def ignore_new_groups(self) -> None:
-        """Take the groups that there are for those that it was made for."""
+        """Accept the present number of param groups."""
         self._group_count = self.group_values.group_count = len(self._optimizer.param_groups)
 
     def write_to_groups(self, groups: list[dict[str, Any]] | None = None) -> None:
@@ -273,13 +275,13 @@ class GraphDriver:
         self._groups, self._driven = groups, self.group_values.groups(groups)
 
     def current(self) -> list[Tensor]:
-        """Compute the values of this step anew."""
+        """Recompute the values of the current step."""
         with torch.no_grad():
             return list(self._next(self._counter - 1))[1:]
 
 
 def _versions(tensors: Sequence[Tensor]) -> list[int]:
-    """How often each tensor was changed in place; of 100 tensors in 5 us."""
-    # Or a subclass of Tensor, as Factor is, would be asked to look each of them up.
+    """Return how often each tensor was changed in place; 100 tensors take 5 us."""
+    # Otherwise each lookup on a subclass such as Factor would run __torch_function__.
     with torch._C.DisableTorchFunction():  # type: ignore[no-untyped-call]
         return [tensor._version for tensor in tensors]

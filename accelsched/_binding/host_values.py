@@ -1,4 +1,4 @@
-"""The values of a scheduler as the host computes them when it is asked, on any device."""
+"""The values of a scheduler at any step, computed on the host for any device."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ if TYPE_CHECKING:
     from accelsched._binding.scheduler import Scheduler
     from accelsched.kernels import HostFunction
 
-#: For each scheduler that was asked, the schedules that it had and their function. No attribute of
-#: the scheduler: a copy or a state of one has none.
+#: By scheduler, the schedules in force at the last call and their host function. This is not an
+#: attribute, so that copies and states of a scheduler do not carry it.
 _functions: weakref.WeakKeyDictionary[Scheduler, tuple[tuple[Schedule, ...], HostFunction]] = (
     weakref.WeakKeyDictionary()
 )
 
 
 def host_function_of(scheduler: Scheduler) -> HostFunction:
-    """Return what computes the values of a scheduler, made once for the schedules in force."""
+    """Return the host function of a scheduler, built once for the schedules in force."""
     schedules, known = scheduler.in_force, _functions.get(scheduler)
-    # The tuple is another one whenever a schedule is.
+    # A change of any schedule makes a new tuple.
     if known is None or known[0] is not schedules:
         known = _functions[scheduler] = schedules, lower_to_host(schedules)
     return known[1]
 
 
 def values_by_machine_code(scheduler: Scheduler, step: int) -> list[float] | None:
-    """Compute the values of a scheduler at a step.
+    """Compute the values of a scheduler at a step by machine code, or return None.
 
-    None if there is no schedule, or if a function of the user is called or watched: what it says
-    now need not be what it said when it was recorded for the device.
+    None if there is no schedule, or if a user's function is called or watched. Such a function may
+    now return other values than when it was recorded for the device.
     """
     from accelsched.kernels import Kernel
 

@@ -1,7 +1,7 @@
-"""Schedulers that a metric drives: what a step does depends on the metrics before it.
+"""Schedulers that a metric drives: each step depends on the metrics so far.
 
-The arithmetic is a rule's, see :mod:`.metric_rules`. Here are the settings and the registers of a
-rule as attributes, and the state, which is that of the class that a rule is of.
+The arithmetic is in the rules of :mod:`.metric_rules`. Here, the settings and registers of a rule
+are attributes, and are saved as the original class of torch or transformers saves them.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from accelsched.schedules._fields import integer
 
 
 def any_real(name: str, value: Any) -> float:
-    """Check a number, which may be infinite or no number at all, as a metric may."""
+    """Return a number as a float. Like a metric, it may be infinite or nan."""
     known = isinstance(value, numbers.Real) and not isinstance(value, bool)
     require(known, name, value, "give a number")
     return float(value)
@@ -40,7 +40,7 @@ class _Attribute:
     """A number of the rule, as an attribute of its scheduler.
 
     Args:
-        convert: checks and converts what it is set to, given its name.
+        convert: checks and converts a new value, given a name for errors and the value.
     """
 
     def __init__(self, convert: Callable[[str, Any], Any]) -> None:
@@ -51,13 +51,13 @@ class _Attribute:
 
 
 def named(cls: type, kind: type[_Attribute]) -> dict[str, Any]:
-    """The attributes of a kind that a class of schedulers has, by name."""
+    """Return the attributes of one kind of a scheduler class, by name."""
     members = [item for base in reversed(cls.__mro__) for item in vars(base).items()]
     return {name: value for name, value in members if isinstance(value, kind)}
 
 
 class Word:
-    """A word of the rule. Another word is another graph, so compiled steps compile once more."""
+    """A word of the rule. Another word is another graph, so compiled steps recompile once."""
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name
@@ -71,11 +71,11 @@ class Word:
 
 
 class Setting(_Attribute):
-    """A number that the user gives. On a device it is written in place, and nothing compiles.
+    """A number that the user gives. A change is written to the device in place: no recompile.
 
     Args:
-        convert: checks and converts what it is set to, given its name.
-        argument: what the constructor calls it. Default: as the attribute is called.
+        convert: checks and converts a new value, given a name for errors and the value.
+        argument: the name of the constructor's argument. Default: the name of the attribute.
     """
 
     def __init__(self, convert: Callable[[str, Any], Any], argument: str | None = None) -> None:
@@ -84,7 +84,7 @@ class Setting(_Attribute):
 
     @property
     def argument(self) -> str:
-        """What the constructor calls it."""
+        """The name of the constructor's argument."""
         return self._argument or self.name
 
     def __get__(self, scheduler: MetricScheduler | None, owner: type) -> Any:
@@ -98,16 +98,16 @@ class Setting(_Attribute):
         scheduler._set_setting(self.name, given, number)
 
     def given(self, value: Any) -> Any:
-        """What the constructor was given."""
+        """Check and convert the constructor's argument."""
         return self.convert(self.argument, value)
 
     def number(self, value: Any, count: int) -> Any:
-        """The number that a driver of so many param groups takes."""
+        """Return the setting as a driver of ``count`` param groups takes it."""
         return value
 
 
 class SettingOfGroups(Setting):
-    """A number for all param groups, or a list with one for each; it is read as a list."""
+    """A number for all param groups, or a list with one per group. It reads as a list."""
 
     def __init__(self, convert: Callable[[str, Any], Any], argument: str | None = None) -> None:
         super().__init__(functools.partial(converted, convert), argument)
@@ -128,23 +128,23 @@ class Register(_Attribute):
 
 
 class MetricScheduler(Scheduler):
-    """The base of schedulers that a metric drives.
+    """The base class of schedulers that a metric drives.
 
     Args:
         optimizer: the optimizer to drive. None to bind it later.
-        rule: what a metric does to the values.
+        rule: how a metric changes the values.
         settings: the numbers of the rule, by the names of their attributes.
-        schedule: what the values are factors of: one schedule, or a list with one for each group.
-            Default: they are the values of the groups.
+        schedule: one schedule, or a list with one per group, that the values of the rule multiply.
+            Default: the values of the rule are the values of the groups.
         param_group_tags: as for :class:`Scheduler`.
-        lowering: likewise.
+        lowering: as for :class:`Scheduler`.
     """
 
     _driver: Any
     _advance: Callable[..., bool]
-    #: What the driver is to go on from, if it does not start anew.
+    #: The registers from which a new driver continues; None to start anew.
     _kept: Mapping[str, Any] | None = None
-    #: Whether the original has the values from its state, and not from the groups.
+    #: Whether the original class keeps the values in its state, and not in the groups.
     _state_has_values = False
 
     mode, threshold_mode = Word(), Word()
@@ -170,12 +170,12 @@ class MetricScheduler(Scheduler):
 
     @property
     def mode_worse(self) -> float:
-        """The metric that any other is better than, which ``best`` is at first."""
+        """The worst possible metric, with which ``best`` starts."""
         return self._rule.mode_worse
 
     @property
     def schedule(self) -> Any:
-        """What the values are factors of, which is None, one schedule, or one for each group."""
+        """The schedule that the rule's values multiply: None, one, or a list with one per group."""
         if not self._factors:
             return None
         return self._factors[0] if self._shares_factor else list(self._factors)
@@ -185,7 +185,7 @@ class MetricScheduler(Scheduler):
         self.reschedule(schedule)
 
     def argument(self, name: str) -> Any:
-        """What an argument of the constructor is now, by its name there."""
+        """Return the present value of a constructor's argument, by its name there."""
         settings = named(type(self), Setting).values()
         as_given = {setting.argument: self._settings[setting.name] for setting in settings}
         return as_given[name] if name in as_given else getattr(self, name)
@@ -193,7 +193,7 @@ class MetricScheduler(Scheduler):
     # Binding.
 
     def _schedules_for(self, group_values: GroupValues) -> tuple[Schedule, ...]:
-        # None is the curve of its values, whatever it is a factor of.
+        # The values follow metrics, so no schedule is their curve.
         return ()
 
     def _driver_for(
@@ -216,13 +216,13 @@ class MetricScheduler(Scheduler):
         return one_each(self._factors, count, self._shares_factor) if self._factors else ()
 
     def _first_values(self, group_values: GroupValues) -> list[float]:
-        """What the rule moves before the first metric: each group's own value, or a factor."""
+        """Return the rule's values before the first metric: each group's value, or the factor 1."""
         if self._factors:
             return [1.0] * len(group_values.indices)
         return [float(value) for value in group_values.values()]
 
     def _numbers(self, settings: Mapping[str, Any], count: int) -> dict[str, Any]:
-        """The settings as a driver takes them, for so many param groups."""
+        """Return settings as a driver of ``count`` param groups takes them."""
         kinds = named(type(self), Setting)
         return {name: kinds[name].number(value, count) for name, value in settings.items()}
 
@@ -256,21 +256,23 @@ class MetricScheduler(Scheduler):
         return registers
 
     def reschedule(self, schedules: Any) -> None:
-        """Refuse: the values follow from metrics."""
-        raise ArgumentError("schedules", schedules, "it follows a metric: build another one")
+        """Raise ArgumentError: the values follow a metric."""
+        raise ArgumentError(
+            "schedules", schedules, "the values follow a metric: build another scheduler"
+        )
 
     # A step.
 
     def step(  # type: ignore[override]
         self, metrics: Any = None, epoch: int | None = None, *, by: int | None = None
     ) -> None:
-        """Take a metric in, and set the values of the next step.
+        """Take in a metric, and set the values of the next step.
 
         Args:
             metrics: the metric: a number, or a tensor with one, which is not read on a device.
-                Without one the scheduler moves on in its ``schedule``, which it needs for that.
-            epoch: the step to be at then, as in torch. Default: the next one.
-            by: 1, as each metric counts.
+                Without a metric, the scheduler moves on in its ``schedule``, if it has one.
+            epoch: the step to move to, as in torch. Default: the next step.
+            by: 1, as each metric is one step.
 
         Raises:
             ArgumentError: there is neither a metric nor a schedule; ``by`` is not 1.
@@ -279,12 +281,14 @@ class MetricScheduler(Scheduler):
         if self._needs_attention:
             self._attend()
         require_one(by, self)
-        remedy = "it follows a metric: give the loss, as a number or a tensor"
+        remedy = "the values follow a metric: write scheduler.step(loss), with a number or a tensor"
         require(metrics is not None or self._steps_alone, "metrics", metrics, remedy)
         one = not isinstance(metrics, Tensor) or metrics.numel() == 1
-        require(one, "metrics", metrics if one else tuple(metrics.shape), "give one number")
+        require(
+            one, "metrics", metrics if one else tuple(metrics.shape), "give one number: loss.mean()"
+        )
         step = None if epoch is None else step_to_move_to("epoch", epoch)
-        # In torch the next metric moves a new group too.
+        # As in torch, the next metric changes the values of new groups too.
         if self._driver.has_new_groups():
             self._take_in_new_groups()
         advance = self._advance
@@ -295,17 +299,17 @@ class MetricScheduler(Scheduler):
     # State.
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the settings and registers by the names of the original. Waits for the device.
+        """Return the settings and registers by the original class's names. Waits for the device.
 
-        The original continues from it, too.
+        The original class of torch or transformers can load the state, too.
         """
         self._require_driving()
-        # Lists of its own: those of a driver go on.
+        # Copy the lists: the driver changes its own.
         registers = copy.deepcopy(self._registers())
         values = registers.pop("values")
         header = state.header(self)
         if self.key == "lr" and not self._factors:
-            # As they are, and not as the dtype of a tensor has rounded them.
+            # The exact values, not rounded to the dtype of a tensor.
             for index, value in zip(self.indices, values, strict=True):
                 header["_last_lr"][index] = value
         schedules = [state.plain(schedule) for schedule in self._factors_of(len(values))]
@@ -318,11 +322,11 @@ class MetricScheduler(Scheduler):
         }
 
     def _saved_settings(self) -> dict[str, Any]:
-        """The settings by the names of the original."""
+        """Return the settings by the original class's names."""
         return {name: getattr(self, name) for name in self._settings}
 
     def _loader(self, state_dict: dict[str, Any], step_only: bool = False) -> Callable[[], None]:
-        """Take over the step, and unless only that, the settings, the registers and the values."""
+        """Check a state, and return a function that loads it, or only its step if ``step_only``."""
         self._require_driving()
         if step_only:
             at = state.foreign_step(state_dict)
@@ -348,7 +352,7 @@ class MetricScheduler(Scheduler):
         return load
 
     def _fitting(self, saved: Any) -> tuple[int, tuple[Schedule, ...], Mapping[str, Any]]:
-        """The step and the schedules of a state, and its entries with one item a driven group."""
+        """Return a state's step, its schedules, and its entries with one item per driven group."""
         names = {*self._settings, "mode", "threshold_mode", *named(type(self), Register)}
         mine = self._factors_of(len(self.indices))
         if not state.is_foreign(saved):
@@ -360,7 +364,7 @@ class MetricScheduler(Scheduler):
         return state.foreign_step(saved), mine, self._of_my_groups(saved)
 
     def _of_my_groups(self, saved: Mapping[str, Any]) -> dict[str, Any]:
-        """A state of the original, whose lists have an item for each group of the optimizer."""
+        """Return a state of the original class, with its lists cut down to the driven groups."""
         mine = dict(saved)
         if self._state_has_values:
             mine["values"] = saved["_last_lr"]
@@ -406,7 +410,7 @@ class MetricScheduler(Scheduler):
 
 
 def _extended(kept: Mapping[str, Any], begun: Mapping[str, Any]) -> dict[str, Any]:
-    """Registers to go on from, with those of new groups behind those of the others."""
+    """Return the kept registers, with those of new groups appended."""
     return {
         name: [*kept[name], *first[len(kept[name]) :]] if isinstance(first, list) else kept[name]
         for name, first in begun.items()

@@ -1,4 +1,4 @@
-"""Values that a metric moves, as tensors: a step reads neither the metric nor the values."""
+"""The driver of a metric rule on tensors: a step reads neither the metric nor the values."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from accelsched.schedules._fields import MAX_STEP
 
 
 class MetricGraphDriver(GraphDriver):
-    """A rule on tensors: its registers and settings live on the device, and change in place.
+    """A driver whose rule is evaluated on tensors: registers and settings live on the device.
 
-    The rule computes in float64 where the device has it, and else in float32. The tensors in the
-    groups are rounded to their dtype from that; so a group's value counts as changed by somebody
-    else where it is another number than what it was rounded to.
+    The rule computes in float64 where the device has it, otherwise in float32. Each result is
+    rounded to the dtype of its group's tensor. A group's value that differs from the rounded result
+    counts as changed by other code.
 
     Args:
-        group_values: what it writes.
-        rule: what a metric does.
-        schedules: one for each group, which the values that the rule moves are factors of; or none.
-        settings: the numbers of the rule.
-        step: where to start.
-        registers: what the rule goes on from.
-        lowering: as the user asked for it.
+        group_values: the values to write.
+        rule: how a metric changes the values.
+        schedules: one per group, which the rule's values multiply; or none.
+        settings: the numbers of the rule, which change in place.
+        step: the first step.
+        registers: the numbers from which the rule continues, which change in place.
+        lowering: the lowering that the user asked for; None for the default.
     """
 
     def __init__(
@@ -55,17 +55,17 @@ class MetricGraphDriver(GraphDriver):
         self.group_values = group_values
         self._know(group_values.optimizer.param_groups)
         super().__init__(group_values, schedules, step, lowering)
-        # The registers count, and not what the groups have held so far.
+        # The registers override the values that the groups have held so far.
         self.set_state(step, registers)
 
     def _on_device(self, numbers: Mapping[str, Any]) -> dict[str, Tensor]:
         return {name: self._vector(each) for name, each in numbers.items()}
 
     def _vector(self, given: Any) -> Tensor:
-        """Put a number, or a list of them, on the device.
+        """Put a number, or a list of numbers, on the device as a tensor of shape [n].
 
-        A tensor of shape [] would not be one number there: lazy back ends write 0 and 1 into the
-        graph, and Dynamo takes one of float64 on the CPU for a constant.
+        Shape [] would make constants of the graph: lazy back ends write 0 and 1 into it, and Dynamo
+        takes a float64 number on the CPU for a constant.
         """
         return self._runtime.as_data(self._numbers(given), self.device)
 
@@ -75,19 +75,19 @@ class MetricGraphDriver(GraphDriver):
         return torch.tensor(numbers, dtype=dtype, device="cpu")
 
     def lower(self, schedules: Sequence[Any]) -> Lowered:
-        """What :meth:`follow` takes, for one schedule a group, or for none; nothing changes."""
+        """Return what :meth:`follow` takes, for one schedule per group or none; change nothing."""
         if not schedules:
             return Lowered("graph", lambda counter: [counter + 1], MAX_STEP, lambda: self._lowered)
-        # The product with the factor is rounded once.
+        # In the wide dtype, so that the product with the rule's values is rounded once.
         dtypes = [self._wide] * len(schedules)
         return lower_to_device(schedules, dtypes, self.device, self._asked)
 
     def set_setting(self, name: str, number: Any) -> None:
-        """Give the rule another number, in place."""
+        """Change a setting of the rule, in place."""
         self._set(self._settings, name, number)
 
     def set_register(self, name: str, number: Any) -> None:
-        """Have the rule go on from another number, in place."""
+        """Change a register of the rule, in place."""
         self._set(self._registers, name, number)
 
     def _set(self, tensors: dict[str, Tensor], name: str, number: Any) -> None:
@@ -95,17 +95,17 @@ class MetricGraphDriver(GraphDriver):
             tensors[name] = self._runtime.rewritten(tensors[name], self._numbers(number))
 
     def set_state(self, step: int, registers: Mapping[str, Any]) -> None:
-        """Be at a step, with these registers; put its values in the groups."""
+        """Set the step and the registers, and put the values in the groups."""
         with torch.inference_mode(False), torch.no_grad():
             self._set_counter(step - 1)
             self._write(self._on_device(registers))
-            # As in GraphDriver.move: the next graph is to be the one that is known.
+            # As in GraphDriver.move: the next training step must not recompile.
             self._runtime.execute([self._counter, *self._registers.values(), *self._value_tensors])
         self._count_on(1)
         super().write_to_groups()
 
     def step(self, metric: Any = None) -> bool:
-        """Take a metric in, if there is one, and compute the values of the next step, in place."""
+        """Take in a metric, if any, and compute the values of the next step, in place."""
         state = [self._counter, *self._registers.values()]
         self._runtime.before_step(state, self._optimizer)
         with torch.no_grad():
@@ -114,20 +114,20 @@ class MetricGraphDriver(GraphDriver):
         return self._look()
 
     def _advance(self, metric: Any = None) -> None:
-        """Write the next counter, and what a metric makes of the registers, in place."""
+        """Write the next counter, and the registers after a metric, in place."""
         now: Mapping[str, Any] = {**self._registers, "values": self._moved()}
         if metric is not None:
             now = self.rule.step(now, self._settings, self._as_wide(metric), self._on)
         self._write(now)
 
     def _as_wide(self, number: Any) -> Tensor:
-        """A number, or a tensor of some, as the rule computes with it: of shape [n]."""
+        """Convert numbers to what the rule computes with: a wide tensor of shape [n]."""
         if isinstance(number, Tensor):
             return number.to(device=self.device, dtype=self._wide).reshape(-1)
         return self._vector(float(number))
 
     def _write(self, registers: Mapping[str, Tensor]) -> None:
-        """Write the next counter, registers, and the values that follow from both, in place."""
+        """Write the next counter, the registers, and the values that follow from both, in place."""
         counter, *factors = self._next(self._counter)
         values = self._rounded(registers["values"], factors)
         changed = [name for name in self._registers if registers[name] is not self._registers[name]]
@@ -137,15 +137,15 @@ class MetricGraphDriver(GraphDriver):
         )
 
     def _rounded(self, moved: Tensor, factors: Sequence[Tensor] = ()) -> list[Tensor]:
-        """What the groups hold: of the values that the rule moves, or of their products."""
+        """Round the rule's values, or their products with factors, to what the groups hold."""
         exact = moved * torch.stack(list(factors)) if factors else moved
         kinds = list(zip(self._dtypes, self._least, strict=True))
-        # Mostly there is one kind, and so one operation for all groups.
+        # Usually there is one kind, so one operation serves all groups.
         vectors = {kind: _as_held(exact, *kind) for kind in dict.fromkeys(kinds)}
         return [vectors[kind][position] for position, kind in enumerate(kinds)]
 
     def _moved(self) -> Tensor:
-        """The values that the rule moves: where a group was given another one, that."""
+        """Return the rule's values; where other code set a group's value, return that one."""
         moved = self._registers["values"]
         if self._is_scheduled:
             return moved
@@ -154,7 +154,7 @@ class MetricGraphDriver(GraphDriver):
         return self._on.where(held == rounded, moved, held)
 
     def _column(self, values: list[Any]) -> Tensor:
-        """What groups hold, numbers or tensors, as the rule computes with it."""
+        """Return the numbers or tensors of groups as one tensor that the rule computes with."""
         shapes = {
             (value.dtype, value.device, value.dim()) if isinstance(value, Tensor) else None
             for value in values
@@ -164,12 +164,12 @@ class MetricGraphDriver(GraphDriver):
         return torch.cat([self._as_wide(value) for value in values])
 
     def _warn_of(self, group: dict[str, Any]) -> None:
-        # The rule goes on from the value of a group, whoever has put it there.
+        # Without a schedule, the rule continues from the value of a group, whoever set it.
         if self._is_scheduled:
             super()._warn_of(group)
 
     def write_to_groups(self, groups: list[dict[str, Any]] | None = None) -> None:
-        """Put the tensors in the groups; a value that was assigned there is taken over."""
+        """Put the tensors in the groups. Without schedules, take over values assigned there."""
         self._know(self._optimizer.param_groups if groups is None else groups)
         if not self._is_scheduled:
             with torch.inference_mode(False), torch.no_grad():
@@ -179,14 +179,14 @@ class MetricGraphDriver(GraphDriver):
         super().write_to_groups(groups)
 
     def registers(self) -> dict[str, Any]:
-        """What the rule goes on from, as plain numbers. Reading it waits for the device."""
+        """Return the registers as plain numbers. Waits for the device."""
         with torch.no_grad():
             now = {**self._registers, "values": self._moved()}
         lists = {name: tensor.tolist() for name, tensor in now.items()}
         return {name: each if name in self._columns else each[0] for name, each in lists.items()}
 
     def current(self) -> list[Tensor]:
-        """Compute the values of this step anew."""
+        """Recompute the values of the current step."""
         with torch.no_grad():
             return self._rounded(self._moved(), self._next(self._counter - 1)[1:])
 

@@ -1,4 +1,4 @@
-"""Values that a metric moves, as Python floats: the arithmetic of the classes of torch."""
+"""The driver of a metric rule on Python floats, with the arithmetic of torch's classes."""
 
 from __future__ import annotations
 
@@ -21,15 +21,17 @@ _ON_HOST = OnHost()
 
 
 class MetricHostDriver(RecurrentHostDriver):
-    """A rule on Python numbers. Without schedules the value in the group is the only copy.
+    """A driver whose rule is evaluated on Python numbers.
+
+    Without schedules, the groups hold the only copy of the values.
 
     Args:
-        group_values: what it writes.
-        rule: what a metric does.
-        schedules: one for each group, which the values that the rule moves are factors of; or none.
+        group_values: the values to write.
+        rule: how a metric changes the values.
+        schedules: one per group, which the rule's values multiply; or none.
         settings: the numbers of the rule.
-        step: where to start.
-        registers: what the rule goes on from.
+        step: the first step.
+        registers: the numbers from which the rule continues.
     """
 
     _function: HostFunction | None
@@ -48,7 +50,7 @@ class MetricHostDriver(RecurrentHostDriver):
         super().__init__(group_values, self.lower(schedules), step, registers)  # type: ignore[arg-type]
 
     def lower(self, schedules: Sequence[Any]) -> Any:
-        """What :meth:`follow` takes, for one schedule a group, or for none."""
+        """Return what :meth:`follow` takes, given one schedule per group or none."""
         return lower_to_host(schedules) if schedules else None
 
     def follow(self, function: Any) -> None:
@@ -56,25 +58,25 @@ class MetricHostDriver(RecurrentHostDriver):
         self._function = function
 
     def set_setting(self, name: str, number: Any) -> None:
-        """Give the rule another number."""
+        """Change a setting of the rule."""
         self._settings[name] = number
 
     def set_register(self, name: str, number: Any) -> None:
-        """Have the rule go on from another number."""
+        """Change a register of the rule."""
         self._registers = {**self._registers, name: number}
 
     def set_state(self, step: int, registers: Any) -> None:
-        """Be at a step, with these registers; write its values to the groups."""
+        """Set the step and the registers, and write the values to the groups."""
         self.count = step
         self._registers = registers
         self.write_to_groups()
 
     def step(self, metric: Any = None) -> bool:
-        """Take a metric in, if there is one, and write the values of the next step."""
+        """Take in a metric, if any, and write the values of the next step."""
         held = self.registers()
         after: Mapping[str, Any] = held
         if metric is not None:
-            # float() of a loss that requires a gradient is a warning.
+            # float() of a loss that requires a gradient would warn.
             number = metric.item() if isinstance(metric, Tensor) else metric
             after = self.rule.step(held, self._settings, float(number), _ON_HOST)
         self.count += 1
@@ -90,17 +92,17 @@ class MetricHostDriver(RecurrentHostDriver):
     move = set_step
 
     def registers(self) -> dict[str, Any]:
-        """What the rule goes on from, as plain numbers."""
+        """Return the registers as plain numbers."""
         held = self._registers["values"] if self._function else self.values()
         return {**self._registers, "values": held}
 
     def write_to_groups(self, groups: list[dict[str, Any]] | None = None) -> None:
-        """Write the values of this step, unless somebody else has just put others there."""
+        """Write the values of this step. Without schedules, values just loaded stay."""
         if groups is None or self._function:
             self.group_values.write(self._written(), groups)
 
     def current(self) -> list[float]:
-        """Compute the values of this step anew."""
+        """Recompute the values of the current step."""
         return self._written() if self._function else self.values()
 
     def _written(self) -> list[float]:

@@ -1,11 +1,12 @@
-"""What a metric does to a value: the rules of torch's ReduceLROnPlateau and of GreedyLR.
+"""How a metric changes a value: the rules of torch's ReduceLROnPlateau and of GreedyLR.
 
-A rule is written once, as expressions that choose and never branch. :class:`OnHost` evaluates them
-on Python numbers, with the roundings of the classes that the rules are those of, and
-:class:`OnDevice` on tensors, with the same roundings and without a read.
+A rule is written once, in expressions that select and never branch. :class:`OnHost` evaluates them
+on Python numbers, with the rounding of the original classes. :class:`OnDevice` evaluates them on
+tensors, with the same rounding and without a read.
 
 A rule takes registers, which a step changes, and settings, which a user changes. Both are numbers
-by name. What every param group has one of is a column: a list on the host, a vector on a device.
+by name. Numbers with one item per param group are a column: a list on the host, a vector on a
+device.
 """
 
 from __future__ import annotations
@@ -21,30 +22,30 @@ from torch import Tensor
 from accelsched._runtimes import Runtime
 from accelsched.errors import require
 
-#: Numbers by name: what a step changes, or what a user does.
+#: Numbers by name: registers, or settings.
 Numbers = Mapping[str, Any]
 
 
 class Arithmetic(Protocol):
-    """How a rule computes."""
+    """The operations by which a rule computes."""
 
     def where(self, condition: Any, value: Any, other: Any) -> Any:
-        """The value where the condition holds, and the other elsewhere."""
+        """Return ``value`` where ``condition`` holds, and ``other`` elsewhere."""
 
     def changed(
         self, column: Any, condition: Any, function: Callable[..., Any], *others: Any
     ) -> Any:
-        """The column; where the condition holds, what a function makes of it and of others."""
+        """Return ``function(column, *others)`` where ``condition`` holds, else the column."""
 
     def any_above(self, column: Any, bounds: Any) -> Any:
-        """Whether an item of a column is above its bound."""
+        """Return whether any item of a column is above its bound."""
 
     def pushed(self, column: Any, item: Any) -> tuple[Any, Any]:
-        """The first item of a column, and the column without it and with another at its end."""
+        """Return a column's first item, and the column without it, with ``item`` at its end."""
 
 
 class OnHost:
-    """Python numbers, and lists of them."""
+    """Arithmetic on Python numbers, and lists of them."""
 
     def where(self, condition: bool, value: Any, other: Any) -> Any:
         return value if condition else other
@@ -69,10 +70,10 @@ class OnHost:
 
 
 class OnDevice:
-    """Vectors: a number is one of shape [1].
+    """Arithmetic on vectors; a number has shape [1].
 
     Args:
-        runtime: that of the tensors, which may have a ``where`` of its own.
+        runtime: the runtime of the tensors, which may replace ``where``.
     """
 
     def __init__(self, runtime: Runtime) -> None:
@@ -93,7 +94,7 @@ class OnDevice:
 
 @dataclass(frozen=True)
 class Rule:
-    """What both rules share.
+    """The base class of the rules.
 
     Attributes:
         mode: "min" if a lower metric is better, "max" if a higher one is.
@@ -111,36 +112,36 @@ class Rule:
 
     @property
     def mode_worse(self) -> float:
-        """The metric that any other is better than."""
+        """The worst possible metric."""
         return math.inf if self.mode == "min" else -math.inf
 
     def begin(self, settings: Numbers, values: Sequence[float]) -> dict[str, Any]:
-        """The registers before the first metric.
+        """Return the registers before the first metric.
 
         Args:
             settings: the numbers that the user gave.
-            values: those of the param groups.
+            values: the values of the param groups.
         """
         counts = {"num_bad_epochs": 0, "cooldown_counter": 0}
         return {"best": self.mode_worse, **counts, "values": list(values)}
 
     def as_saved(self, registers: Numbers) -> dict[str, Any]:
-        """What the original saves of its mode and of the registers, by its names."""
+        """Return the mode and the registers as the original class saves them."""
         return {**registers, "mode": self.mode, "threshold_mode": self.threshold_mode}
 
     def from_saved(self, saved: Numbers) -> dict[str, Any]:
-        """The registers that the original has by other names."""
+        """Return the registers that the original class saves by other names."""
         return {}
 
     def is_better(self, metric: Any, best: Any, threshold: Any) -> Any:
-        """Whether a metric is better than the best one by more than the threshold."""
+        """Return whether a metric is better than the best one by more than the threshold."""
         relative = self.threshold_mode == "rel"
         if self.mode == "min":
             return metric < (best * (1.0 - threshold) if relative else best - threshold)
         return metric > (best * (1.0 + threshold) if relative else best + threshold)
 
     def _lowered(self, settings: Numbers, on: Arithmetic) -> Callable[[Any, Any], Any]:
-        """A value times the factor, unless it falls by ``eps`` or less."""
+        """Return a function that lowers a value by the factor, unless by ``eps`` or less."""
 
         def lowered(value: Any, least: Any) -> Any:
             lower = value * settings["factor"]
@@ -150,13 +151,13 @@ class Rule:
         return lowered
 
     def step(self, now: Numbers, settings: Numbers, metric: Any, on: Arithmetic) -> Numbers:
-        """The registers after a metric.
+        """Return the registers after a metric.
 
         Args:
             now: the registers, with the ``"values"`` of the param groups.
             settings: the numbers that the user gave.
             metric: the metric.
-            on: how to compute.
+            on: the arithmetic.
         """
         raise NotImplementedError
 
@@ -204,10 +205,10 @@ class Greedy(Rule):
         return {**super().begin(settings, values), **counts, **starts, **self._window(())}
 
     def _window(self, metrics: Sequence[float], total: float = 0.0) -> dict[str, Any]:
-        """The registers of the mean of some metrics."""
+        """Return the registers of the mean of metrics."""
         if self.window_size is None:
             return {}
-        # It is filled from its end on, and what leaves it too early is a 0.
+        # A window fills from its end, so the first items that leave it are 0.
         empty = [0.0] * (self.window_size - len(metrics))
         return {"window": [*empty, *metrics], "sum": total, "averaged": len(metrics)}
 
@@ -224,7 +225,7 @@ class Greedy(Rule):
     def from_saved(self, saved: Numbers) -> dict[str, Any]:
         mean = saved.get("_streaming_avg")
         size = mean["window_size"] if mean else None
-        remedy = f"this scheduler averages {self.window_size} metrics: build it alike"
+        remedy = f"this scheduler has {self.window_size}: give the saved smooth and window_size"
         require(size == self.window_size, "state_dict: window_size", size, remedy)
         return self._window(mean["values"], mean["sum"]) if mean else {}
 
@@ -256,7 +257,7 @@ class Greedy(Rule):
         }
 
     def _raised(self, settings: Numbers, on: Arithmetic) -> Callable[[Any, Any], Any]:
-        """A value divided by the factor, unless it rises by ``eps`` or less."""
+        """Return a function that raises a value by the factor, unless by ``eps`` or less."""
 
         def raised(value: Any, most: Any) -> Any:
             higher = value / settings["factor"]
@@ -266,7 +267,7 @@ class Greedy(Rule):
         return raised
 
     def _counted(self, now: Numbers, settings: Numbers, metric: Any, where: Any) -> Any:
-        """The registers that count, and whether the values rise or fall."""
+        """Return the counting registers, and whether the values rise and whether they fall."""
         best, cooldown, warmup = now["best"], now["cooldown_counter"], now["warmup_counter"]
         none = cooldown * 0
         cools = cooldown > 0
@@ -288,7 +289,7 @@ class Greedy(Rule):
         return counted, rises, falls
 
     def _averaged(self, now: Numbers, metric: Any, on: Arithmetic) -> tuple[Any, dict[str, Any]]:
-        """The mean of the last metrics, and the registers that it is made of."""
+        """Return the mean of the last metrics, and the registers of the mean."""
         if self.window_size is None:
             return metric, {}
         first, window = on.pushed(now["window"], metric)
@@ -300,7 +301,7 @@ class Greedy(Rule):
     def _emptied(
         self, window: dict[str, Any], resets: Any, zero: Any, on: Arithmetic
     ) -> dict[str, Any]:
-        """The registers of the mean, emptied where all begins anew."""
+        """Return the registers of the mean, emptied where the rule resets."""
         if not window:
             return {}
         none = window["averaged"] * 0

@@ -1,7 +1,7 @@
-"""Schedulers that users write by ``get_lr``, as those of thunder and torch are.
+"""Schedulers that users write with ``get_lr``, as in thunder and torch.
 
-Where ``get_lr`` reads only the step it becomes schedules, and where it reads each group's own rate
-too, recurrences: see :mod:`.rates`. Any other is called at each step, on the host.
+A ``get_lr`` that reads only the step becomes schedules. One that also reads each group's own rate
+becomes recurrences: see :mod:`.rates`. Any other is called on the host at each step.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from accelsched.errors import ArgumentError, require
 from accelsched.schedules import Schedule
 from accelsched.schedules._closed_form import is_plain
 
-#: What a scheduler has once it is bound; what it has before, it knows: see `OwnRule.__new__`.
+#: The attributes that we set after `OwnRule.__new__`, which itself collects those set before.
 _BOUND = {
     "_driver",
     "_advance",
@@ -43,13 +43,13 @@ _BOUND = {
 
 
 class CalledDriver(RecurrentHostDriver):
-    """Values that a user's ``get_lr`` says at each step, whatever it reads.
+    """A driver that calls a user's ``get_lr`` on the host at each step.
 
     Args:
-        group_values: what it writes.
-        step: where to start.
-        values: those of the groups at that step.
-        get_lr: the method; its scheduler is not held.
+        group_values: the values to write.
+        step: the first step.
+        values: the values of the groups at that step.
+        get_lr: the bound method. The driver holds no strong reference to its scheduler.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class CalledDriver(RecurrentHostDriver):
         super().__init__(group_values, (), step, values)
 
     def set_state(self, step: int, values: Sequence[Any]) -> None:
-        """Move to a step, with these values; what is a tensor in a group stays that tensor."""
+        """Move to a step and write these values, to a tensor in place."""
         self.count = step
         for group, value in zip(self.group_values.groups(), values, strict=True):
             held = self.group_values.value(group)
@@ -74,37 +74,37 @@ class CalledDriver(RecurrentHostDriver):
                 self.group_values.put(group, value)
 
     def move(self, step: int) -> None:
-        """Move to a step, and leave the values as they are."""
+        """Move to a step without changing the values."""
         self.count = step
 
     def set_step(self, step: int) -> None:
-        """Move to a step, and write what ``get_lr`` says there."""
+        """Move to a step, and write what ``get_lr`` returns there."""
         self.count = step
         get_lr = self._get_lr()
         assert get_lr is not None
-        # Groups that are new keep theirs until they are driven.
+        # New groups keep their values until they are driven.
         self.set_state(step, list(get_lr())[: len(self.group_values.indices)])
 
     def step(self) -> bool:
-        """Write what ``get_lr`` says of the next step."""
+        """Write the values of the next step; return whether the optimizer has other groups."""
         self.set_step(self.count + 1)
         return self.has_new_groups()
 
 
 class OwnRule(Scheduler):
-    """A scheduler whose class may have a ``get_lr`` of its own."""
+    """A scheduler whose class may define its own ``get_lr``."""
 
-    #: Whether a class of the package has values of another origin, which must not be mixed.
+    #: Whether the class computes its own values, so that a subclass must not define `get_lr`.
     _has_values = False
-    #: What `get_lr` was found to be: schedules, recurrences, or neither.
+    #: What `get_lr` was found to be: schedules, recurrences, or None for neither.
     _rule: Any = None
-    #: Whether a user was told that it is neither.
+    #: Whether the user was warned that it is neither.
     _warned = False
-    #: The values to start with, if it does not start anew.
+    #: The values to continue from; None to start from the first values.
     _kept: Sequence[Any] | None = None
-    #: The attributes that are not the user's.
+    #: The names of the attributes that are not the user's.
     _not_mine: frozenset[str]
-    #: What a get_lr asks that was written for torch.
+    #: The schedulers of torch warn in `get_lr` unless this is set.
     _get_lr_called_within_step = True
 
     def __init_subclass__(cls, **options: Any) -> None:
@@ -112,26 +112,26 @@ class OwnRule(Scheduler):
         cls._writes_its_rule = cls.get_lr is not Scheduler.get_lr
         if cls._writes_its_rule and cls._has_values:
             remedy = f"{cls.__name__} overrides get_lr: derive it from Policy or MappingPolicy"
-            raise TypeError(f"{remedy}, not from a policy that has values of its own")
+            raise TypeError(f"{remedy}, not from a policy that computes its own values")
 
     def __new__(cls, *args: Any, **options: Any) -> Any:
         made = super().__new__(cls)
         if cls._writes_its_rule:
-            # thunder's Policy needs no call of its constructor.
+            # As in thunder, a subclass need not call the constructor of Policy.
             Scheduler.__init__(made, None, [])
             made._not_mine = frozenset({*vars(made), *_BOUND})
         return made
 
     def _mine(self) -> dict[str, Any]:
-        """The attributes that a user has given it."""
+        """Return the attributes that the user set."""
         return {name: value for name, value in vars(self).items() if name not in self._not_mine}
 
     def _first_rates(self, group_values: GroupValues) -> list[float]:
-        """The rates that the groups have before the first step."""
+        """Return the rates that the groups have before the first step."""
         return [float(value) for value in group_values.values()]
 
     def _base_rates(self, group_values: GroupValues) -> list[float]:
-        """The rates that they had before anybody scheduled them."""
+        """Return the ``initial_lr`` of each group, or the current rate of a group without one."""
         return [float(group.get("initial_lr", group["lr"])) for group in group_values.groups()]
 
     # Binding.
@@ -143,12 +143,12 @@ class OwnRule(Scheduler):
         return self._pure()
 
     def _pure(self) -> tuple[Schedule, ...]:
-        """The schedules of the groups; none if there are recurrences, or neither."""
+        """Return the schedules of the groups; () if the rule is recurrences or None."""
         found = self._rule or ()
         return tuple(found) if all(isinstance(each, Schedule) for each in found) else ()
 
     def _found(self, group_values: GroupValues, attributes: Mapping[str, Any]) -> Any:
-        """Find out what ``get_lr`` is; None, and a warning, if it is neither."""
+        """Return ``get_lr`` as schedules or recurrences; if it is neither, warn and return None."""
         base = self._base_rates(group_values)
         groups = rates(group_values.groups(), base)
         seen = self._view(group_values, _copied(attributes), groups, base)
@@ -162,22 +162,22 @@ class OwnRule(Scheduler):
         return found
 
     def _warn(self, reason: Exception, group_values: GroupValues) -> None:
-        """Say once that ``get_lr`` is called on the host; refuse where no Python runs."""
+        """Warn once that ``get_lr`` is called on the host; raise if no Python runs at each step."""
         says = (
-            f"get_lr of {type(self).__name__} is neither a function of the step nor of the step "
-            f"and the group's own rate ({reason})"
+            f"({reason}). On the device get_lr may only read the step, and multiply its group's "
+            "own lr or add to it"
         )
         runs = not runtime_of(group_values.device).traces_once
-        require(runs, "get_lr", self.get_lr, f"{says}, and the system runs no Python")
+        require(runs, "get_lr", self.get_lr, f"this system runs no Python at a step {says}")
         if not self._warned:
-            message = f"{says}: it is called on the host at each step"
+            message = f"get_lr of {type(self).__name__} is called on the host at each step {says}"
             warnings.warn(message, UserWarning, stacklevel=level_of_the_caller())
         self._warned = True
 
     def _view(
         self, group_values: GroupValues, attributes: Mapping[str, Any], groups: Any, initial: Any
     ) -> Any:
-        """An object of the user's class that sees these attributes and param groups."""
+        """Make an object of the user's class that has these attributes and param groups."""
         known = {
             "optimizer": types.SimpleNamespace(param_groups=groups),
             "_group_values": group_values,
@@ -193,14 +193,14 @@ class OwnRule(Scheduler):
         kept = self._kept
         values = self._started(group_values, step) if kept is None else list(kept)
         values += [float(value) for value in group_values.values()[len(values) :]]
-        # On the host, as it is: with the same roundings as thunder.
+        # On the host `get_lr` itself runs, so the roundings are thunder's.
         if self._rule is None or runs_on_host(self.lowering, group_values):
             return CalledDriver(group_values, step, values, self.get_lr)
         values = [float(value) for value in values]
         return recurrent_driver_for(group_values, self._rule, step, values, self.lowering)
 
     def _started(self, group_values: GroupValues, step: int) -> list[Any]:
-        """What ``get_lr`` says of the first step; what it changes of the scheduler is kept."""
+        """Return the first values of ``get_lr``, and keep the attributes that it sets."""
         first, base = self._first_rates(group_values), self._base_rates(group_values)
         for group, rate in zip(group_values.groups(), base, strict=True):
             group["initial_lr"] = rate
@@ -213,7 +213,7 @@ class OwnRule(Scheduler):
         values = list(seen.get_lr())
         count = len(groups)
         right = len(values) == count
-        require(right, "get_lr", values, f"give one for each of {count} param groups")
+        require(right, "get_lr", values, f"return {count} values, one for each param group")
         vars(self).update({n: v for n, v in vars(seen).items() if n not in names})
         return values
 
@@ -224,11 +224,11 @@ class OwnRule(Scheduler):
         except Exception:
             self._rule = before
             raise
-        if self._rule is not None:  # or get_lr may change attributes itself, at each step
+        if self._rule is not None:  # otherwise get_lr itself may set attributes at each step
             self._form_names = frozenset(self._mine())
 
     def _drive_on(self, group_values: GroupValues) -> None:
-        """Go on with the values that the groups have."""
+        """Continue from the current values of the groups, with a new driver."""
         if self._writes_its_rule:
             self._kept = group_values.values()[: len(self.indices)]
         try:
@@ -237,20 +237,20 @@ class OwnRule(Scheduler):
             self._kept = None
 
     def _set_of_form(self, name: str, value: Any) -> None:
-        """Set an attribute that ``get_lr`` may read; an error leaves it as it was."""
+        """Set an attribute that ``get_lr`` may read; on an error, leave it unchanged."""
         found = self._found(self._group_values, {**self._mine(), name: value})
         self._follow(found)
         vars(self)[name] = value
 
     def _follow(self, found: Any) -> None:
-        """Go on by another rule from the next step on."""
+        """Follow another rule from the next step on."""
         before, self._rule = self._rule, found
         schedules = self._pure()
         if isinstance(self._driver, CalledDriver) and not schedules:
             return
         if found is None or bool(schedules) != bool(self._schedules):
             self._rule = before
-            raise ArgumentError("get_lr", self, "it is of another kind now: bind it again")
+            raise ArgumentError("get_lr", self, "it needs another driver now: build a new policy")
         self._driver.follow(self._driver.lower(found))
         self._schedules = self._given = schedules
 
@@ -266,19 +266,19 @@ class OwnRule(Scheduler):
     # State.
 
     def prepare_state_dict(self, *keys: str) -> dict[str, Any]:
-        """Return the state without some of its entries, for a ``state_dict`` of one's own.
+        """Return the state without some entries, for your own ``state_dict``.
 
         Args:
-            keys: the names of what is left out, as those of attributes are.
+            keys: the names of the entries to leave out. An attribute is saved under its own name.
         """
         ours = next(c for c in type(self).__mro__ if c.__module__.startswith("accelsched."))
         saved: dict[str, Any] = ours.state_dict(self)  # type: ignore[attr-defined]
         return {key: value for key, value in saved.items() if key not in keys}
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the step and the schedules' numbers, as plain values. Waits for the device.
+        """Return the step and the schedules' numbers as plain Python data. May synchronize.
 
-        Of a class with a ``get_lr`` of its own, return the step, the values of the groups, and the
+        For a class that defines ``get_lr``, return the step, the values of the groups, and the
         attributes that are numbers, text or lists of them.
         """
         if not self._writes_its_rule:
@@ -318,7 +318,7 @@ class OwnRule(Scheduler):
 
         return load
 
-    # Copies find out anew what `get_lr` is, as schedules hold what they were found with.
+    # A copy analyzes `get_lr` again: its schedules would hold the attributes of the original.
 
     def _attributes(self) -> dict[str, Any]:
         attributes = super()._attributes()
@@ -345,14 +345,14 @@ class OwnRule(Scheduler):
 
 
 def _copied(value: Any) -> Any:
-    """Copy lists and dicts, and keep what is in them."""
+    """Copy nested lists and dicts, but not the other objects in them."""
     if isinstance(value, dict):
         return {key: _copied(item) for key, item in value.items()}
     return [_copied(item) for item in value] if type(value) is list else value
 
 
 def _unchanged(now: Any, before: Any) -> bool:
-    """Whether copied attributes are what they were."""
+    """Return whether copied attributes are unchanged."""
     if isinstance(before, dict) and isinstance(now, dict):
         return now.keys() == before.keys() and all(_unchanged(now[k], before[k]) for k in before)
     if type(before) is list and type(now) is list:

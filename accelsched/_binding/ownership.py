@@ -1,7 +1,7 @@
-"""Which scheduler drives which value of an optimizer, and the tensors of the values.
+"""The record of which scheduler drives which value of an optimizer, and of the value tensors.
 
 At most one scheduler drives a key of a param group. A value on a device keeps one tensor, whichever
-scheduler writes it, because compiled and captured graphs hold on to that tensor.
+scheduler writes it, because compiled and captured graphs refer to that tensor.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from accelsched._runtimes.captures import is_for_a_graph
 
 
 class Owner(Protocol):
-    """What ownership needs to know of a scheduler."""
+    """The parts of a scheduler that ownership needs."""
 
-    #: Why this scheduler must not step, if it must not.
+    #: Why this scheduler must not step; None if it may.
     refusal: str | None
 
     @property
@@ -35,7 +35,7 @@ class Owner(Protocol):
         """The driver, which writes the values."""
 
     def known_values(self) -> dict[int, float]:
-        """What its tensors hold, by their identity, where no read is needed to say so."""
+        """Return the values of its tensors that the host can compute, by tensor identity."""
 
 
 class Ownership:
@@ -43,29 +43,29 @@ class Ownership:
 
     Attributes:
         value_tensors: the tensors, by the index of the param group and the key.
-        initial_values: what each group held before a scheduler drove it, likewise.
+        initial_values: the values before any scheduler drove the groups, by index and key.
     """
 
     def __init__(self, optimizer: Optimizer) -> None:
         self.value_tensors: dict[tuple[int, str], Tensor] = {}
         self.initial_values: dict[tuple[int, str], Any] = {}
         self._owners: list[weakref.ref[Owner]] = []
-        # The rival that a scheduler's refusal names, as the text takes time to write.
+        # The rival named in each scheduler's refusal: writing the text is slow, so write it once.
         self._told: weakref.WeakKeyDictionary[Owner, weakref.ref[Owner]]
         self._told = weakref.WeakKeyDictionary()
-        # The hook holds this ownership: a wrapper that shares the hooks has another identity. One
-        # that has none does without: a step looks at what the groups hold.
+        # The hook refers to this ownership, because a wrapper that shares the hooks is another
+        # object. A wrapper without hooks needs none: each step checks what the groups hold.
         if hasattr(optimizer, "_optimizer_load_state_dict_post_hooks"):
             optimizer.register_load_state_dict_post_hook(self._after_load)
         self._guards_captures = False
 
     def owners(self) -> list[Owner]:
-        """Return the schedulers that are alive and part of no other."""
+        """Return the schedulers that are alive and not a part of another one."""
         alive = [reference() for reference in self._owners]
         return [owner for owner in alive if owner is not None]
 
     def known_values(self, key: str) -> dict[int, float]:
-        """What the tensors of a hyper-parameter hold, where no read is needed to say so."""
+        """Return the values of a key's tensors that the host can compute, by tensor identity."""
         known: dict[int, float] = {}
         for owner in self.owners():
             if owner.group_values.key == key and owner.refusal is None:
@@ -74,7 +74,7 @@ class Ownership:
 
     def claim(self, owner: Owner) -> None:
         """Register a scheduler that drives its values."""
-        # The callback holds no scheduler: one that nothing else holds is to go at once.
+        # The callback must not keep a scheduler alive: an unused one must be freed at once.
         mine = weakref.ref(self)
 
         def gone(_: object) -> None:
@@ -88,14 +88,14 @@ class Ownership:
             self._guard_captures(owner.group_values.optimizer)
 
     def remember(self, group_values: GroupValues) -> None:
-        """Keep what the groups hold before they are driven; torch has it in ``initial_lr``."""
+        """Record the values before the groups are driven; as torch does, also in ``initial_lr``."""
         for index, value in zip(group_values.indices, group_values.values(), strict=True):
             self.initial_values.setdefault((index, group_values.key), value)
             if group_values.key == "lr":
                 group_values.optimizer.param_groups[index].setdefault("initial_lr", value)
 
     def initial(self, group_values: GroupValues) -> list[float]:
-        """What the groups held before: of a learning rate their ``initial_lr``."""
+        """Return the values before the groups were driven; for "lr", their ``initial_lr``."""
         groups, key = group_values.optimizer.param_groups, group_values.key
         kept = [self.initial_values[index, key] for index in group_values.indices]
         if key == "lr":
@@ -103,7 +103,7 @@ class Ownership:
         return [float(value) for value in kept]
 
     def give_back(self, group_values: GroupValues) -> None:
-        """Put what the groups held before where nobody drives them any more."""
+        """Restore the initial value of each group that no scheduler drives any more."""
         driven = {
             (index, owner.group_values.key)
             for owner in self.owners()
@@ -116,31 +116,31 @@ class Ownership:
                 group_values.put(group, self.initial_values[place])
 
     def _guard_captures(self, optimizer: Optimizer) -> None:
-        """Look, at each step that is captured, for values that the graph would not follow."""
+        """Check each captured step of the optimizer for values that the graph would freeze."""
         if not self._guards_captures and hasattr(optimizer, "_optimizer_step_pre_hooks"):
             optimizer.register_step_pre_hook(CaptureGuard(self))
             self._guards_captures = True
 
     def refuse_frozen(self, optimizer: Optimizer) -> None:
-        """Refuse a step of the optimizer in a capture that would freeze a scheduled value."""
+        """Raise if the captured step of the optimizer would freeze a scheduled value."""
         for owner in self.owners():
             driven = owner.group_values
             for index, group in zip(driven.indices, driven.groups(), strict=True):
                 refuse_frozen(optimizer, index, driven.key, driven.value(group))
 
     def _after_load(self, optimizer: Optimizer) -> None:
-        """After Optimizer.load_state_dict, whose groups hold copies that nobody would update."""
+        """Write the values again: ``load_state_dict`` has put copies in the groups."""
         for owner in self.owners():
             owner.driver.write_to_groups(optimizer.param_groups)
 
     def release(self, owner: Owner) -> None:
-        """Forget a scheduler whose values another one drives from now on."""
+        """Remove a scheduler that no longer drives its values."""
         self._owners = [reference for reference in self._owners if reference() is not owner]
         self._told.pop(owner, None)
         self._find_conflicts()
 
     def _find_conflicts(self) -> None:
-        """Tell each scheduler whether it may step, so that a step need not ask."""
+        """Set the refusal of each scheduler, so that a step need not look for conflicts."""
         self._owners = [reference for reference in self._owners if reference() is not None]
         owners = self.owners()
         rivals = _rivals(owners)
@@ -155,19 +155,19 @@ class Ownership:
 
 
 class CaptureGuard:
-    """A hook before an optimizer's step on CUDA: what is captured follows every schedule."""
+    """An optimizer step hook for CUDA: a captured step must follow every schedule."""
 
     def __init__(self, ownership: Ownership) -> None:
         self._ownership = ownership
 
     def __call__(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
-        """Take 0.3 us where nothing is captured."""
+        """Check a captured step; without a capture this takes 0.3 us."""
         if not torch.compiler.is_compiling() and is_for_a_graph():
             self._ownership.refuse_frozen(optimizer)
 
 
 def _rivals(owners: Iterable[Owner]) -> dict[Owner, Owner]:
-    """By the scheduler, another one that drives a value of its; one look at each value."""
+    """Return, for each scheduler in a conflict, another one that drives the same value."""
     holders: dict[tuple[str, int], Owner] = {}
     rivals: dict[Owner, Owner] = {}
     for owner in owners:
@@ -182,9 +182,9 @@ def _rivals(owners: Iterable[Owner]) -> dict[Owner, Owner]:
 
 def _refusal(owner: Owner, other: Owner) -> str:
     return (
-        f"two schedulers drive {owner.group_values.key!r} of the same param group: {owner} and "
-        f"{other}. Give each its own key or param_group_tags, put both in one SequentialLR or "
-        "ChainedLR, or delete the one that is not needed."
+        f"two schedulers drive {owner.group_values.key!r} of the same param group: delete one, "
+        "give each its own key or param_group_tags, or put both in one SequentialLR or ChainedLR. "
+        f"They are {owner} and {other}"
     )
 
 

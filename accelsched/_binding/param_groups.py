@@ -1,4 +1,4 @@
-"""One hyper-parameter of some of an optimizer's param groups, and which groups these are."""
+"""One hyper-parameter of an optimizer's param groups, and the selection of the groups."""
 
 from __future__ import annotations
 
@@ -11,61 +11,67 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from accelsched.errors import ArgumentError, require
+from accelsched.errors import ArgumentError, require, shown
 
 Tags = str | Collection[str | None] | None
-#: One number of a tuple, as beta1 is in ``betas[0]``.
+#: A key that names one number of a tuple, such as ``betas[0]``.
 _ELEMENT = re.compile(r"(\w+)\[(\d)\]")
 
 
 class GroupValues:
-    """One key of some of an optimizer's param groups, or one number of a tuple: ``betas[0]``.
+    """The values of one key in some of an optimizer's param groups.
 
     Args:
-        optimizer: whose groups they are.
-        key: the hyper-parameter.
-        tags: which groups; all if None.
+        optimizer: the optimizer with the groups.
+        key: the hyper-parameter; one number of a tuple is ``betas[0]``.
+        tags: the tags that select groups; None for all groups.
 
     Attributes:
-        optimizer: who owns the groups: the one inside, where one optimizer wraps another.
-        indices: of the groups, in the optimizer's list.
+        optimizer: the owner of the groups: the inner optimizer if one optimizer wraps another.
+        indices: the indices of the selected groups in the optimizer's list.
 
     Raises:
-        TypeError: this is no optimizer.
-        ArgumentError: no group has such a tag, or a group holds no number by this key.
+        TypeError: ``optimizer`` is not an optimizer.
+        ArgumentError: no group has such a tag, or a group holds no number under this key.
     """
 
     def __init__(self, optimizer: Optimizer, key: str, tags: Tags) -> None:
         if not isinstance(optimizer, Optimizer):
             raise TypeError(
-                f"optimizer={optimizer!r}: give a torch.optim.Optimizer, not {type(optimizer)}"
+                f"give a torch.optim.Optimizer, not {type(optimizer)}: optimizer={optimizer!r}"
             )
         self.optimizer = owner_of_groups(optimizer)
         self.key = key
-        #: How many groups the optimizer had: more are new.
+        #: The number of groups that the optimizer had; any further group is new.
         self.group_count = len(self.optimizer.param_groups)
         element = _ELEMENT.fullmatch(key)
         self._name: str = element[1] if element else key
         self._position = int(element[2]) if element else None
         self.indices = _selected(optimizer, tags)
         for group in self.groups():
-            require(self._name in group, "key", key, f"the param group has only {sorted(group)}")
+            require(
+                self._name in group, "key", key, f"give a key of the param group: {sorted(group)}"
+            )
             if self._position is not None:
                 held = group[self._name]
-                fits = isinstance(held, (tuple, list)) and self._position < len(held)
-                require(fits, "key", key, f"{self._name!r} holds {held!r}")
+                if not isinstance(held, (tuple, list)) or self._position >= len(held):
+                    # Not for a pair that fits: to print it would read its tensors.
+                    remedy = f"{self._name!r} holds {shown(held)}: give another key"
+                    raise ArgumentError("key", key, remedy)
             value = self.value(group)
             number = not isinstance(value, bool) and isinstance(value, (int, float))
             if not number and not (isinstance(value, Tensor) and value.numel() == 1):
                 raise ArgumentError(
-                    "key", key, f"it holds a {type(value).__name__}, and one number is scheduled"
+                    "key",
+                    key,
+                    f"it holds a {type(value).__name__}: give a key that holds one number",
                 )
 
     def groups(self, groups: list[dict[str, Any]] | None = None) -> list[dict[str, Any]]:
-        """Return the driven groups as they are now: loading an optimizer's state replaces them.
+        """Return the driven groups. Do not keep them: loading an optimizer's state replaces them.
 
         Args:
-            groups: the list of all groups. Default: the optimizer's.
+            groups: the list of all groups. Default: the optimizer's list.
         """
         every = self.optimizer.param_groups if groups is None else groups
         return [every[i] for i in self.indices]
@@ -91,11 +97,11 @@ class GroupValues:
         return [dtype_of(group, value) for group, value in held]
 
     def values(self) -> list[Any]:
-        """Return what each group holds."""
+        """Return the value in each group."""
         return [self.value(group) for group in self.groups()]
 
     def value(self, group: dict[str, Any]) -> Any:
-        """Return what a group holds."""
+        """Return the value in a group."""
         held = group[self._name]
         return held if self._position is None else held[self._position]
 
@@ -113,14 +119,14 @@ class GroupValues:
             group[self._name] = tuple(value if i == self._position else v for i, v in items)
 
     def in_all_groups(self, key: str, known: Mapping[int, float]) -> list[Any]:
-        """A copy of what each of the optimizer's groups holds, driven or not.
+        """Return a copy of the value in each of the optimizer's groups, driven or not.
 
         Args:
             key: this hyper-parameter, or another.
-            known: what tensors hold, by their identity, that need not be copied.
+            known: the known values of tensors, by identity, which are returned in their place.
 
         Returns:
-            floats and tensors; None for a group that has no such value.
+            Floats and tensors; None for a group without such a value.
         """
         held = [self._held(group, key) for group in self.optimizer.param_groups]
         return copies_of(known.get(id(value), value) for value in held)
@@ -136,22 +142,22 @@ class GroupValues:
 
 @torch.no_grad()
 def copies_of(values: Iterable[Any]) -> list[Any]:
-    """Copy values of param groups that are tensors.
+    """Copy the values of param groups that are tensors.
 
-    Without detach(): on torch_xla it shows an older value once something has scaled a tensor in
+    This does not use detach(): on torch_xla it returns an older value after a tensor was scaled in
     place.
     """
     return [value.clone() if isinstance(value, Tensor) else value for value in values]
 
 
 def owner_of_groups(optimizer: Optimizer) -> Optimizer:
-    """The optimizer whose param groups these are, where one wraps another.
+    """Return the optimizer that owns the param groups: the inner one of a wrapper.
 
-    A wrapper that shares its groups with the optimizer inside (accelerate's, Lightning Fabric's,
-    timm's Lookahead) may lack the hooks of an optimizer, and may replace its list of groups.
+    A wrapper that shares its groups (accelerate's, Lightning Fabric's, timm's Lookahead) may lack
+    the hooks of an optimizer, and may replace its list of groups.
     """
     for name in ("optimizer", "_optimizer", "base_optimizer"):
-        # Not vars(): once it was asked for, every look-up of an attribute takes longer.
+        # Not vars(): once it was called, every attribute lookup takes longer.
         inner = getattr(optimizer, name, None)
         if isinstance(inner, Optimizer) and inner is not optimizer:
             mine, its = optimizer.param_groups, inner.param_groups
@@ -162,7 +168,7 @@ def owner_of_groups(optimizer: Optimizer) -> Optimizer:
 
 @contextlib.contextmanager
 def unchanged_on_error(optimizers: Iterable[Optimizer]) -> Iterator[None]:
-    """Give param groups back what they held, if the block fails."""
+    """Restore the contents of the param groups if the block fails."""
     held = [(group, dict(group)) for optimizer in optimizers for group in optimizer.param_groups]
     try:
         yield
@@ -185,16 +191,18 @@ def _selected(optimizer: Optimizer, tags: Tags) -> list[int]:
         there: set[str | None] = set().union(*map(tags_of, groups))
         names = sorted(map(repr, there))
         raise ArgumentError(
-            "param_group_tags", tags, f"no param group has such a tag; there are {', '.join(names)}"
+            "param_group_tags",
+            tags,
+            f"no param group has such a tag: give one of {', '.join(names)}",
         )
     return selected
 
 
 def tag_set(tags: Tags) -> set[Any]:
-    """The tags of an argument that takes one, or a list of them."""
+    """Return the tags of an argument that is one tag or a list of tags."""
     given = _tag_list(tags)
     if not given or not all(tag is None or isinstance(tag, str) for tag in given):
-        remedy = "give a string, or a list of strings; None in it stands for groups without tags"
+        remedy = "give a string, or a list of strings; None in it means groups without tags"
         raise ArgumentError("param_group_tags", tags, remedy)
     return set(given)
 
@@ -204,7 +212,7 @@ def _tag_list(tags: Any) -> Collection[Any]:
 
 
 def tags_of(group: dict[str, Any]) -> set[str | None]:
-    """Return the tags of a param group; {None} if it has none, or an empty list of them."""
+    """Return the tags of a param group; {None} if it has no tags or an empty list."""
     tags = group.get("tags")
     return {tags} if isinstance(tags, str) else set(tags or [None])
 
@@ -212,8 +220,8 @@ def tags_of(group: dict[str, Any]) -> set[str | None]:
 def dtype_of(group: dict[str, Any], value: object) -> torch.dtype:
     """Return the dtype that a group's value has as a tensor.
 
-    A tensor keeps its dtype. A number gets float64 beside float64 parameters, and float32
-    elsewhere.
+    A tensor keeps its dtype. A number becomes float64 if a parameter of the group is float64, else
+    float32.
     """
     if isinstance(value, Tensor):
         return value.dtype
@@ -222,6 +230,6 @@ def dtype_of(group: dict[str, Any], value: object) -> torch.dtype:
 
 
 def device_of(groups: Iterable[dict[str, Any]]) -> torch.device:
-    """Return the device of the first parameter; the CPU if there is none."""
+    """Return the device of the first parameter; the CPU if there are no parameters."""
     parameters = (p for group in groups for p in group["params"])
     return next((p.device for p in parameters), torch.device("cpu"))

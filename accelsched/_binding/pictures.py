@@ -1,4 +1,4 @@
-"""Pictures of what drives the param groups of a scheduler."""
+"""Pictures of the schedules that drive the param groups of a scheduler."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ def plot(scheduler: Scheduler, steps: int | None, axes: Axes | None) -> Axes:
 
 
 def html(scheduler: Scheduler) -> str | None:
-    """The same as a notebook shows it; None for one whose values depend on those before."""
+    """Return the curves for a notebook; None if values depend on the previous ones."""
     return svg(list(_curves(scheduler).values()), str(scheduler)) if scheduler.in_force else None
 
 
 def _curves(scheduler: Scheduler) -> dict[str, Schedule]:
-    """The schedules that are in force, by the groups that each one drives."""
+    """Return the schedules in force, by the groups that each one drives."""
     require_schedules(scheduler)
     schedules = scheduler.in_force
-    # One that is not bound does not know its groups.
+    # An unbound scheduler has no indices of groups.
     indices = range(len(schedules)) if scheduler.optimizer is None else scheduler.indices
     groups: dict[Schedule, list[int]] = {}
     for index, schedule in zip(indices, schedules, strict=True):

@@ -1,4 +1,4 @@
-"""What a scheduler is to do from a step on, beside its schedules: decay, or take more steps."""
+"""Changes to a scheduler's end that are planned during a run: a decay, or a new last step."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ from accelsched.schedules._slowed import most_steps, require_stretches
 
 @dataclass(frozen=True)
 class Plan:
-    """The decay of a scheduler, if one was begun, and how its schedules are stretched, if they are.
+    """The decay that a scheduler has begun and the stretch of its schedules, if there are any.
 
     Attributes:
-        start: the step at which it was begun.
-        last: its last step; past it the schedules are in force again.
-        total_iters: its length in steps.
+        start: the step at which the decay began.
+        last: the last step of the decay; after it the schedules are in force again.
+        total_iters: the length of the decay in steps.
         initial: the value of each group at ``start``.
-        end: that of each group after ``total_iters`` steps.
+        end: the value of each group after ``total_iters`` steps.
         shape: one of :data:`SHAPES`.
         since: the step after which the schedules are stretched.
-        until: the step at which they come to their end.
-        slow: as :class:`Planned` has it, and so ``pace`` and ``target``.
-        pace: see ``slow``.
-        target: see ``slow``.
+        until: the step at which the stretched schedules end.
+        slow: see :class:`Planned`.
+        pace: see :class:`Planned`.
+        target: see :class:`Planned`.
     """
 
     start: int = 0
@@ -50,17 +50,17 @@ class Plan:
 
     @property
     def has_decay(self) -> bool:
-        """Whether a decay was begun, which may have come to its end."""
+        """Whether a decay was begun; it may have ended."""
         return self.start <= self.last
 
     def __bool__(self) -> bool:
         return self.has_decay or self.since < END
 
     def of(self, schedules: Sequence[Schedule]) -> tuple[Planned, ...]:
-        """What drives the groups: their schedules, with the decay of each.
+        """Return the schedules that drive the groups: the given ones, with this plan.
 
         Raises:
-            ArgumentError: the decay ends in one value for each of fewer groups.
+            ArgumentError: groups were added, and the decay ends at a different value per group.
         """
         clock = {name: getattr(self, name) for name in _CLOCK}
         if not self.has_decay:
@@ -75,58 +75,56 @@ class Plan:
         )
 
     def for_groups(self, schedules: Sequence[Schedule]) -> Plan:
-        """The same decay, for groups that have been added or removed at the end."""
+        """Return the same decay for groups that were added, or removed from the end of the list."""
         if not self.has_decay:
             return self
         known = dict(zip(schedules, self.initial, strict=False))
         without = dataclasses.replace(self, last=-1)
         new = [
-            # A group that is driven by the same has had the same values, of an earlier decay too.
+            # A group with the same schedule had the same values, including an earlier decay.
             known[schedule]
             if schedule in known
             else value_at(without.of([schedule])[0], self.start)
             for schedule in schedules[len(self.initial) :]
         ]
-        remedy = (
-            f"{len(schedules)} param groups are driven: begin the decay again, with one for each"
-        )
+        remedy = f"{len(schedules)} param groups are driven: call begin_decay with one end for each"
         require(not new or len(set(self.end)) == 1, "end", list(self.end), remedy)
         count = len(schedules)
         initial, end = (*self.initial, *new), (*self.end, *self.end[:1] * len(new))
         return dataclasses.replace(self, initial=initial[:count], end=end[:count])
 
     def ended(self, step: int) -> Plan:
-        """The same decay up to a step, and the schedules past it."""
-        if self.start > step:  # the run was moved back to before it
+        """Return the same decay up to a step; the schedules are in force after it."""
+        if self.start > step:  # the run was moved back to before the decay
             return Plan(**{name: getattr(self, name) for name in _CLOCK})
         return dataclasses.replace(self, last=step) if self.last > step else self
 
     def plain(self) -> dict[str, Any]:
-        """Its numbers by name, for a state."""
+        """Return the numbers by name, for a state."""
         return {
             name: list(value) if isinstance(value, tuple) else value
             for name, value in dataclasses.asdict(self).items()
         }
 
     def position(self, step: int) -> Fraction:
-        """Where the schedules are at a step of the run, in steps of theirs."""
+        """Return the position of the schedules at a step of the run, in their own steps."""
         if step <= self.since:
             return Fraction(step)
         return Fraction(self.target - max(self.until - step, 0) * self.pace, self.slow)
 
     def stretched(self, step: int, schedules: Sequence[Schedule], total_iters: Any) -> Plan:
-        """The same plan, with what is left of the schedules stretched to end at another step.
+        """Return the same plan, with the rest of the schedules stretched to end at another step.
 
         Raises:
-            ArgumentError: the schedules have no end, or nothing is left, or a decay has begun.
+            ArgumentError: the schedules have no end or have reached it, or a decay has begun.
         """
         until = step_number("total_iters", total_iters)
-        require(until > step, "total_iters", total_iters, f"this is step {step}: give a later one")
-        remedy = f"a decay began at step {self.start}: begin another one, or end_decay()"
+        require(until > step, "total_iters", total_iters, f"this is step {step}: give a later step")
+        remedy = f"a decay began at step {self.start}: call begin_decay again, or end_decay first"
         require(self.last <= step, "total_iters", total_iters, remedy)
         end = _end_of(schedules)
         left = end - self.position(step)
-        remedy = "the schedule has come to its end: nothing is left to stretch, give another one"
+        remedy = "nothing is left to stretch: set scheduler.schedule = ... instead"
         require(left > 0, "total_iters", total_iters, remedy)
         counts = max(end, *map(most_steps, schedules))
         slow, pace = _small_steps((until - step) / left, counts, until)
@@ -135,68 +133,68 @@ class Plan:
         )
 
 
-#: The names of what is the same for all groups: where the schedules are at a step.
+#: The fields that are the same for all groups: they map a step to the schedules' position.
 _CLOCK = ("since", "until", "slow", "pace", "target")
 
 
 def _end_of(schedules: Sequence[Schedule]) -> int:
-    """The step at which the last of some schedules comes to its end."""
+    """Return the step at which the last of the schedules ends."""
     ends = {}
     for schedule in schedules:
         require_stretches(schedule)
-        remedy = "it has no end that could come later: see begin_decay"
+        remedy = "it has no end to move: call begin_decay(total_iters) instead"
         require(schedule.settles is not None, "schedule", schedule, remedy)
         ends[id(schedule)] = schedule.settles or 0
     return max(ends.values())
 
 
 def _small_steps(ratio: Fraction, counts: int, until: int) -> tuple[int, int]:
-    """Into how many smaller steps to cut a step of a schedule, and how many a step of the run is.
+    """Return how many small steps a schedule's step is cut into, and how many a run's step takes.
 
     Args:
-        ratio: the steps of the run in one of the schedule.
+        ratio: the number of steps of the run in one step of the schedule.
         counts: the largest count of steps in the schedules.
-        until: the step at which they are to come to their end.
+        until: the step at which the schedules are to end.
 
     Raises:
         ArgumentError: int64 cannot count the small steps.
     """
-    # Half of it, as the nearest fraction may be the larger one.
+    # Half of the limit, as the nearest fraction may be the larger one.
     most = MOST_SMALL // 2 // max(until, math.ceil(counts * ratio))
-    remedy = "int64 cannot count the steps between: give fewer"
+    remedy = "int64 cannot count the stretched steps: give fewer steps"
     require(most > 0, "total_iters", until, remedy)
-    # Where this is not exact, the end still is, and the place of this step is off by a part in
-    # `most` of what is left, or less.
+    # If this is not exact, the end still is, and the position of the present step is off by at most
+    # 1 / `most` of the rest.
     nearest = ratio.limit_denominator(most)
     require(nearest > 0, "total_iters", until, remedy)
     return nearest.numerator, nearest.denominator
 
 
 def any_is_open_ended(schedules: Sequence[Schedule]) -> bool:
-    """Whether one of the groups' schedules has no end of its own."""
+    """Return whether one of the schedules is open-ended: see :func:`is_open_ended`."""
     return any(map(is_open_ended, {id(schedule): schedule for schedule in schedules}.values()))
 
 
 def value_at(schedule: Schedule, step: int) -> float:
-    """The value of a schedule at a step, where nothing need be compiled for it."""
+    """Return the value of a schedule at a step, without compiling anything."""
     return float(schedule.formula(torch.tensor(step, device="cpu")))
 
 
 def decay_from(
     plan: Plan, step: int, driven: Sequence[Schedule], total_iters: Any, end: Any, shape: Any
 ) -> Plan:
-    """Plan a decay from the value that the groups have at a step.
+    """Plan a decay from the values of the groups at a step.
 
     Args:
-        plan: the plan until now.
-        step: where it starts.
-        driven: what drives the groups until now.
-        total_iters: its length in steps.
-        end: the value at its end, or a list with one for each group.
+        plan: the present plan.
+        step: the step at which the decay starts.
+        driven: the schedules that drive the groups at present.
+        total_iters: the length of the decay in steps.
+        end: the value at the end of the decay, or a list with one for each group.
         shape: one of :data:`SHAPES`.
 
     Raises:
-        ArgumentError: one of these cannot be.
+        ArgumentError: an argument is invalid.
     """
     length = step_number("total_iters", total_iters)
     require(shape in SHAPES, "shape", shape, f"give one of {', '.join(map(repr, SHAPES))}")
@@ -218,29 +216,29 @@ def _one_each(name: str, given: Any, count: int) -> tuple[float, ...]:
 
 
 def _require_factors(initial: Sequence[float], ends: Sequence[float]) -> None:
-    """Refuse an exponential decay that no factor makes."""
-    remedy = 'no factor leads there: give a number above 0, or shape="linear"'
+    """Raise unless an exponential decay starts and ends above 0."""
+    remedy = 'an exponential decay ends above 0: give a number above 0, or shape="linear"'
     require(all(end > 0 for end in ends), "end", list(ends), remedy)
-    remedy = f'the value now is {min(initial):g}, and no factor leads from it: give shape="linear"'
+    remedy = f'the value now is {min(initial):g}, but must be above 0: give shape="linear"'
     require(all(value > 0 for value in initial), "shape", "exponential", remedy)
 
 
 def from_state(saved: Any, schedules: Sequence[Schedule]) -> Plan:
-    """The plan in a state.
+    """Return the plan in a state.
 
     Args:
         saved: what :meth:`Plan.plain` returned; None if there was no plan.
-        schedules: those of the groups.
+        schedules: the schedules of the groups.
 
     Raises:
-        ArgumentError: it is none, or one for another number of groups.
+        ArgumentError: ``saved`` is not a plan, or is one for another number of groups.
     """
     names = {field.name for field in dataclasses.fields(Plan)}
     where = "state_dict['plan']"
     if saved is None:
         return Plan()
     if not isinstance(saved, Mapping) or set(saved) != names:
-        raise ArgumentError(where, saved, f"give a dict of {sorted(names)}")
+        raise ArgumentError(where, saved, f"give a dict with the keys {sorted(names)}")
     shape: Any = saved["shape"]
     require(shape in SHAPES, f"{where}['shape']", shape, f"give one of {SHAPES}")
     start = step_number(f"{where}['start']", saved["start"])

@@ -1,7 +1,8 @@
-"""What a user's ``get_lr`` makes of the step and of the rates before it, found by calling it.
+"""Find how a user's ``get_lr`` depends on the step and on the current rates, by calling it.
 
-It is called with the step as a tensor, or as a number where that fails, and with a :class:`Rate` in
-the place of each group's rate. A rate stays a multiple of itself plus a summand, or it refuses.
+``get_lr`` is called with steps as numbers and, if it can be traced, as a tensor. A :class:`Rate`
+takes the place of each group's rate and records a factor and a summand. Any operation that these
+two cannot express raises an error.
 """
 
 from __future__ import annotations
@@ -23,12 +24,12 @@ from accelsched.schedules import Constant, Lambda, Schedule, Tabulated, terms
 from accelsched.schedules._called import Called
 from accelsched.schedules._from_function import DEFAULT_STEPS, PROBES, alike
 
-#: How many numbers the tables of a rule may have.
+#: The most numbers that the tables of a rule may hold.
 MAX_NUMBERS = 2**24
 
 
 class NoFormula(Exception):
-    """The values are neither functions of the step nor recurrences of each group's own rate."""
+    """A ``get_lr`` is neither a function of the step nor a recurrence of each group's own rate."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +37,7 @@ class Rate:
     """The rate of a param group before a step, times a factor, plus a summand.
 
     Attributes:
-        index: of the group; None for a value that is no rate, which no result may contain.
+        index: the index of the group; None for another hyper-parameter, which no result may use.
         factor: a number, or a tensor that depends on the step.
         summand: likewise.
     """
@@ -45,7 +46,7 @@ class Rate:
     factor: Any = 1.0
     summand: Any = 0.0
 
-    # numpy's numbers leave the arithmetic to it.
+    # numpy's numbers must use the operators of this class.
     __array_ufunc__ = None
     __hash__ = None  # type: ignore[assignment]
 
@@ -83,31 +84,31 @@ def _number(other: Any) -> Any:
 
 
 class Rule:
-    """A user's ``get_lr`` as a function of the step to factors and summands.
+    """A user's ``get_lr`` as a function from the step to factors and summands.
 
     Args:
         seen: an object with this method, whose param groups hold :class:`Rate`.
-        count: how many values it is to return.
+        count: how many values the method must return.
     """
 
     def __init__(self, seen: Any, count: int) -> None:
         self._seen, self._count = seen, count
 
     def __call__(self, step: Any) -> list[Any]:
-        """The factor of each group, and then the summand of each."""
+        """Return the factor of each group, followed by the summand of each."""
         self._seen.last_epoch = step
         values = list(self._seen.get_lr())
         if len(values) != self._count:
-            raise NoFormula(f"it has {len(values)} values for {self._count} param groups")
+            raise NoFormula(f"it returns {len(values)} values for {self._count} param groups")
         pairs = [_parts(index, value) for index, value in enumerate(values)]
         return [*(factor for factor, _ in pairs), *(summand for _, summand in pairs)]
 
     def part(self, position: int) -> Any:
-        """One of them, as a function of the step."""
+        """Return one of the factors and summands, as a function of the step."""
         return lambda step: self(step)[position]
 
     def is_traceable(self) -> bool:
-        """Whether operations on a tensor of steps give what Python gives at each step."""
+        """Return whether a tensor of steps gives the same parts as Python numbers do."""
         try:
             record(lambda step: [terms.filled(step, part) for part in self(terms.real(step))])
             traced = self(torch.tensor(PROBES, dtype=torch.float64))
@@ -118,12 +119,12 @@ class Rule:
         )
 
     def at_probes(self) -> list[tuple[float, ...]]:
-        """Each of the parts at steps that are numbers."""
+        """Return the values of each part at the probed steps, which are Python numbers."""
         rows = [tuple(map(float, self(step))) for step in PROBES]
         return list(zip(*rows, strict=True))
 
     def schedules(self, on_host: bool) -> list[Schedule]:
-        """Each of the parts as a schedule."""
+        """Return each of the parts as a schedule."""
         count = 2 * self._count
         if self.is_traceable():
             now = self(terms.real(torch.ones((), dtype=torch.int64)))
@@ -135,15 +136,15 @@ class Rule:
     def _tables(self) -> list[Schedule]:
         count, steps = 2 * self._count, DEFAULT_STEPS + 1
         if count * steps > MAX_NUMBERS:
-            raise NoFormula("it cannot be traced, and tables for so many param groups are too long")
+            raise NoFormula("it cannot be traced, and has too many param groups for tables")
         numbers = array("d")
         for step in range(steps):
             numbers.extend(self(step))
         columns = np.frombuffer(numbers).reshape(steps, count).T
         if (columns[:, steps // 2 :] != columns[:, -1:]).any():
             warnings.warn(
-                f"get_lr cannot be traced, so its first {DEFAULT_STEPS} steps were tabulated, and "
-                "past them the last value holds",
+                f"get_lr cannot be traced, so its first {DEFAULT_STEPS} steps were tabulated: use "
+                "torch operations for more. Past the table its last value holds",
                 UserWarning,
                 stacklevel=level_of_the_caller(),
             )
@@ -151,11 +152,11 @@ class Rule:
 
 
 def _parts(index: int, value: Any) -> tuple[Any, Any]:
-    """The factor and the summand of a value of ``get_lr``."""
+    """Return the factor and the summand of one value from ``get_lr``."""
     if not isinstance(value, Rate):
         return 0.0, value
     if value.index != index:
-        raise NoFormula("it reads more than the step and the group's own rate")
+        raise NoFormula("it reads more than the step and the group's own lr")
     return value.factor, value.summand
 
 
@@ -169,10 +170,10 @@ def found_rule(seen: Any, count: int, on_host: bool) -> list[Schedule] | list[Re
     Args:
         seen: as for :class:`Rule`.
         count: how many groups there are.
-        on_host: whether Python runs at each step, so that nothing need be tabulated.
+        on_host: whether Python runs at each step, so that no table is needed.
 
     Raises:
-        NoFormula: there is neither.
+        NoFormula: ``get_lr`` is neither.
     """
     rule = Rule(seen, count)
     try:
@@ -184,7 +185,7 @@ def found_rule(seen: Any, count: int, on_host: bool) -> list[Schedule] | list[Re
         reason = f"{type(error).__name__}: {error}, {origin_of(error)}"
         raise NoFormula(reason) from error
     if columns != again:
-        raise NoFormula("it does not say the same twice")
+        raise NoFormula("it returns different values for the same step")
     schedules = rule.schedules(on_host)
     factors, summands = schedules[:count], schedules[count:]
     if not any(map(any, columns[:count])):
@@ -193,7 +194,7 @@ def found_rule(seen: Any, count: int, on_host: bool) -> list[Schedule] | list[Re
 
 
 def rates(groups: Sequence[dict[str, Any]], initial: Sequence[float]) -> list[dict[str, Any]]:
-    """Copies of param groups that hold rates, for :class:`Rule`."""
+    """Return copies of param groups that hold :class:`Rate` objects, for :class:`Rule`."""
     return [
         {
             **{key: Rate(None) if _is_value(value) else value for key, value in group.items()},
@@ -205,7 +206,7 @@ def rates(groups: Sequence[dict[str, Any]], initial: Sequence[float]) -> list[di
 
 
 def _is_value(value: Any) -> bool:
-    """Whether a hyper-parameter may change from step to step."""
+    """Return whether a hyper-parameter is a number, which may change from step to step."""
     if isinstance(value, tuple):
         return any(map(_is_value, value))
     return isinstance(value, (int, float, Tensor)) and not isinstance(value, bool)

@@ -1,7 +1,7 @@
-"""Values that depend on those before them: a step multiplies the group's value and adds to it.
+"""Values that depend on the previous one: a step multiplies the group's value and adds to it.
 
-The factor and the summand are pure schedules, so every lowering serves here too. The value in the
-group is the state, so a step goes on from a value that was changed from outside.
+The factor and the summand are pure schedules, so every lowering works here too. The value in the
+group is the state: if other code changes it, the next step continues from there.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ class Recurrence:
 
 
 class RecurrentHostDriver:
-    """Recurrences of Python floats; the value in the group is the only copy.
+    """A driver of recurrences in Python floats; the group holds the only copy of its value.
 
     Args:
-        group_values: what it writes.
+        group_values: the values to drive.
         recurrences: one for each group.
-        step: where to start.
-        values: those of the groups at that step.
+        step: the step to start at.
+        values: the values of the groups at that step.
     """
 
     lowering = "host"
@@ -58,7 +58,7 @@ class RecurrentHostDriver:
         self.set_state(step, values)
 
     def lower(self, recurrences: Sequence[Recurrence]) -> Sequence[Recurrence]:
-        """What :meth:`follow` takes, for one recurrence a group."""
+        """Return the argument of :meth:`follow` for recurrences, one for each group."""
         return recurrences
 
     def follow(self, recurrences: Sequence[Recurrence]) -> None:
@@ -66,12 +66,12 @@ class RecurrentHostDriver:
         self._recurrences = recurrences
 
     def set_state(self, step: int, values: Sequence[float]) -> None:
-        """Move to a step, with these values."""
+        """Move to a step, and set these values."""
         self.count = step
         self.group_values.write(values)
 
     def stepper(self) -> Callable[[], bool]:
-        """What computes the values of the next step."""
+        """Return the function that computes the values of the next step."""
         return self.step
 
     def step(self) -> bool:
@@ -82,15 +82,15 @@ class RecurrentHostDriver:
         return self.has_new_groups()
 
     def move_on(self, by: Stride, far: bool) -> bool:
-        """Step, or stay for 0; a tensor is read."""
+        """Take one step, or none if ``by`` is 0; read ``by`` if it is a tensor."""
         return self.step() if int(by) else self.has_new_groups()
 
     def has_new_groups(self) -> bool:
-        """Whether the optimizer has other groups than it was made for."""
+        """Return whether the optimizer has another number of param groups than expected."""
         return len(self.group_values.optimizer.param_groups) != self._group_count
 
     def ignore_new_groups(self) -> None:
-        """Take the groups that there are for those that it was made for."""
+        """Expect the number of param groups that the optimizer has now."""
         self._group_count = len(self.group_values.optimizer.param_groups)
         self.group_values.group_count = self._group_count
 
@@ -98,21 +98,21 @@ class RecurrentHostDriver:
         """Do nothing: the groups hold the only copy of the values."""
 
     def values(self) -> list[float]:
-        """The values that the groups have."""
+        """Return the values in the groups."""
         return [float(value) for value in self.group_values.values()]
 
     current = values
 
 
 class RecurrentGraphDriver(GraphDriver):
-    """Recurrences, in place, of values that live on the device.
+    """A driver of recurrences that updates values on the device in place.
 
     Args:
-        group_values: what it writes.
+        group_values: the values to drive.
         recurrences: one for each group.
-        step: where to start.
-        values: those of the groups at that step.
-        lowering: as the user asked for it.
+        step: the step to start at.
+        values: the values of the groups at that step.
+        lowering: the lowering that the user chose; None for the default.
     """
 
     def __init__(
@@ -127,7 +127,7 @@ class RecurrentGraphDriver(GraphDriver):
         self.set_state(step, values)
 
     def lower(self, recurrences: Sequence[Any]) -> Lowered:
-        """What :meth:`follow` takes, for one recurrence a group; nothing changes."""
+        """Return the argument of :meth:`follow` for recurrences; change nothing."""
         factors = [recurrence.factor for recurrence in recurrences]
         summands = [recurrence.summand for recurrence in recurrences]
         both = [*factors, *summands]
@@ -135,7 +135,7 @@ class RecurrentGraphDriver(GraphDriver):
         return lower_to_device(both, dtypes, self.device, self._asked, held=held)
 
     def set_state(self, step: int, values: Sequence[float]) -> None:
-        """Move to a step, with these values."""
+        """Move to a step, and set these values."""
         columns = self._value_tensors, values, self._least
         with torch.inference_mode(False), torch.no_grad():
             self._set_counter(step)
@@ -153,7 +153,7 @@ class RecurrentGraphDriver(GraphDriver):
         """Write the next counter; multiply each value and add to it, in place.
 
         Args:
-            by: 1, or 0 to stay; None for 1.
+            by: 1 to step, 0 to stay; None stands for 1.
         """
         counter, *parts = self._next(self._counter)
         groups = len(self._value_tensors)
@@ -161,21 +161,21 @@ class RecurrentGraphDriver(GraphDriver):
         if by is not None:
             goes = self._number(by)
             counter = self._counter + goes
-            # Exactly what they are, or what changes nothing: 1 and 0.
+            # If goes is 1, both stay exactly the same; if it is 0, they become 1 and 0.
             factors = [factor * goes + (1 - goes) for factor in factors]
             summands = [summand * goes for summand in summands]
         self._runtime.assign([self._counter], [counter])
         columns = self._value_tensors, factors, summands, self._least
         for tensor, factor, summand, least in zip(*columns, strict=True):
             if least is not None:
-                # The least value stands for 0, of which no factor makes more.
+                # The least value stands for 0, and 0 times any factor is 0.
                 torch.mul(tensor, tensor > least, out=tensor)
             torch.mul(tensor, factor.to(tensor.device), out=tensor)
             torch.add(tensor, summand.to(tensor.device), out=tensor)
             _raise_to(tensor, least)
 
     def write_to_groups(self, groups: list[dict[str, Any]] | None = None) -> None:
-        """Put the tensors in the groups; a value that was assigned there is taken over."""
+        """Put the tensors in the groups, after copying any value that was assigned there."""
         columns = self._value_tensors, self.group_values.groups(groups), self._least
         for tensor, group, least in zip(*columns, strict=True):
             value = self.group_values.value(group)
@@ -186,16 +186,16 @@ class RecurrentGraphDriver(GraphDriver):
         super().write_to_groups(groups)
 
     def values(self) -> list[Tensor]:
-        """Copies of the values that the groups have."""
+        """Return copies of the values in the groups."""
         self.write_to_groups()
         return copies_of(self._value_tensors)
 
     def current(self) -> list[Tensor]:
-        """Return the values that the groups have."""
+        """Return copies of the values in the groups."""
         return self.values()
 
 
 def _raise_to(tensor: Tensor, least: float | None) -> None:
-    """Write the least value where a tensor is below it."""
+    """Raise a tensor to the least value, in place, if it is below."""
     if least is not None:
         torch.clamp(tensor, min=least, out=tensor)

@@ -1,7 +1,6 @@
-"""What a scheduler says of itself: its values at any step, and where it is in its schedule.
+"""Values of a scheduler at any step, and reports on its position in the schedule.
 
-Values are computed on the host, by the machine code that drives a scheduler there. So to ask for
-them waits for no device.
+The machine code that drives a scheduler on the host computes these values, so nothing synchronizes.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from accelsched.schedules.warmup import Composed
 if TYPE_CHECKING:
     from accelsched._binding.scheduler import Scheduler
 
-#: So many values are printed; of more, the first ones.
+#: The number of values that are printed; further ones are left out.
 _MOST_VALUES = 4
 
 
@@ -35,23 +34,23 @@ def values_at(scheduler: Scheduler, step: Any) -> list[float]:
 
 
 def require_schedules(scheduler: Scheduler) -> None:
-    """Refuse a scheduler that has no schedule to evaluate at a step that it has not reached."""
-    remedy = "its values depend on those before them: step it, and read get_last_value()"
+    """Raise if a scheduler has no schedule to evaluate at other steps."""
+    remedy = "each value depends on the one before: step it, and read get_last_value()"
     require(bool(scheduler.in_force), "scheduler", scheduler, remedy)
 
 
 @dataclass(frozen=True)
 class Report:
-    """Where a scheduler is in its schedule. Print it.
+    """A scheduler's position in its schedule, to print.
 
     Attributes:
-        scheduler: the name of its class.
-        key: the hyper-parameter that is driven.
+        scheduler: the name of the scheduler's class.
+        key: the driven hyper-parameter.
         step: the step whose values the groups have.
-        indices: of the driven param groups.
-        values: of each driven group, at this step.
-        ends: for each driven group the step from which its value stays; None if it has no end.
-        lines: what there is to say of groups that are at the same place of their schedules.
+        indices: the indices of the driven param groups.
+        values: the value of each driven group at this step.
+        ends: the step from which each driven group's value is constant; None if there is none.
+        lines: the lines of text below the first, for groups at the same position.
     """
 
     scheduler: str
@@ -68,14 +67,14 @@ class Report:
 
 
 def report_on(scheduler: Scheduler) -> Report:
-    """Say where a scheduler is; see :meth:`Scheduler.report`."""
+    """Return the report on a scheduler; see :meth:`Scheduler.report`."""
     step, schedules = scheduler.last_epoch, scheduler.in_force
     if schedules:
         values = values_at(scheduler, step)
         lines = _lines(schedules, scheduler.indices, step, values)
     else:
         values = [float(value) for value in scheduler.group_values.values()]
-        lines = ["its values depend on those before them: no end is known"]
+        lines = ["each value depends on the one before: no end is known"]
     return Report(
         scheduler=type(scheduler).__name__,
         key=scheduler.key,
@@ -90,7 +89,7 @@ def report_on(scheduler: Scheduler) -> Report:
 def _lines(
     schedules: Sequence[Schedule], indices: Sequence[int], step: int, values: Sequence[float]
 ) -> list[str]:
-    """What there is to say of the schedules at a step, once for all that are alike in it."""
+    """Return the lines on the schedules at a step; schedules at the same position share them."""
     places: dict[tuple[Any, ...], list[int]] = {}
     for position, schedule in enumerate(schedules):
         end = end_of(schedule)
@@ -107,7 +106,7 @@ def _lines(
 
 
 def _progress(step: int, end: int, held: str) -> str:
-    """How far a schedule is at a step."""
+    """Return the text on how much of a schedule is done at a step."""
     if end == 0:
         return "is constant"
     if step >= end:
@@ -117,7 +116,7 @@ def _progress(step: int, end: int, held: str) -> str:
 
 
 def _phase(schedule: Schedule, step: int) -> str:
-    """The phase that a sequence is in; nothing of another schedule."""
+    """Return the text on the phase of a sequence; "" for any other schedule."""
     sequence = unscaled(schedule)
     if isinstance(sequence, Composed):
         sequence = sequence.made
@@ -131,18 +130,18 @@ def _phase(schedule: Schedule, step: int) -> str:
     return f"phase {now + 1} of {len(sequence.schedules)}, {kind}{start}{stop}"
 
 
-# Words.
+# Texts.
 
 
 def named_groups(indices: Sequence[int]) -> str:
-    """Param groups, as a text has them."""
+    """Return the text that names some param groups."""
     many = len(indices) > _MOST_VALUES
     shown = ", ".join(str(index) for index in indices[:_MOST_VALUES])
     return f"param group{'s' * (len(indices) > 1)} {shown}{', ...' * many}"
 
 
 def percent(part: int, whole: int) -> str:
-    """How much of a whole a part is; 100 % is said of the whole only."""
+    """Return a part of a whole in percent; only the whole itself is 100 %."""
     share = 100 * part / whole
     if 0 < share < 1:
         return f"{share:.2g} %"
@@ -150,7 +149,7 @@ def percent(part: int, whole: int) -> str:
 
 
 def _listed(values: Sequence[float]) -> str:
-    """Values, each once."""
+    """Return the text that lists values, each once."""
     different = list(dict.fromkeys(values))
     shown = ", ".join(f"{value:.6g}" for value in different[:_MOST_VALUES])
     return shown + ", ..." * (len(different) > _MOST_VALUES)

@@ -47,57 +47,57 @@ Self = TypeVar("Self", bound="Scheduler")
 
 
 class Parent(Protocol):
-    """A scheduler that is made of others: see :mod:`.composite`."""
+    """A scheduler made of other schedulers: see :mod:`.composite`."""
 
     @property
     def param_group_tags(self) -> set[str | None] | None:
-        """The tags of its param groups, which are those of its parts."""
+        """The tags of the driven param groups; the parts have the same tags."""
 
     def recompose(self) -> None:
-        """Follow the schedules of the parts as they are now."""
+        """Follow the current schedules of the parts."""
 
 
-_UNBOUND = "this scheduler has no optimizer yet: bind it, scheduler(optimizer)"
-_WITHOUT_PARENT = "this is a copy of a part of another scheduler: copy that one whole"
+_UNBOUND = "this scheduler has no optimizer yet: call scheduler(optimizer)"
+_WITHOUT_PARENT = "this is a copy of a part of another scheduler: copy the whole scheduler"
 
 
 class Scheduler(TorchLRScheduler):
-    """Drives one hyper-parameter of an optimizer's param groups by a schedule of the step.
+    """A schedule bound to an optimizer: it drives one hyper-parameter of the param groups.
 
     Values are absolute: all driven groups get the schedule's value, whatever they held before.
     With ``relative=True`` the schedule is a factor of each group's own value.
 
-    The values of the first step are set as soon as the scheduler is built. Each :meth:`step` sets
-    the values of the next one. On a device, the step counter and ``param_groups[i][key]`` become
-    tensors that are updated in place: a step reads nothing on the host, compiles nothing and copies
-    nothing. On the CPU, and on CUDA where the optimizer takes no tensor, a float stays a float. For
-    a learning rate of 0, a tensor of Adam and AdamW holds 2**-114, because 0 turns their weights
-    into NaN (PyTorch issues 126514 and 97004).
+    Building the scheduler sets the values of the first step. Each :meth:`step` sets the values of
+    the next one. On a device, the step counter and ``param_groups[i][key]`` become tensors that are
+    updated in place: a step reads nothing on the host, compiles nothing and copies nothing. On the
+    CPU a float stays a float, and on CUDA too if the optimizer takes no tensor. A learning rate of
+    0 turns the weights of Adam and AdamW into NaN (PyTorch issues 126514 and 97004), so their
+    tensors hold 2**-114 in its place.
 
     Args:
-        optimizer: any ``torch.optim.Optimizer``; its ``step`` is left as it is. None to bind the
-            scheduler later: ``scheduler(optimizer)``.
-        schedule: one schedule for all driven groups, or a list with one for each of them. A
-            function of the step is taken too, as :class:`accelsched.policy.Schedule` takes it.
+        optimizer: any ``torch.optim.Optimizer``; its ``step`` is not patched. None to bind the
+            scheduler later with ``scheduler(optimizer)``.
+        schedule: one schedule for all driven groups, or a list with one for each group. A function
+            of the step also works, as in :class:`accelsched.policy.Schedule`.
         key: the hyper-parameter: a key of the param groups that holds one number, or one number of
-            a tuple, as ``"betas[0]"`` does. Default: that of the class, ``"lr"``.
-        param_group_tags: which param groups to drive: a tag, or a list of tags, of which the
-            group's ``"tags"`` must hold one. None in the list stands for groups without tags.
-            Default: all groups.
+            a tuple, such as ``"betas[0]"``. Default: the key of the class, ``"lr"``.
+        param_group_tags: which param groups to drive: a tag or a list of tags. A group is driven if
+            its ``"tags"`` hold one of them. None in the list means groups without tags. Default:
+            all groups.
         last_epoch: start one step after this one. Default -1: start at step 0.
         lowering: how the values are computed. ``"graph"`` evaluates the formula on the device.
-            ``"segments"`` evaluates float32 polynomials that are fitted to it. ``"table"`` looks
-            the value up. ``"host"`` sets Python floats. The default depends on where the parameters
-            are. On the CPU it is floats, unless the group holds a tensor, as ``torch.compile``
-            wants. On CUDA it is floats too, unless the group holds a tensor or the optimizer takes
-            one (``capturable=True`` or ``fused=True``). Tensors on CUDA, on lazy back ends and
-            where there is no float64 are segments, or a table for a curve of too many parts. Other
-            tensors are the formula.
-        relative: whether the schedule is a factor of each group's own value: of its ``initial_lr``
-            for the learning rate, else of the value that it has when it is bound. Default False.
+            ``"segments"`` evaluates float32 polynomials fitted to the formula. ``"table"`` looks
+            the value up. ``"host"`` sets Python floats. The default depends on the device of the
+            parameters. On the CPU it is floats, unless the group holds a tensor, as
+            ``torch.compile`` needs. On CUDA it is floats too, unless the group holds a tensor or
+            the optimizer takes one (``capturable=True`` or ``fused=True``). Tensors use segments on
+            CUDA with Triton, on lazy back ends and on devices without float64, or a table for a
+            curve of too many parts. Other tensors, and float64 ones, use the formula.
+        relative: whether the schedule is a factor of each group's own value: its ``initial_lr`` for
+            the learning rate, else its value before any scheduler drove it. Default False.
         open_ended: whether the end is not known yet, so that :meth:`begin_decay` and :meth:`extend`
-            may come at any step, and compile nothing. Default: only for a schedule that has none,
-            ``WarmupStableDecay(..., total_iters=None)``.
+            work at any step without a recompile. Default False; a
+            ``WarmupStableDecay(..., total_iters=None)`` is open-ended in any case.
 
     Example:
         >>> import torch
@@ -122,44 +122,44 @@ class Scheduler(TorchLRScheduler):
         [0.1]
 
     Raises:
-        ArgumentError: a value that cannot be; the message names it and the remedy.
-        TypeError: ``optimizer`` is no optimizer.
+        ArgumentError: an argument is invalid; the message names the argument and the remedy.
+        TypeError: ``optimizer`` is not an optimizer.
 
     Warns:
         SynchronizationWarning: this optimizer, as it was built, will read the value on the host at
-            every step; the warning names the option to set. Or it has a ``step`` of its own, of
-            which nothing is known: build the scheduler inside :class:`accelsched.on_device` if that
-            step reads nothing, or is taken inside of it.
+            every step; the warning names the option to set. Or the optimizer has its own ``step``,
+            which may read the value. If that step reads nothing, or runs inside
+            :class:`accelsched.on_device`, build the scheduler inside ``on_device`` too.
 
     Elsewhere: torch's ``LRScheduler`` and Cerebras' ``Scheduler``, whose interface this class has.
-    As there, a subclass may define ``_get_closed_form`` and ``param_group_key``: see
+    A subclass may define ``_get_closed_form`` and ``param_group_key``, as in Cerebras: see
     :class:`accelsched.lr_scheduler.LRScheduler`.
     In optax a schedule is an argument of the optimizer, or of ``optax.inject_hyperparams``.
     """
 
-    #: What is driven if no key is given; a subclass may name another. None if it has to.
+    #: The key if none is given. A subclass may name another key; if this is None, it must.
     default_key: str | None = "lr"
 
-    #: Whether the class has a method of its own for its values: see :meth:`_get_closed_form`.
+    #: Whether the class defines its own :meth:`_get_closed_form`.
     _writes_its_form = False
-    #: Whether it has a `get_lr` of its own: see :class:`~.own_rule.OwnRule`.
+    #: Whether the class defines its own `get_lr`: see :class:`~.own_rule.OwnRule`.
     _writes_its_rule = False
-    #: Whether a step needs nothing, as a metric is.
+    #: Whether `step()` needs no argument; False if it needs a metric.
     _steps_alone = True
-    #: The attributes that such a method may read.
+    #: The attributes that :meth:`_get_closed_form` may read.
     _form_names: frozenset[str] = frozenset()
-    #: The settings in the state of the scheduler of torch that this one was made of.
+    #: The names of the settings in the state of the torch scheduler that this one was made from.
     _settings_of_torch: frozenset[str] | None = None
-    #: Whether a CUDA graph could capture its step, and would repeat nothing of it.
+    #: Whether a CUDA graph could capture a step, but a replay would not repeat its host code.
     _freezes = False
-    #: Whether a decay may begin at any step, and the one that has.
+    #: Whether a decay may begin at any step without a recompile; below, what was planned.
     _open_ended = False
     _plan = plan.Plan()
-    # There are none as long as there is no optimizer; see `driver` and `group_values`.
+    # Unset while there is no optimizer: read `driver` and `group_values` instead.
     _driver: PureDriver
     _advance: Callable[[], bool]
     _group_values: GroupValues
-    #: What :attr:`in_force` was made of, and is.
+    #: The cache of :attr:`in_force`: its inputs and its value.
     _in_force: tuple[Any, tuple[Schedule, ...]] = (None, ())
 
     def __init_subclass__(cls, **options: Any) -> None:
@@ -215,48 +215,50 @@ class Scheduler(TorchLRScheduler):
         self._first_step = last_epoch + 1
         self._extra_step_count = 0
         self._is_shared = not isinstance(schedule, (list, tuple))
-        #: As they were given; for `relative` they are factors of what drives the groups.
+        #: The schedules as the user gave them; with `relative` they are factors.
         self._given: tuple[Schedule, ...]
         if self._writes_its_form:
             self._given = given_forms(self, schedule)
         else:
             self._given = as_schedules(schedule)
         self._schedules = self._given
-        #: The scheduler that this one is a part of, which drives its values.
+        #: The scheduler that this one is a part of, and that drives its values.
         self._parent: weakref.ref[Parent] | None = None
         self._unbind()
         if optimizer is not None:
             self._bind(optimizer)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        # A misspelt name would have no effect, and nobody would know.
-        # Not vars(): once it was asked for, every look-up of an attribute takes longer.
+        # A misspelled name would silently have no effect.
+        # Not vars(): once it was called, every attribute lookup takes longer.
         known = name.startswith("_") or hasattr(type(self), name) or hasattr(self, name)
         is_built = known or hasattr(self, "optimizer")
         ours = type(self).__module__.startswith("accelsched.") and not self._writes_its_rule
         if is_built and not known and ours:
-            remedy = f"{type(self).__name__} has no attribute of this name: see help()"
+            remedy = (
+                f"{type(self).__name__} has no such attribute: call help({type(self).__name__})"
+            )
             raise ArgumentError(name, value, remedy)
         if is_built and name in self._form_names:
             self._set_of_form(name, value)
         else:
             super().__setattr__(name, value)
 
-    # What it was built with.
+    # The arguments of the constructor.
 
     @property
     def key(self) -> str:
-        """The hyper-parameter that is driven."""
+        """The driven hyper-parameter."""
         return self._key
 
     @property
     def param_group_key(self) -> str:
-        """The same as :attr:`key`; a subclass may override it, as in Cerebras, to drive another."""
+        """The same as :attr:`key`. A subclass may override it to drive another, as in Cerebras."""
         key: Any = getattr(self, "_key", self.default_key)
         return key  # type: ignore[no-any-return]
 
     def _own_key(self) -> str:
-        """The key of the class."""
+        """Return the key of the class."""
         key: str | None = self.param_group_key
         if key is None:
             raise TypeError(
@@ -274,7 +276,7 @@ class Scheduler(TorchLRScheduler):
 
     @property
     def lowering(self) -> str | None:
-        """The lowering that was asked for; None for the default."""
+        """The requested lowering; None for the default."""
         return self._lowering
 
     @lowering.setter
@@ -295,7 +297,7 @@ class Scheduler(TorchLRScheduler):
 
     @property
     def open_ended(self) -> bool:
-        """Whether :meth:`begin_decay` and :meth:`extend` compile nothing; False drops both."""
+        """Whether :meth:`begin_decay` and :meth:`extend` cause no recompile; False undoes both."""
         return self._open_ended or plan.any_is_open_ended(self._schedules)
 
     @open_ended.setter
@@ -309,9 +311,9 @@ class Scheduler(TorchLRScheduler):
 
     @property
     def schedules(self) -> tuple[Schedule, ...]:
-        """The schedule of each driven group; to set them is to :meth:`reschedule`.
+        """The schedule of each driven group; setting this calls :meth:`reschedule`.
 
-        What :meth:`begin_decay` and :meth:`extend` do is beside them, and not in them.
+        What :meth:`begin_decay` and :meth:`extend` have planned is in :attr:`in_force` only.
         """
         return self._schedules
 
@@ -321,7 +323,7 @@ class Scheduler(TorchLRScheduler):
 
     @property
     def in_force(self) -> tuple[Schedule, ...]:
-        """The schedule of each driven group, with the decay or the new end that was planned."""
+        """The schedule of each driven group, with the planned decay or new end."""
         if not self._plan:
             return self._schedules
         now, (made_of, made) = (self._schedules, self._plan), self._in_force
@@ -332,7 +334,7 @@ class Scheduler(TorchLRScheduler):
 
     @property
     def schedule(self) -> Schedule:
-        """The schedule of the first driven group; to set it is to follow it in all groups."""
+        """The schedule of the first driven group; setting this replaces it for all groups."""
         return self._schedules[0]
 
     @schedule.setter
@@ -342,7 +344,7 @@ class Scheduler(TorchLRScheduler):
     # Binding.
 
     def __call__(self: Self, optimizer: Optimizer) -> Self:
-        """Bind this scheduler by :meth:`set_optimizer`, and return it."""
+        """Bind this scheduler with :meth:`set_optimizer`, and return it."""
         self.set_optimizer(optimizer)
         return self
 
@@ -350,23 +352,25 @@ class Scheduler(TorchLRScheduler):
         """Bind this scheduler to an optimizer, and set the values of its first step.
 
         Args:
-            optimizer: the optimizer to drive. One that was bound before is let go.
+            optimizer: the optimizer to drive, in place of one that was bound before.
 
         Returns:
             This scheduler.
 
         Raises:
             ArgumentError: the optimizer does not fit; nothing was changed.
-            RuntimeError: this scheduler is a part of another one: bind that one.
+            RuntimeError: this scheduler is a part of another one, which must be bound instead.
         """
         parent = alive(self._parent)
         if parent is not None:
-            raise RuntimeError(f"{self} was given to {parent}: bind that one")
+            raise RuntimeError(
+                f"this scheduler is part of another, bind that one: {self} was given to {parent}"
+            )
         self._bind(optimizer)
         return self
 
     def _bind(self, optimizer: Optimizer) -> None:
-        """Bind to an optimizer; an error leaves everything as it was."""
+        """Bind to an optimizer; an error changes nothing."""
         group_values = GroupValues(optimizer, self.key, self._param_group_tags)
         before, self._plan = self._plan, plan.Plan()
         try:
@@ -376,7 +380,7 @@ class Scheduler(TorchLRScheduler):
             raise
 
     def _drive(self, optimizer: Optimizer, group_values: GroupValues, step: int) -> None:
-        """Drive values from a step on."""
+        """Drive the groups' values, starting at ``step``."""
         with unchanged_on_error([group_values.optimizer]):
             ownership_of(group_values.optimizer).remember(group_values)
             schedules = self._schedules_for(group_values)
@@ -390,13 +394,13 @@ class Scheduler(TorchLRScheduler):
         self._be_driven_by(driver)
 
     def _drive_on(self, group_values: GroupValues) -> None:
-        """Go on from this step with a new driver: the groups are others, or are elsewhere."""
+        """Continue from this step with a new driver, after the groups or their device changed."""
         uncompiled(self._drive)(self.optimizer, group_values, self.last_epoch)
 
     def _attach(
         self, optimizer: Optimizer, group_values: GroupValues, schedules: tuple[Schedule, ...]
     ) -> None:
-        """Know the optimizer and the groups, without driving anything."""
+        """Store the optimizer and the groups, without driving anything."""
         self.optimizer, self._group_values, self._schedules = optimizer, group_values, schedules
 
     def _schedules_for(self, group_values: GroupValues) -> tuple[Schedule, ...]:
@@ -408,7 +412,7 @@ class Scheduler(TorchLRScheduler):
     def _resolved(
         self, given: tuple[Schedule, ...], group_values: GroupValues
     ) -> tuple[Schedule, ...]:
-        """What drives the groups, of what was given for each."""
+        """Return the schedules that drive the groups: with ``relative``, scaled to their values."""
         if not self._relative:
             return given
         initial = ownership_of(group_values.optimizer).initial(group_values)
@@ -422,12 +426,12 @@ class Scheduler(TorchLRScheduler):
     def _driven_by(
         self, schedules: tuple[Schedule, ...], planned: plan.Plan
     ) -> tuple[Schedule, ...]:
-        """What the driver evaluates: the schedules, and what is planned beside them."""
+        """Return what the driver evaluates: the schedules, including a planned decay or end."""
         wanted = self._open_ended or bool(planned) or plan.any_is_open_ended(schedules)
         return planned.of(schedules) if wanted and not self._writes_its_rule else schedules
 
     def _lowered(self, schedules: tuple[Schedule, ...], planned: plan.Plan) -> Any:
-        """What the driver follows. What can fail, fails here."""
+        """Lower schedules and plan for the driver. Every error occurs here."""
         driven = self._driven_by(schedules, planned)
         require_possible(self._group_values, driven)
         return self.driver.lower(driven)
@@ -439,7 +443,7 @@ class Scheduler(TorchLRScheduler):
         ownership_of(self._group_values.optimizer).claim(self)
 
     def _unbind(self) -> None:
-        """Let go of the optimizer, if there is one."""
+        """Release the optimizer, if there is one."""
         if self._bound:
             ownership_of(self._group_values.optimizer).release(self)
         self.optimizer = None  # type: ignore[assignment]
@@ -471,7 +475,7 @@ class Scheduler(TorchLRScheduler):
 
     @property
     def refusal(self) -> str | None:
-        """Why this scheduler must not step, if it must not."""
+        """Why this scheduler must not step; None if it may."""
         return self._refusal
 
     @refusal.setter
@@ -483,7 +487,7 @@ class Scheduler(TorchLRScheduler):
         if self.refusal is not None:
             raise RuntimeError(self.refusal)
 
-    # A step, and what it came to.
+    # Steps and values.
 
     def step(
         self,
@@ -493,17 +497,17 @@ class Scheduler(TorchLRScheduler):
     ) -> None:
         """Move to the next step, and set its values.
 
-        The step counts whatever ``by`` counts: samples, tokens, or training steps. The numbers of
-        the schedule (``total_iters``, ``milestones``) are then in this unit, up to ``2**53``.
+        A step is a training step, or a unit of ``by``: a token or a sample. The numbers of the
+        schedule (``total_iters``, ``milestones``) are in the same unit, up to ``2**53``.
 
         Args:
             epoch: the step to move to. Default: the next one.
-            by: by how many to move on, 0 or more: an int, or an integer tensor of one element that
-                is on the device and is not read. It is not checked there for a negative number. A
-                step by 0 leaves the values. Default: 1.
-            found_inf: stay, as by 0, where this is not 0: a bool or a number, or a tensor of one
-                element that is on the device and is not read. It is ``found_inf`` of a gradient
-                scaler, which then leaves out the step of the optimizer. Default: do not ask.
+            by: how many steps to move, 0 or more: an int, or an integer tensor of one element. A
+                tensor on a device is not read, so a negative number in it is not detected. With 0
+                the values stay. Default: 1.
+            found_inf: stay, as with ``by=0``, where this is not 0: a bool, a number, or a tensor of
+                one element, which is not read on a device. Give the ``found_inf`` of a gradient
+                scaler, which then skips the optimizer's step. Default: always move.
 
         Example:
             >>> from accelsched.schedules import Linear
@@ -518,50 +522,50 @@ class Scheduler(TorchLRScheduler):
             >>> scheduler.last_epoch, scheduler.get_last_lr()
             (5000, [0.05])
 
-        On a lazy back end an int that changes is sent to the device at each step, and compiles
-        nothing. ``torch.compile`` compiles again for an int that changes, and a captured graph
-        keeps it: give these a tensor.
+        On a lazy back end an int that changes is sent to the device at each step, without a
+        recompile. ``torch.compile`` recompiles for an int that changes, and a captured graph keeps
+        its first value: give a tensor to both.
 
         Raises:
-            ArgumentError: ``by`` is negative or no integer; ``epoch`` is given beside another
-                argument; or ``by`` is not 1 and each step changes the value before it, as those of
-                :class:`accelsched.policy.Multiply` do.
+            ArgumentError: ``by`` is negative or not an integer; ``epoch`` is given with another
+                argument; or ``by`` is not 1 and each value depends on the one before, as in
+                :class:`accelsched.policy.Multiply`.
             RuntimeError: there is no optimizer yet, or another scheduler drives these values.
         """
         if self._needs_attention:
             self._attend()
-        # Arguments by position with None for a default are those that take no time: keywords only
-        # would take 20 ns of the 250.
+        # Positional arguments that default to None take no time; keyword-only ones would take 20 ns
+        # of the 250.
         if epoch is not None or by is not None or found_inf is not None:
             self._step_otherwise(epoch, by, found_inf)
             return
-        advance = self._advance  # a call of what is no method is faster in two lines
+        advance = self._advance  # two lines: faster, as this is not a method
         if advance():
             self._take_in_new_groups()
 
     def _step_otherwise(self, epoch: Any, by: Any, found_inf: Any) -> None:
-        """Move to a step, or on by another number than 1."""
+        """Move to ``epoch``, or move on by a number other than 1."""
         if epoch is not None:
             alone = by is None and found_inf is None
-            require(alone, "epoch", epoch, "it is a step to move to: give no by or found_inf")
+            require(alone, "epoch", epoch, "epoch sets the step: leave out by and found_inf")
             self._set_step(step_to_move_to("epoch", epoch))
         elif self._driver.move_on(self._stride(by, found_inf), far=by is not None):
             self._take_in_new_groups()
 
     def _stride(self, by: Any, found_inf: Any) -> Stride:
-        """By how much to move on."""
+        """Return how many steps to move."""
         if not self._schedules:
             require_one(by, self)
         return stride_of(by, found_inf)
 
     def _attend(self) -> None:
-        """What is not done at each step: may it step, and are the parameters where they were?"""
+        """Check what most steps skip: may this step run, and did the parameters move?"""
         self._require_driving()
         if self._freezes and is_for_a_graph():
             driven = self._group_values
             held = driven.values()[0]
             raise computed_on_host(driven.optimizer, driven.indices[0], driven.key, held)
-        # It may be built before the model is moved. Dynamo traces no such change.
+        # The model may have moved since the scheduler was built. Dynamo cannot trace the change.
         if self._needs_look and not torch.compiler.is_compiling():
             if self._group_values.device != self._driver.device:
                 self._drive_on(self._group_values)
@@ -569,30 +573,30 @@ class Scheduler(TorchLRScheduler):
             self.refusal = None
 
     def _take_in_new_groups(self) -> None:
-        """Drive groups that were added to the optimizer, if they are to be driven."""
+        """Drive groups that were added to the optimizer, if the tags select them."""
         if torch.compiler.is_compiling():
-            raise RuntimeError("a param group was added: step the scheduler once uncompiled")
+            raise RuntimeError("a param group was added: call step() once outside torch.compile")
         group_values = GroupValues(self.optimizer, self.key, self._param_group_tags)
         try:
             self._drive_on(group_values)
         except ArgumentError as error:
             self.driver.ignore_new_groups()
             warnings.warn(
-                f"a param group was added that {self} does not drive ({error}): bind a scheduler "
-                "with a schedule for each group",
+                "a param group was added that this scheduler does not drive: build one with a "
+                f"schedule for each group ({error}; {self})",
                 UserWarning,
                 stacklevel=level_of_the_caller(),
             )
 
     @property
     def last_epoch(self) -> int:
-        """The step. Reading it waits for the device only if the host does not know it.
+        """The current step. Reading it synchronizes only if the host does not know the step.
 
-        It does where every step since the last look was taken by Python, and not after a compiled
-        or captured step, or one by a tensor.
+        The host knows the step if Python ran every step since the last read. After a compiled or
+        captured step, or a step by a tensor, the host does not know it.
 
-        Set it to move to any step. A group that something else has given a value keeps that value
-        until the next step; ``step(n)`` moves to step n and writes to all groups.
+        Set this to move to any step. A group whose value other code has set keeps that value until
+        the next step; ``step(n)`` moves to step n and writes to all groups.
         """
         step: Any = recorded_step()
         return self.driver.count if step is None else step
@@ -609,9 +613,9 @@ class Scheduler(TorchLRScheduler):
         self.driver.set_step(step)
 
     def get_last_value(self) -> list[float | Tensor | None]:
-        """Copy the value that each param group holds, driven or not; None if it has no such key.
+        """Return a copy of each param group's value, driven or not; None if it has no such key.
 
-        Waits for nothing, as :meth:`get_last_lr`.
+        This does not synchronize: see :meth:`get_last_lr`.
         """
         return self._in_all_groups(self.key)
 
@@ -620,51 +624,51 @@ class Scheduler(TorchLRScheduler):
         return self.group_values.in_all_groups(key, known)
 
     def known_values(self) -> dict[int, float]:
-        """What the tensors of the groups hold, where the host can say so without a read."""
+        """Return the tensors' values that the host can compute, by tensor identity."""
         driver = self._driver
         if not isinstance(driver, GraphDriver):
             return {}
         return driver.known_values(functools.partial(values_by_machine_code, self))
 
     def get(self) -> list[float | Tensor | None]:
-        """Compute the value of each driven group anew; copy that of other groups."""
+        """Recompute the value of each driven group; copy the value of other groups."""
         values = self.get_last_value()
         for index, value in zip(self.indices, self.driver.current(), strict=True):
             values[index] = value
         return values
 
     def get_last_lr(self) -> list[float | Tensor | None]:  # type: ignore[override]
-        """Tell the learning rate of each of the optimizer's groups; nothing waits for the device.
+        """Return the learning rate of each of the optimizer's groups, without synchronizing.
 
-        What is no tensor is returned as it is. A tensor on a device that a scheduler drives is
-        returned as a float, which machine code computes on the host, where every step since the
-        last look at ``last_epoch`` was taken by Python: so it is in lazy tracing and in eager CUDA.
-        It is within 1 ulp of what the tensor holds. Else the tensor is copied: after a compiled
-        or captured step, after one by a tensor or with a tensor for ``found_inf``, after
-        something else has changed it in place, or if its value is made by a function of yours.
+        A value that is not a tensor is returned as it is. For a driven tensor on a device, machine
+        code on the host computes a float, within 1 ulp of the tensor's value. This works if Python
+        ran every step since ``last_epoch`` was last read, as in lazy tracing and in eager CUDA.
+        Otherwise the result is a copy of the tensor: after a compiled or captured step, after a
+        step with a tensor for ``by`` or ``found_inf``, after other code has changed the tensor in
+        place, or if a function of yours computes its value.
         """
         return self._in_all_groups("lr")
 
     def get_lr(self) -> Sequence[float | Tensor | None]:  # type: ignore[override]
-        """The learning rate of each group at this step, computed anew if it is what is driven."""
+        """Return the learning rate of each group at this step, recomputed if ``key`` is "lr"."""
         return self.get() if self.key == "lr" else self.get_last_lr()
 
     def value_at(self, step: int) -> list[float]:
         """Compute the value of each driven group at any step, on the host.
 
-        The machine code of a scheduler on the CPU computes it, for all groups at once. Nothing is
-        read from a device, and nothing changes. The value is not rounded: a group may hold it in
-        float32, and for a 0 that makes Adam's weights NaN it holds 2**-114.
+        Machine code computes the values of all groups at once, as for a scheduler on the CPU. This
+        reads nothing from a device and changes nothing. The values are not rounded: a group may
+        hold them in float32, or hold 2**-114 for a 0 that would make Adam's weights NaN.
 
         Args:
-            step: any step from 0 on. Of a part of another scheduler, it is one of the part's own.
+            step: any step from 0 on. For a part of another scheduler, it counts the part's steps.
 
         Returns:
-            One float for each driven group, in their order.
+            One float for each driven group, in the order of the groups.
 
         Raises:
-            ArgumentError: the step is negative or not an integer, or the values depend on those
-                before them, as those of :class:`accelsched.policy.Multiply` do.
+            ArgumentError: the step is negative or not an integer, or each value depends on the one
+                before, as in :class:`accelsched.policy.Multiply`.
             RuntimeError: there is no optimizer yet.
 
         Example:
@@ -678,10 +682,10 @@ class Scheduler(TorchLRScheduler):
         return values_at(self, step)
 
     def report(self) -> Report:
-        """Say at which step it is, where its schedule ends, and how much of that is done. Print it.
+        """Return a report to print: the step, where the schedule ends, and how much of it is done.
 
-        Reads the step once, which waits for the device; of a scheduler whose values depend on those
-        before them, the values too.
+        This reads :attr:`last_epoch`, which may synchronize. It also reads the values if each one
+        depends on the one before.
 
         Raises:
             RuntimeError: there is no optimizer yet, or this is a part of another scheduler.
@@ -703,22 +707,22 @@ class Scheduler(TorchLRScheduler):
         return report_on(self)
 
     def plot(self, steps: int | None = None, axes: Axes | None = None) -> Axes:
-        """Draw the value of each driven group with matplotlib, one line for those that are alike.
+        """Plot the value of each driven group with matplotlib; equal schedules share a line.
 
-        Nothing is read from a device, and nothing changes. A decay that was begun, or a new end, is
-        in the picture.
+        This reads nothing from a device and changes nothing. The plot shows a planned decay or new
+        end too.
 
         Args:
-            steps: the last step of the picture. Default: shortly past the last change, or two
-                periods, or 1,000 steps.
+            steps: the last step of the plot. Default: shortly past the last change, or two periods,
+                or 1,000 steps.
             axes: the axes to draw on. Default: the current ones.
 
         Returns:
             The axes.
 
         Raises:
-            ArgumentError: ``steps`` is not a number of steps above 0, or the values depend on those
-                before them, as those of :class:`accelsched.policy.Multiply` do.
+            ArgumentError: ``steps`` is not a number of steps above 0, or each value depends on the
+                one before, as in :class:`accelsched.policy.Multiply`.
             ImportError: matplotlib is not installed: ``pip install accelsched[plot]``.
         """
         from accelsched._binding import pictures
@@ -726,12 +730,12 @@ class Scheduler(TorchLRScheduler):
         return pictures.plot(self, steps, axes)
 
     def _repr_html_(self) -> str | None:
-        """The curves, as a notebook shows them."""
+        """Return the curves as a notebook shows them."""
         from accelsched._binding import pictures
 
         return pictures.html(self)
 
-    # What others read of a scheduler of torch.
+    # What other libraries read from torch's schedulers.
 
     @property
     def base_lrs(self) -> list[float | Tensor]:  # type: ignore[override]
@@ -745,7 +749,7 @@ class Scheduler(TorchLRScheduler):
 
     @_last_lr.setter
     def _last_lr(self, rates: Sequence[Any]) -> None:
-        """Keep nothing: it tells what the groups hold. torchtitan sets it after a load."""
+        """Ignore the rates: the groups hold them. torchtitan sets them after a load."""
 
     @property
     def _step_count(self) -> int:
@@ -753,26 +757,26 @@ class Scheduler(TorchLRScheduler):
 
     @_step_count.setter
     def _step_count(self, count: int) -> None:
-        # accelerate counts the steps that it leaves out.
+        # accelerate counts the steps that it skips.
         self._extra_step_count = count - self.last_epoch - 1
 
     # The schedules, which may change between two steps.
 
     def reschedule(self, schedules: Sequence[Schedule]) -> None:
-        """Follow other schedules from the next step on, and drop what begin_decay or extend did.
+        """Replace the schedules from the next step on; drop what begin_decay or extend planned.
 
-        Numbers are data on the device. Where the schedules have the structure of those before, the
-        new numbers are written in place: nothing is compiled again, and a captured graph goes on
-        with them. To set an attribute, or to load a state, is the same. The structure is the
-        classes, how many phases, milestones or groups there are, and which numbers groups share.
-        Segments and tables have room for most other curves, and fit into it whatever the classes.
+        Numbers are data on the device. If the new schedules have the same structure, their numbers
+        are written in place: nothing recompiles, and a captured graph uses the new numbers. Setting
+        an attribute or loading a state works the same way. The structure is the classes, the number
+        of phases, milestones and groups, and which numbers the groups share. Segments and tables
+        have space for most other curves, of any class, and then do not recompile either.
 
         Args:
-            schedules: one for each driven group. They see the same step counter. For another
-                structure compiled graphs compile once more.
+            schedules: one for each driven group. The step counter goes on. Compiled graphs
+                recompile once for another structure.
 
         Raises:
-            ArgumentError: there is a wrong number of them, or the lowering cannot take them;
+            ArgumentError: the number of schedules is wrong, or the lowering cannot take them;
                 nothing was changed.
         """
         before = self._given, self._schedules, self._is_shared, self._plan
@@ -794,15 +798,14 @@ class Scheduler(TorchLRScheduler):
             self._schedules = self._resolved(self._given, self._group_values)
             self.driver.follow(self._lowered(self._schedules, self._plan))
 
-    # An end that is planned where the run is.
+    # An end that is planned during the run.
 
     def begin_decay(
         self, total_iters: int, end: float | Sequence[float] = 0.0, shape: str = "linear"
     ) -> None:
-        """Go from the value of this step to ``end``, from the next step on, and hold it.
+        """Decay from the value of this step to ``end``, from the next step on, and hold ``end``.
 
-        The value at step ``t``, where ``s`` is the step at which this is called and ``initial`` the
-        value there::
+        The value at step ``t``, if this is called at step ``s`` with the value ``initial``::
 
             x = min(t - s, total_iters) / total_iters
             y = {
@@ -813,22 +816,23 @@ class Scheduler(TorchLRScheduler):
             value = initial + (end - initial) * y[shape]
             value = initial * (end / initial) ** x if shape == "exponential" else value
 
-        A checkpoint holds the decay; an earlier one undoes it. To call this again begins another
-        decay, from the value of that step. :meth:`end_decay` goes back to the schedule. Before step
-        ``s`` the schedule is in force. Waits for the device.
+        A checkpoint stores the decay; loading an earlier checkpoint undoes it. A second call begins
+        another decay, from the value of its own step. :meth:`end_decay` returns to the schedule.
+        Before step ``s`` the values are those of the schedule. This reads :attr:`last_epoch`, which
+        may synchronize.
 
-        A scheduler that was built with ``open_ended=True`` compiles nothing. Another one becomes
-        open-ended, and compiled graphs compile once more.
+        An open-ended scheduler causes no recompile. Any other scheduler becomes open-ended, and
+        compiled graphs recompile once.
 
         Args:
             total_iters: the length of the decay in steps, at least 1.
             end: the value from step ``s + total_iters`` on, or a list with one for each driven
-                group. With ``relative=True`` it is a value too, no factor. Default 0.
-            shape: ``"linear"``, ``"cosine"``, ``"1-sqrt"`` or ``"exponential"``; the last is from
-                one value above 0 to another. Default ``"linear"``.
+                group. With ``relative=True`` it is still a value, not a factor. Default 0.
+            shape: ``"linear"``, ``"cosine"``, ``"1-sqrt"`` or ``"exponential"``, which needs both
+                values to be above 0. Default ``"linear"``.
 
         Raises:
-            ArgumentError: an argument cannot be; nothing was changed.
+            ArgumentError: an argument is invalid; nothing was changed.
             RuntimeError: there is no optimizer yet, or another scheduler drives these values.
 
         Example:
@@ -847,8 +851,8 @@ class Scheduler(TorchLRScheduler):
             0.0
             0.0
 
-            WSD-S (Wen et al., arXiv:2410.05192): a decay before each checkpoint, and then on at the
-            stable value:
+            WSD-S (Wen et al., arXiv:2410.05192) decays before each checkpoint, and then returns to
+            the stable value:
 
             >>> scheduler.end_decay()
             >>> for checkpoint in (2000, 4000):
@@ -863,7 +867,7 @@ class Scheduler(TorchLRScheduler):
             0.01 0.1
 
         Elsewhere: OLMo-core's ``OverrideDecay``, on the host and from a configuration. torch, optax
-        and transformers have none: their WSD needs the length of the run.
+        and transformers have no such method: their WSD needs the length of the run.
         """
         self._require_whole("begin_decay")
         step = self.last_epoch
@@ -874,9 +878,9 @@ class Scheduler(TorchLRScheduler):
             raise (error if error.argument != "schedule" else error.of("end", end)) from None
 
     def end_decay(self) -> None:
-        """Go back to the value of the schedule itself, from the next step on. See begin_decay.
+        """Return to the values of the schedule, from the next step on: see :meth:`begin_decay`.
 
-        Without a decay this does nothing. Waits for the device.
+        Without a decay this does nothing. It reads :attr:`last_epoch`, which may synchronize.
 
         Raises:
             RuntimeError: there is no optimizer yet, or another scheduler drives these values.
@@ -885,33 +889,33 @@ class Scheduler(TorchLRScheduler):
         self._follow_plan(self._plan.ended(self.last_epoch))
 
     def extend(self, total_iters: int) -> None:
-        """Stretch what is left of the schedule, so that it ends at step ``total_iters``.
+        """Stretch the rest of the schedule so that it ends at step ``total_iters``.
 
-        The value at step ``t``, where ``s`` is the step at which this is called and ``end`` the one
-        at which ``schedule`` comes to its end::
+        The value at step ``t``, if this is called at step ``s`` and ``schedule`` ends at ``end``::
 
             value = schedule(end - (total_iters - t) * (end - s) / (total_iters - s))
 
-        for ``s < t < total_iters``, and held from there on. So the curve goes on from the value
-        that it has, with the same shape, at another pace; what was stretched before is stretched
-        again. A schedule has no values between two steps: all of its counts of steps are multiplied
-        by a whole number, so that each of these places is a step.
+        for ``s < t < total_iters``; the last value is then held. The curve continues from its
+        present value with the same shape, at another pace. A second call stretches the rest again.
+        A schedule has no values between two steps, so all its counts of steps are multiplied by a
+        whole number that turns each of these positions into a step.
 
-        To set ``scheduler.total_iters`` is something else: the curve as if it had always been so,
-        which jumps to the value that it would have had here. ``scheduler.total_iters`` reads what
-        was set there, or given; to set it, or to follow another schedule, drops this.
+        Setting ``scheduler.total_iters`` is different: the curve becomes what it would have been
+        from the start, so the value may jump. ``scheduler.total_iters`` still returns the number
+        that was given or set. Setting it, or another schedule, drops the stretch.
 
-        A checkpoint holds it; an earlier one undoes it. Before step ``s`` the schedule is as it
-        was. A scheduler that was built with ``open_ended=True`` compiles nothing. Another one
-        becomes open-ended, and compiled graphs compile once more. Waits for the device.
+        A checkpoint stores the stretch; loading an earlier checkpoint undoes it. Before step ``s``
+        the schedule is unchanged. An open-ended scheduler causes no recompile. Any other scheduler
+        becomes open-ended, and compiled graphs recompile once. This reads :attr:`last_epoch`, which
+        may synchronize.
 
         Args:
-            total_iters: the step of the new end, later than this one. It may be earlier than that
-                of the schedule.
+            total_iters: the step of the new end, later than the current step. It may be earlier
+                than the schedule's end.
 
         Raises:
-            ArgumentError: the schedule has no end, or one of its numbers may count steps and may
-                not, as in a function of the user's; or it is at its end; nothing was changed.
+            ArgumentError: the schedule has no end, or has reached it, or it has a number that may
+                or may not count steps, as in a function of yours; nothing was changed.
             RuntimeError: there is no optimizer yet, or another scheduler drives these values.
 
         Example:
@@ -928,45 +932,47 @@ class Scheduler(TorchLRScheduler):
             0.014645 0.0
             0.0 0.0
 
-        Elsewhere: none. A longer ``total_steps`` of torch, optax, Keras or transformers is another
-        curve from the start, which jumps where a run goes on with it.
+        Elsewhere: none. In torch, optax, Keras and transformers a longer ``total_steps`` changes
+        the curve from the start, so the value jumps when a run continues with it.
         """
         self._require_whole("extend")
         step = self.last_epoch
         self._follow_plan(self._plan.stretched(step, self._schedules, total_iters))
-        # The same value, as a run that is continued from here computes it.
+        # Recompute this step's value as a run that resumes here would compute it.
         self._move(step)
 
     def _require_whole(self, method: str) -> None:
-        """Refuse what a scheduler cannot do that is a part of another, or has no schedules."""
+        """Raise if this scheduler is a part of another one, or has no schedules to change."""
         parent = alive(self._parent)
         if parent is not None:
-            raise RuntimeError(f"{self} was given to {parent}: call {method} on that one")
+            raise RuntimeError(
+                f"this scheduler is part of another, call {method} on that one: {self} was given "
+                f"to {parent}"
+            )
         self._require_driving()
         pure = bool(self._schedules) and not self._writes_its_rule
-        remedy = "its values depend on those before them, or are what get_lr says: change these"
+        remedy = "each value depends on the one before, or on get_lr: set its attributes instead"
         require(pure, method, self, remedy)
 
     def _follow_plan(self, planned: plan.Plan) -> None:
-        """Follow another plan from the next step on; an error leaves everything as it was."""
+        """Follow another plan from the next step on; an error changes nothing."""
         if self._drives:
             self.driver.follow(self._lowered(self._schedules, planned))
         self._plan, self._open_ended = planned, self._open_ended or bool(planned)
 
-    # A formula that is a method of the user's class.
+    # A formula that the user's class defines as a method.
 
     def _get_closed_form(self) -> Any:
-        """Compute the value at ``self.last_epoch``. A subclass may define it, as in Cerebras.
+        """Compute the value at ``self.last_epoch``. A subclass may define this, as in Cerebras.
 
-        Then its values are what this method says, in torch operations on ``self.last_epoch``, a
-        0-dim int64 tensor, and on attributes that are set before ``super().__init__(optimizer,
-        total_iters, last_epoch, param_group_tags)``. An attribute that is set later counts from the
-        next step.
+        Its method uses torch operations on ``self.last_epoch``, a 0-dim int64 tensor, and on
+        attributes that are set before ``super().__init__(optimizer, total_iters, last_epoch,
+        param_group_tags)``. Setting one of these attributes later takes effect at the next step.
         """
         return self.schedule.formula(torch.as_tensor(self.last_epoch))
 
     def _set_of_form(self, name: str, value: Any) -> None:
-        """Set an attribute that :meth:`_get_closed_form` may read; an error leaves it as it was."""
+        """Set an attribute that :meth:`_get_closed_form` may read; an error changes nothing."""
         attributes = {known: getattr(self, known) for known in sorted(self._form_names)}
         changed = {**attributes, name: value}
         self.reschedule(with_attributes(self._schedules, type(self), changed))
@@ -977,8 +983,8 @@ class Scheduler(TorchLRScheduler):
     def state_dict(self) -> dict[str, Any]:
         """Return the step and the schedules' numbers, as plain values.
 
-        Waits for the device only if :attr:`last_epoch` and :meth:`get_last_lr` do not know what it
-        has. With :meth:`load_state_dict` this makes a scheduler ``Stateful`` for
+        This synchronizes only if the host does not know :attr:`last_epoch` or the learning rates.
+        With :meth:`load_state_dict`, it makes a scheduler ``Stateful`` for
         ``torch.distributed.checkpoint``: ``dcp.save({"scheduler": scheduler}, ...)``.
         """
         header = state.header(self)
@@ -992,9 +998,9 @@ class Scheduler(TorchLRScheduler):
         }
 
     def _as_cerebras(self, step: int) -> dict[str, Any]:
-        """What Cerebras' scheduler of this class would save at a step, without its values.
+        """Return what Cerebras' scheduler of this class would save at a step, without its values.
 
-        Its ``load_state_dict`` is ``self.__dict__.update(state)``, so that it goes on from ours.
+        Its ``load_state_dict`` is ``self.__dict__.update(state)``, so it can continue from ours.
         """
         return {**numbers_of(self._schedules[0]), "last_epoch": step}
 
@@ -1002,11 +1008,11 @@ class Scheduler(TorchLRScheduler):
         """Continue from a state.
 
         Args:
-            state_dict: what :meth:`state_dict` of a scheduler of the same structure returned: its
-                step and its numbers are taken over. Functions are not in it and stay. Or the state
-                of the scheduler of torch or Cerebras that this one stands for: its step is taken
-                over, and numbers of the same name must be the same.
-            step_only: take over only the step, from the state of any scheduler. Default False.
+            state_dict: the :meth:`state_dict` of a scheduler with the same structure: its step and
+                numbers are loaded. Functions are not saved, so they stay. Or the state of the torch
+                or Cerebras scheduler that this one replaces: its step is loaded, and numbers of the
+                same name must be equal.
+            step_only: load only the step, from the state of any scheduler. Default False.
 
         Raises:
             ArgumentError: the state does not fit; nothing was changed.
@@ -1014,7 +1020,7 @@ class Scheduler(TorchLRScheduler):
         self._loader(state_dict, step_only)()
 
     def _loader(self, state_dict: dict[str, Any], step_only: bool = False) -> Callable[[], None]:
-        """A function that takes a state over, and cannot fail any more."""
+        """Check a state, and return a function that loads it and cannot fail."""
         self._require_driving()
         if step_only or state.is_foreign(state_dict):
             step = state.foreign_step(state_dict)
@@ -1045,14 +1051,14 @@ class Scheduler(TorchLRScheduler):
         self._given = tuple(factors) if self._relative else self._schedules
 
     def _stands_for(self, saved: dict[str, Any]) -> bool:
-        """Whether a state of torch or Cerebras is of the class that this scheduler stands for."""
+        """Return whether a torch or Cerebras state is of the class that this scheduler replaces."""
         settings = state.settings_of(saved)
         if self._writes_its_form:
             return settings <= {*self._form_names, "param_group_tags"}
         return settings == self._settings_of_torch
 
     def _require_alike(self, saved: dict[str, Any]) -> None:
-        """Refuse a state of torch or Cerebras whose numbers are not those of this scheduler."""
+        """Raise unless a torch or Cerebras state has the numbers of this scheduler."""
         state.require_same_settings(saved, self._as_cerebras(0))
         if state.is_of_cerebras(saved):
             tags = saved.get("param_group_tags")
@@ -1074,11 +1080,11 @@ class Scheduler(TorchLRScheduler):
 
     @property
     def _drives(self) -> bool:
-        """Whether it has a driver: it is bound, and part of no other."""
+        """Whether this scheduler has a driver: it is bound, and is not a part of another one."""
         return self._bound and alive(self._parent) is None and hasattr(self, "_driver")
 
     def _undo(self) -> Callable[[], None]:
-        """A function that makes this scheduler what it is now."""
+        """Return a function that restores this scheduler to its present state."""
         before = dict(vars(self))
 
         def undo() -> None:

@@ -1,4 +1,4 @@
-"""Several schedulers of one optimizer as one: a training loop steps it, a checkpoint holds it."""
+"""Several schedulers of one optimizer as one object, for training loops and checkpoints."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from accelsched.errors import ArgumentError, require
 
 
 class SchedulerList(TorchLRScheduler):
-    """Steps several schedulers together: of different keys, or of different param groups.
+    """Several schedulers that step together, for different keys or different param groups.
 
     Args:
-        schedulers: at least one. They count the same steps, and have the same optimizer, or none
-            yet: ``scheduler_list(optimizer)`` binds them all.
+        schedulers: at least one. They count the same steps, and are bound to the same optimizer or
+            to none yet: ``scheduler_list(optimizer)`` binds all of them.
 
     Example:
         >>> import torch
@@ -39,7 +39,7 @@ class SchedulerList(TorchLRScheduler):
         (0.05, 0.7)
 
     Raises:
-        ArgumentError: they do not fit together.
+        ArgumentError: an item is not a scheduler, or is bound to another optimizer.
     """
 
     def __init__(self, schedulers: Sequence[Scheduler]) -> None:
@@ -48,14 +48,21 @@ class SchedulerList(TorchLRScheduler):
         for position, scheduler in enumerate(self.schedulers):
             if not isinstance(scheduler, Scheduler):
                 raise ArgumentError(
-                    f"schedulers[{position}]", scheduler, "give a scheduler of accelsched"
+                    f"schedulers[{position}]",
+                    scheduler,
+                    "give a scheduler of accelsched, or accelsched.from_torch(scheduler)",
                 )
             same = scheduler.optimizer is schedulers[0].optimizer
-            require(same, f"schedulers[{position}]", scheduler, "it has another optimizer")
+            require(
+                same,
+                f"schedulers[{position}]",
+                scheduler,
+                "it is bound to another optimizer: build all with the same one",
+            )
 
     @property
     def optimizer(self) -> Optimizer:  # type: ignore[override]
-        """The optimizer of all of them."""
+        """The optimizer of all schedulers."""
         return self.schedulers[0].optimizer
 
     def __iter__(self) -> Iterator[Scheduler]:
@@ -69,12 +76,12 @@ class SchedulerList(TorchLRScheduler):
 
     @property
     def param_group_key(self) -> str:
-        """The keys that they drive, each once, with commas between them."""
+        """The keys that the schedulers drive, each once, separated by commas."""
         return ", ".join(dict.fromkeys(scheduler.key for scheduler in self.schedulers))
 
     @property
     def param_group_tags(self) -> set[str | None] | None:
-        """The tags of all of them; None if any of them drives all param groups."""
+        """The tags of all schedulers; None if any scheduler drives all param groups."""
         tags = [scheduler.param_group_tags for scheduler in self.schedulers]
         return None if None in tags else set().union(*filter(None, tags))
 
@@ -105,7 +112,7 @@ class SchedulerList(TorchLRScheduler):
         by: int | Tensor | None = None,
         found_inf: float | Tensor | None = None,
     ) -> None:
-        """Step all schedulers; the arguments are those of :meth:`Scheduler.step`."""
+        """Step all schedulers, with the arguments of :meth:`Scheduler.step`."""
         if by is None and found_inf is None:
             for scheduler in self.schedulers:
                 scheduler.step(epoch)
@@ -118,7 +125,7 @@ class SchedulerList(TorchLRScheduler):
 
     @property
     def last_epoch(self) -> int:
-        """The step; set it to move all schedulers there."""
+        """The current step; setting it moves all schedulers."""
         return self.schedulers[0].last_epoch
 
     @last_epoch.setter
@@ -128,11 +135,11 @@ class SchedulerList(TorchLRScheduler):
             scheduler.last_epoch = step
 
     def get_last_lr(self) -> list[float | Tensor | None]:  # type: ignore[override]
-        """Copy the learning rate that each param group holds, driven or not."""
+        """Return the learning rate of each param group: see :meth:`Scheduler.get_last_lr`."""
         return self.schedulers[0].get_last_lr()
 
     def get_lr(self) -> list[float | Tensor | None]:  # type: ignore[override]
-        """The learning rate of each group at this step, computed anew where it is driven."""
+        """Return the learning rate of each group at this step, recomputed where it is driven."""
         rates = self.get_last_lr()
         for scheduler in self.schedulers:
             if scheduler.key == "lr":
@@ -142,9 +149,9 @@ class SchedulerList(TorchLRScheduler):
         return rates
 
     def report(self) -> list[Report]:
-        """Say where each scheduler is in its schedule: see :meth:`Scheduler.report`. Print each.
+        """Return a report to print for each scheduler: see :meth:`Scheduler.report`.
 
-        Reads the step of each, which waits for the device.
+        This reads the step of each scheduler, which may synchronize.
         """
         return [scheduler.report() for scheduler in self.schedulers]
 
@@ -159,7 +166,7 @@ class SchedulerList(TorchLRScheduler):
 
     @_last_lr.setter
     def _last_lr(self, rates: Sequence[Any]) -> None:
-        """Keep nothing, as :class:`Scheduler`."""
+        """Ignore the rates, as :class:`Scheduler` does."""
 
     @property
     def _step_count(self) -> int:
@@ -170,22 +177,27 @@ class SchedulerList(TorchLRScheduler):
         self.schedulers[0]._step_count = count
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the states of all schedulers, in order, beside what torch's one would save."""
+        """Return the states of all schedulers, in order, with what a torch scheduler would save."""
         first = self.schedulers[0]
         states = [scheduler.state_dict() for scheduler in self.schedulers]
         return {**state.of_torch(first), "version": state.VERSION, "schedulers": states}
 
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Continue from a state of a list, or of one scheduler of torch for all of them.
+    def load_state_dict(self, state_dict: dict[str, Any], *, step_only: bool = False) -> None:
+        """Continue from the state of a list, or of one torch scheduler for all schedulers.
+
+        Args:
+            state_dict: the :meth:`state_dict` of a list of as many schedulers, or a state that
+                each of them takes.
+            step_only: load only the steps, from the states of any schedulers. Default False.
 
         Raises:
-            ArgumentError: it does not fit; nothing was changed.
+            ArgumentError: the state does not fit; nothing was changed.
         """
         count = len(self.schedulers)
         states = state.states_of_list(state_dict, count)
         pairs = zip(self.schedulers, states, strict=True)
         # Check all, then change.
-        for load in [scheduler._loader(saved) for scheduler, saved in pairs]:
+        for load in [scheduler._loader(saved, step_only) for scheduler, saved in pairs]:
             load()
 
     def __repr__(self) -> str:

@@ -1,7 +1,7 @@
-"""The state of a scheduler as plain values, and whether a state fits a scheduler.
+"""The state of a scheduler as plain values, and checks that a state fits a scheduler.
 
-What torch saves too has torch's names (``last_epoch``, ``_step_count``, ``_last_lr``), and no
-name is that of a method of torch's, which takes a state by ``__dict__.update``.
+Entries that torch saves too have torch's names (``last_epoch``, ``_step_count``, ``_last_lr``).
+torch loads a state with ``__dict__.update``, so no entry has the name of one of its methods.
 """
 
 from __future__ import annotations
@@ -16,26 +16,26 @@ from accelsched.errors import ArgumentError, require
 from accelsched.schedules import CosineAnnealingWarmRestarts, Schedule
 from accelsched.schedules._fields import step_number
 
-#: Of the layout of a state; a reader refuses one that it does not know. Version 1 had "step".
+#: The version of the state layout; loading refuses an unknown one. Version 1 had "step".
 VERSION = 2
-#: What a scheduler of torch or of Cerebras saves whatever it is.
+#: The entries in the states of torch and Cerebras schedulers of any class.
 _COMMON = {"last_epoch", "base_lrs", "verbose", "optimizer"}
-#: What Cerebras' schedulers save whatever they are, None for most of them.
+#: The entries in the states of all Cerebras schedulers; the values are mostly None.
 _COMMON_OF_CEREBRAS = {"total_iters", "param_group_tags"}
-#: The states of their parts, and where these begin.
+#: The entries with the states of their parts, and with the steps at which the parts begin.
 _PARTS = {"_schedulers", "_scheduler", "_milestones"}
 
 
 class Saved(Protocol):
-    """A scheduler, as far as its state is concerned."""
+    """The parts of a scheduler that its state needs."""
 
     @property
     def key(self) -> str:
-        """The hyper-parameter that is driven."""
+        """The driven hyper-parameter."""
 
     @property
     def indices(self) -> list[int]:
-        """Which of the optimizer's param groups are driven."""
+        """The indices of the driven param groups."""
 
     @property
     def schedules(self) -> tuple[Schedule, ...]:
@@ -43,14 +43,14 @@ class Saved(Protocol):
 
     @property
     def last_epoch(self) -> int:
-        """The step."""
+        """The current step."""
 
     def get_last_lr(self) -> Sequence[Any]:
-        """The learning rate of each of the optimizer's groups."""
+        """Return the learning rate of each of the optimizer's groups."""
 
 
 def plain(schedule: Schedule) -> dict[str, Any]:
-    """Write a schedule as a dict of names and numbers, without its functions."""
+    """Return a schedule as a dict of names and numbers, without its functions."""
     fields = {f.name: getattr(schedule, f.name) for f in dataclasses.fields(schedule) if f.init}
     return {
         "schedule": type(schedule).__name__,
@@ -65,17 +65,17 @@ def _plain(value: Any) -> Any:
 
 
 def _is_code(value: Any) -> bool:
-    """Whether a value is a function, or a tuple with one."""
+    """Return whether a value is a function, or a tuple that holds one."""
     if isinstance(value, tuple):
         return any(_is_code(item) for item in value)
     return callable(value) and not isinstance(value, Schedule)
 
 
-# States of ours.
+# States of accelsched.
 
 
 def header(scheduler: Saved) -> dict[str, Any]:
-    """Return the entries that every state begins with."""
+    """Return the entries that every state has."""
     return {
         **of_torch(scheduler),
         "version": VERSION,
@@ -85,7 +85,7 @@ def header(scheduler: Saved) -> dict[str, Any]:
 
 
 def of_torch(scheduler: Saved) -> dict[str, Any]:
-    """What torch's scheduler of the same schedule needs to go on from this step."""
+    """Return what torch's scheduler of the same schedule needs to continue from this step."""
     step = scheduler.last_epoch
     rates = [rate if rate is None else float(rate) for rate in scheduler.get_last_lr()]
     common = {"last_epoch": step, "_step_count": step + 1, "_last_lr": rates}
@@ -95,18 +95,18 @@ def of_torch(scheduler: Saved) -> dict[str, Any]:
 
 
 def functions_of_torch(settings: frozenset[str], count: int) -> dict[str, Any]:
-    """What torch's LambdaLR and MultiplicativeLR ask for: None for each function that stays.
+    """Return the entry that torch's LambdaLR and MultiplicativeLR need: None per kept function.
 
     Args:
-        settings: the names in the state of the scheduler of torch that ours was made of.
-        count: how many functions it has, one for each param group.
+        settings: the names in the state of the torch scheduler that ours was made from.
+        count: the number of functions, one for each param group.
     """
     name = "lr_lambdas"
     return {name: [None] * count} if name in settings else {}
 
 
 def _restarts(schedule: CosineAnnealingWarmRestarts, step: int) -> dict[str, int]:
-    """The steps since the last restart and the length of the period, by torch's names."""
+    """Return the steps since the last restart and the length of the period, by torch's names."""
     period = bisect_right(schedule.starts, step) - 1
     length = schedule.lengths[period]
     return {"T_cur": (step - schedule.starts[period]) % length, "T_i": length}
@@ -117,11 +117,11 @@ def fitting(saved: Any, scheduler: Saved, mine: Sequence[Schedule]) -> tuple[int
 
     Args:
         saved: the state.
-        scheduler: the scheduler that is to go on from it.
-        mine: its own schedules, one for each driven group.
+        scheduler: the scheduler that will continue from the state.
+        mine: the scheduler's own schedules, one for each driven group.
 
     Raises:
-        ArgumentError: it does not fit; the message says what differs.
+        ArgumentError: the state does not fit; the message names the difference.
     """
     step = fitting_header(saved, {"schedules"}, scheduler)
     theirs = saved["schedules"]
@@ -132,7 +132,7 @@ def fitting(saved: Any, scheduler: Saved, mine: Sequence[Schedule]) -> tuple[int
 
 
 def fitting_header(saved: Any, others: set[str], scheduler: Saved) -> int:
-    """Check the header of a state and the names of its other entries; return its step."""
+    """Check the header of a state and the names of its other entries, and return its step."""
     is_first = isinstance(saved, Mapping) and saved.get("version") == 1
     step_name = "step" if is_first else "last_epoch"
     expected = {"version", "key", "groups", step_name, *others}
@@ -140,7 +140,7 @@ def fitting_header(saved: Any, others: set[str], scheduler: Saved) -> int:
         isinstance(saved, Mapping) and expected <= set(saved),
         "state_dict",
         sorted(map(str, saved)) if isinstance(saved, Mapping) else saved,
-        f"not the state of a scheduler of accelsched, which has {sorted(expected)}",
+        f"give the state_dict() of a scheduler of accelsched, which has {sorted(expected)}",
     )
     if not is_first:
         _same("version", saved["version"], VERSION)
@@ -153,7 +153,7 @@ def fitting_header(saved: Any, others: set[str], scheduler: Saved) -> int:
 
 def _step(saved: Mapping[str, Any], name: str) -> int:
     step = saved[name]
-    # The front end of Cerebras saves a tensor.
+    # Cerebras' front end saves a tensor.
     whole = (
         step.item() if hasattr(step, "item") and getattr(step, "numel", lambda: 0)() == 1 else step
     )
@@ -161,57 +161,62 @@ def _step(saved: Mapping[str, Any], name: str) -> int:
 
 
 def states_of_list(saved: Any, count: int) -> Sequence[Any]:
-    """The states of the schedulers of a list: its own, or the one state of torch's scheduler."""
+    """Return one state per scheduler of a list; the one state of a torch scheduler is for all."""
     if is_foreign(saved):
         return [saved] * count
     states = saved.get("schedulers") if isinstance(saved, Mapping) else None
     fits = isinstance(states, list) and len(states) == count
-    remedy = f"give the states of {count} schedulers, as state_dict() has them"
+    remedy = f"give the state_dict() of a SchedulerList of {count} schedulers"
     if not isinstance(states, list) or not fits:
         raise ArgumentError("state_dict", saved, remedy)
     return states
 
 
-# States of the schedulers of torch and of Cerebras.
+# States of torch's and Cerebras' schedulers.
 
 
 def is_foreign(saved: Any) -> bool:
-    """Whether a scheduler of torch or of Cerebras saved this."""
+    """Return whether a scheduler of torch or Cerebras saved this state."""
     foreign = isinstance(saved, Mapping) and "version" not in saved
     return foreign and ("last_epoch" in saved or "_schedulers" in saved)
 
 
 def foreign_step(saved: Mapping[str, Any]) -> int:
-    """Return the step of a state of torch or of Cerebras.
+    """Return the step of a torch or Cerebras state.
 
     Raises:
-        ArgumentError: its step is no step, or the children of torch's ChainedScheduler, which has
-            no step of its own, are at different ones.
+        ArgumentError: the step is invalid. Or the state is of torch's ChainedScheduler, which has
+            no step of its own, and the children are at different steps.
     """
     if "last_epoch" in saved:
         return _step(saved, "last_epoch")
     children = saved["_schedulers"]
     fits = isinstance(children, (list, tuple)) and len(children) > 0
-    require(fits and all(map(is_foreign, children)), "state_dict", saved, "it has no last_epoch")
+    require(
+        fits and all(map(is_foreign, children)),
+        "state_dict",
+        saved,
+        "it has no last_epoch: set scheduler.last_epoch = step",
+    )
     steps = {foreign_step(child) for child in children}
-    remedy = "its schedulers are at different steps: set last_epoch"
+    remedy = "its schedulers are at different steps: set scheduler.last_epoch = step"
     require(len(steps) == 1, "state_dict", sorted(steps), remedy)
     return steps.pop()
 
 
 def settings_of(saved: Mapping[str, Any]) -> frozenset[str]:
-    """The names in such a state that tell its class: those of its settings."""
+    """Return the names of the settings in such a state, which identify its class."""
     public = {str(name) for name in saved if not str(name).startswith("_")}
     return frozenset(public - _COMMON)
 
 
 def is_of_cerebras(saved: Mapping[str, Any]) -> bool:
-    """Whether a scheduler of Cerebras saved this, and not one of torch."""
+    """Return whether Cerebras saved this state, and not torch."""
     return "_last_value" in saved
 
 
 def stands_for(theirs: Mapping[str, Any], mine: Mapping[str, Any]) -> bool:
-    """Whether a state of Cerebras has the settings of another one, and its parts too."""
+    """Return whether two Cerebras states have settings of the same names, also in their parts."""
     pairs = zip(_parts_of(theirs), _parts_of(mine), strict=False)
     return _names_in(theirs) == _names_in(mine) and all(stands_for(*pair) for pair in pairs)
 
@@ -227,15 +232,15 @@ def _parts_of(saved: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
 
 
 def at_phases(step: int, milestones: Sequence[int]) -> list[int]:
-    """The step that each phase of a sequence has reached."""
+    """Return the step that each phase of a sequence has reached."""
     return [step, *(max(0, step - milestone) for milestone in milestones)]
 
 
 def require_same_settings(theirs: Mapping[str, Any], mine: Mapping[str, Any]) -> None:
-    """Refuse a state of torch or Cerebras with another number than one of mine by its name.
+    """Raise unless a torch or Cerebras state has the same numbers as ``mine``, by name.
 
     Raises:
-        ArgumentError: a number differs, here or in one of my parts, or there are more or less.
+        ArgumentError: a number differs, here or in a part, or the number of parts differs.
     """
     parts = _parts_of(mine)
     if parts:
@@ -249,11 +254,13 @@ def require_same_settings(theirs: Mapping[str, Any], mine: Mapping[str, Any]) ->
 
 
 def require_alike(theirs: Any, mine: Any, where: str) -> None:
-    """Refuse a number of such a state that differs from the scheduler's own."""
+    """Raise if a number in such a state differs from the scheduler's own."""
     if isinstance(theirs, Counter):
         theirs = sorted(theirs.elements())
     alike = _are_alike(theirs, mine)
-    require(alike, f"state_dict: {where}", theirs, f"this scheduler has {mine!r}: build it alike")
+    require(
+        alike, f"state_dict: {where}", theirs, f"this scheduler has {mine!r}: build it to match"
+    )
 
 
 def _are_alike(theirs: Any, mine: Any) -> bool:
@@ -261,18 +268,25 @@ def _are_alike(theirs: Any, mine: Any) -> bool:
         return list(theirs) == list(mine)
     try:
         return bool(theirs == mine)
-    except (RuntimeError, ValueError):  # there is no answer for several numbers at once
+    except (RuntimeError, ValueError):  # several numbers have no single truth value
         return False
 
 
 def _same(what: str, theirs: object, mine: object) -> None:
-    require(theirs == mine, f"state_dict: {what}", theirs, f"this scheduler has {mine!r}")
+    require(
+        theirs == mine,
+        f"state_dict: {what}",
+        theirs,
+        f"this scheduler has {mine!r}: build it to match, or give step_only=True",
+    )
 
 
 def _updated(mine: Schedule, theirs: Any, where: str) -> Schedule:
-    """Return my schedule with the numbers of their plain form."""
+    """Return ``mine`` with the numbers of ``theirs``, a plain form."""
     known = plain(mine)
-    require(isinstance(theirs, Mapping), f"state_dict: {where}", theirs, f"expected {known}")
+    require(
+        isinstance(theirs, Mapping), f"state_dict: {where}", theirs, f"give a dict like {known}"
+    )
     _same(f"class of {where}", theirs.get("schedule"), known["schedule"])
     _same(f"fields of {where}", sorted(map(str, theirs)), sorted(known))
     changes = {
@@ -284,12 +298,12 @@ def _updated(mine: Schedule, theirs: Any, where: str) -> Schedule:
 
 
 def _merged(mine: Any, theirs: Any, where: str) -> Any:
-    """Merge one field: schedules one by one, anything else is taken over."""
+    """Merge one field: update schedules one by one, and replace anything else."""
     if isinstance(mine, Schedule):
         return _updated(mine, theirs, where)
     if isinstance(mine, tuple) and any(isinstance(item, Schedule) for item in mine):
         if not isinstance(theirs, (list, tuple)) or len(theirs) != len(mine):
-            raise ArgumentError(f"state_dict: {where}", theirs, f"expected {len(mine)} schedules")
+            raise ArgumentError(f"state_dict: {where}", theirs, f"give {len(mine)} schedules")
         return tuple(
             _updated(a, b, f"{where}[{i}]")
             for i, (a, b) in enumerate(zip(mine, theirs, strict=True))

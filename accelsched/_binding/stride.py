@@ -1,4 +1,4 @@
-"""By how much a step moves on: what a user gives for it, checked, and as one number."""
+"""The stride of a step: how far it moves, checked and combined from the user's arguments."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from torch import Tensor
 from accelsched.errors import ArgumentError, require
 from accelsched.schedules._fields import MAX_STEP
 
-#: Read now, or where the counter is.
+#: An int, or a tensor that is read on the device of the counter.
 Stride = int | Tensor
 
 
 def stride_of(by: Any, found_inf: Any) -> Stride:
-    """By how much to move on; a tensor if it depends on one.
+    """Return how many steps to move; a tensor if an argument is one.
 
     Args:
-        by: what to count, None for 1.
-        found_inf: whether to stay, as any number but 0 says; None for no.
+        by: the number of steps; None for 1.
+        found_inf: stay if this is not 0; None to move always.
 
     Raises:
-        ArgumentError: this is no count, or no flag. Nothing is read of a tensor.
+        ArgumentError: ``by`` is not a count, or ``found_inf`` is not a flag. No tensor is read.
     """
     count: Stride = 1 if by is None else _count("by", by)
     if found_inf is None:
@@ -37,32 +37,32 @@ def stride_of(by: Any, found_inf: Any) -> Stride:
 
 
 def require_one(by: Any, scheduler: object) -> None:
-    """Refuse to move a scheduler on by several steps, if each step changes the value before it.
+    """Raise unless ``by`` is 1, for a scheduler whose values each depend on the one before.
 
     Raises:
-        ArgumentError: this is not 1.
+        ArgumentError: ``by`` is not 1.
     """
     one = by is None or (type(by) is int and by == 1)
-    remedy = f"each step of {type(scheduler).__name__} changes the value before it: step once each"
+    remedy = f"each value of {type(scheduler).__name__} depends on the one before: step once each"
     require(one, "by", by, remedy)
 
 
 def _count(name: str, given: Any) -> Stride:
-    remedy = "give an int, or a tensor with one integer, of what the schedule counts"
+    remedy = "give an int or a one-element integer tensor: how many steps to move"
     if isinstance(given, Tensor):
         whole = not (given.is_floating_point() or given.is_complex() or given.dtype == torch.bool)
-        # The text of a tensor would be read from the device.
+        # Printing the tensor itself would read it from the device.
         require(whole and given.numel() == 1, name, _shown(given), remedy)
         return given
     if isinstance(given, bool) or not isinstance(given, (int, numbers.Integral)):
         raise ArgumentError(name, given, remedy)
     count = int(given)
-    require(0 <= count < MAX_STEP, name, given, "give 0 or more: last_epoch moves to any step")
+    require(0 <= count < MAX_STEP, name, given, "give 0 or more, or set last_epoch = step")
     return count
 
 
 def _flag(name: str, given: Any) -> Any:
-    remedy = "give a bool or a number, or a tensor with one"
+    remedy = "give a bool, a number, or a one-element tensor"
     if isinstance(given, Tensor):
         require(given.numel() == 1, name, _shown(given), remedy)
         return given
@@ -75,9 +75,9 @@ def _shown(tensor: Tensor) -> str:
 
 
 def as_scalar(stride: Stride, device: torch.device) -> Tensor:
-    """The number on a device: int64, of shape []."""
+    """Return the stride as an int64 tensor of shape [] on a device."""
     if isinstance(stride, int):
-        # Not of shape []: lazy back ends make another graph for each of 0, 1 and other numbers.
+        # Not of shape []: lazy back ends compile one graph each for 0, 1 and other numbers.
         stride = torch.tensor([stride], device="cpu")
     elif stride.device != device:
         stride = stride.reshape(1)

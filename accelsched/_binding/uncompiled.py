@@ -1,4 +1,4 @@
-"""What torch.compile is to leave alone, where it compiles what calls it."""
+"""Functions that torch.compile must not compile, even if it compiles their callers."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import torch
 
 
 def uncompiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function as Dynamo leaves it alone, if it compiles what calls it and has just given up.
+    """Return a function that Dynamo does not trace after a graph break in its caller.
 
-    It would go on with each function that is called then, and fails inside of some.
+    After a graph break, Dynamo traces each function that the caller calls, and fails inside some.
     """
     if "torch._dynamo" not in sys.modules:
         return function

@@ -1,4 +1,4 @@
-"""An optimizer's step and its schedulers' steps as one function that torch.compile takes whole."""
+"""An optimizer's step and its schedulers' steps as one function for torch.compile."""
 
 from __future__ import annotations
 
@@ -27,25 +27,26 @@ Schedulers = Scheduler | SchedulerList | Iterable[Scheduler | SchedulerList]
 def update(optimizer: Optimizer, *schedulers: Schedulers) -> Callable[..., None]:
     """Return a function that steps an optimizer and then its schedulers, for ``fullgraph=True``.
 
-    PyTorch wraps ``optimizer.step`` in a profiler and in calls of its hooks. Dynamo does not trace
-    these, so a compiled ``optimizer.step`` breaks the graph. This function calls the step inside of
-    the wrapper. So it runs no hooks, and refuses an optimizer that has some. Where another value
-    than the learning rate is scheduled, it takes that step inside of :class:`accelsched.on_device`.
-    On CUDA it does so for every value where it is not compiled, so that a graph can capture it.
+    PyTorch wraps ``optimizer.step`` in a profiler and in calls of its hooks. Dynamo cannot trace
+    the wrapper, so a compiled ``optimizer.step`` breaks the graph. The returned function calls the
+    step without the wrapper. It runs no hooks, so an optimizer with step hooks is refused. If a
+    value other than the learning rate is scheduled, the step runs inside
+    :class:`accelsched.on_device`. On CUDA an uncompiled step always does, so that a CUDA graph can
+    capture it.
 
     Args:
-        optimizer: an optimizer with tensors for what is scheduled; its step takes no closure.
-        schedulers: the schedulers of this optimizer to step, in this order. A list or a
-            ``SchedulerList`` stands for its schedulers.
+        optimizer: an optimizer whose scheduled values are tensors; its step takes no closure.
+        schedulers: the schedulers of this optimizer to step, in this order; lists and
+            ``SchedulerList`` objects are flattened.
 
     Returns:
-        A function. Give it to ``torch.compile(..., fullgraph=True)``. Its code is its own, as
-            torch.compile limits how often it compiles one code. Its argument ``by``, which has a
-            default, is that of :meth:`Scheduler.step`.
+        A function for ``torch.compile(..., fullgraph=True)``. It has its own code object, because
+            torch.compile limits the recompiles of one code object. Its optional argument ``by`` is
+            that of :meth:`Scheduler.step`.
 
     Raises:
-        ArgumentError: the optimizer has step hooks or is ``fused=True``; or a scheduler is of
-            another optimizer, must not step, or writes Python floats, which compile at each step.
+        ArgumentError: the optimizer has step hooks or ``fused=True``. Or a scheduler is bound to
+            another optimizer, must not step, or writes Python floats, which recompile at each step.
 
     Example:
         >>> from accelsched.schedules import Linear
@@ -67,7 +68,7 @@ def update(optimizer: Optimizer, *schedulers: Schedulers) -> Callable[..., None]
     step: Any = inspect.unwrap(type(optimizer).step)
     others = any(key != "lr" for _, key in ownership_of(optimizer).value_tensors)
     within = on_device if others and _MODES_ARE_TRACED else contextlib.nullcontext
-    # Dynamo reads no learning rate; what is not compiled may be captured.
+    # Dynamo reads no learning rate; an uncompiled step may be captured.
     may_capture = runtime_of(device_of(optimizer.param_groups)).captures
     uncompiled = on_device if may_capture else within
 
@@ -90,18 +91,18 @@ def _require_traceable(optimizer: Optimizer) -> None:
     before, after = optimizer._optimizer_step_pre_hooks, optimizer._optimizer_step_post_hooks
     hooks = [*before.values(), *after.values()]
     others = [hook for hook in hooks if not isinstance(hook, CaptureGuard)]
-    remedy = "its step hooks would not run: remove them, or compile without fullgraph=True"
+    remedy = "its step hooks would not run: remove them, or compile optimizer.step instead"
     require(not others, "optimizer", name, remedy)
     fused = any(group.get("fused") for group in optimizer.param_groups)
     remedy = (
-        "torch.compile does not trace fused=True: build it without, or compile without this. To "
-        "capture it in a CUDA graph needs no update(): see accelsched.capture"
+        "torch.compile does not trace fused=True: build it without, or do not compile its step. "
+        "For a CUDA graph use accelsched.capture, which needs no update()"
     )
     require(not fused, "optimizer", name, remedy)
 
 
 def _flat(name: str, given: Any) -> Iterator[tuple[str, Scheduler]]:
-    """Each scheduler of lists in lists, with its name in the signature."""
+    """Yield each scheduler of nested lists, with the name that an error gives it."""
     for position, item in enumerate(given):
         where = f"{name}[{position}]"
         if isinstance(item, Scheduler):
@@ -109,31 +110,33 @@ def _flat(name: str, given: Any) -> Iterator[tuple[str, Scheduler]]:
         elif isinstance(item, (list, tuple, SchedulerList)):
             yield from _flat(where, getattr(item, "schedulers", item))
         else:
-            raise ArgumentError(where, item, "give a scheduler of accelsched, see from_torch")
+            raise ArgumentError(
+                where, item, "give a scheduler of accelsched, or accelsched.from_torch(scheduler)"
+            )
 
 
 def _require_fitting(name: str, scheduler: Scheduler, optimizer: Optimizer) -> None:
-    """Refuse what would not compile, or step something else."""
+    """Raise for a scheduler that would not compile, or that drives another optimizer."""
     if scheduler.refusal is not None:
         raise ArgumentError(name, scheduler, scheduler.refusal)
-    remedy = "it follows a metric: step it beside this function, scheduler.step(loss)"
+    remedy = "it follows a metric: call scheduler.step(loss) outside this function"
     require(scheduler._steps_alone, name, scheduler, remedy)
     same = scheduler.optimizer.param_groups is optimizer.param_groups
-    require(same, name, scheduler, "it is bound to another optimizer")
+    require(same, name, scheduler, "it is bound to another optimizer: leave it out")
     key = scheduler.key
     remedy = f"its values are floats: give it lowering='graph', or {key}=torch.tensor(...)"
     require(scheduler.driver.lowering != "host", name, scheduler, remedy)
     old = not _MODES_ARE_TRACED and _is_asked(optimizer, key)
-    remedy = f"a scheduled {key!r} does not compile here: take PyTorch 2.6 or newer"
+    remedy = f"a scheduled {key!r} does not compile here: install PyTorch 2.6 or newer"
     require(not old, name, scheduler, remedy)
 
 
-#: Whether Dynamo traces a TorchFunctionMode that is entered in what it compiles.
+#: Whether Dynamo traces a TorchFunctionMode that compiled code enters.
 _MODES_ARE_TRACED = tuple(map(int, torch.__version__.split(".")[:2])) >= (2, 6)
 
 
 def _is_asked(optimizer: Optimizer, key: str) -> bool:
-    """Whether an older PyTorch reads the value, and not only computes with it."""
+    """Return whether an older PyTorch reads the value on the host."""
     if key == "weight_decay":
         return not isinstance(optimizer, AdamW)
     return key in ("momentum", "betas[1]")
@@ -143,9 +146,9 @@ _serial = itertools.count(1)
 
 
 def _with_code_of_its_own(function: Any) -> Callable[..., None]:
-    """A copy that torch.compile takes for another function.
+    """Return a copy that torch.compile treats as another function.
 
-    It counts compiles, and remembers the shapes that change, by the code and by its name.
+    torch.compile counts compiles and remembers dynamic shapes by code object and name.
     """
     code = function.__code__
     named = code.replace(co_name=f"{code.co_name}_{next(_serial)}")

@@ -1,6 +1,6 @@
 """The command `accelsched`: `demo` shows the cost of scheduling, `curve` draws a schedule.
 
-A command imports what only it needs when it runs, so that --help works without that.
+Each subcommand imports its own dependencies when it runs, so that --help works without them.
 """
 
 from __future__ import annotations
@@ -23,28 +23,28 @@ from accelsched.schedules._outline import shown_steps
 
 
 class Obstacle(Exception):
-    """What was asked for cannot run here; the message says why."""
+    """The command cannot run here; the message is the reason."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command.
 
     Args:
-        argv: the arguments, without the name of the command; those of the process if None.
+        argv: the arguments without the name of the command; None for those of the process.
 
     Returns:
-        The exit status: 0, or 1 if what was asked for cannot run here.
+        The exit status: 0, 1 if the command cannot run here, or 130 if the user interrupts it.
     """
     options = _parser().parse_args(argv)
     if isinstance(sys.stdout, io.TextIOWrapper):
-        # A label may have letters that the terminal has not.
+        # A label may have letters that the terminal cannot show.
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         options.run(options)
         if sys.stdout is not None:
             sys.stdout.flush()
     except BrokenPipeError:
-        # Whoever reads has seen enough, as `head` has.
+        # The reader of the pipe has closed it, as `head` does.
         _leave_stdout()
         return 0
     except (ArgumentError, Obstacle, OSError, RecursionError, MemoryError) as error:
@@ -57,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _leave_stdout() -> None:
-    """Send what is left to print, which must go somewhere at the exit, to nowhere."""
+    """Flush stdout, or redirect it to the null device, so that the flush at exit cannot fail."""
     try:
         sys.stdout.flush()
     except OSError:
@@ -66,11 +66,11 @@ def _leave_stdout() -> None:
 
 
 def _line(error: BaseException) -> str:
-    """What an error says, in one line."""
+    """Return the message of an error, in one line."""
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {error.strerror}"
     if isinstance(error, (RecursionError, MemoryError)):
-        return "the schedules are too large, or nested too deeply"
+        return "the schedules are too large, or nested too deeply: give smaller ones"
     return " ".join(str(error).split())
 
 
@@ -95,7 +95,7 @@ def _demo(options: argparse.Namespace) -> None:
         print(f"{unavailable}: running on torch.compile instead.")
         runtime, unavailable = "compile", None
     misplaced = options.decay_at is not None and options.schedule != "wsd"
-    obstacle = "--decay-at: only --schedule wsd has one" if misplaced else None
+    obstacle = "--decay-at: add --schedule wsd; only this curve takes one" if misplaced else None
     obstacle = obstacle or _missing() or unavailable
     if obstacle:
         raise Obstacle(obstacle)
@@ -107,16 +107,16 @@ def _demo(options: argparse.Namespace) -> None:
 
 
 def _missing() -> str | None:
-    """Say which packages the demo lacks, if any."""
+    """Return which packages the demo lacks; None if none."""
     packages = {"sklearn": "scikit-learn", "matplotlib": "matplotlib", "tqdm": "tqdm"}
     missing = [package for module, package in packages.items() if find_spec(module) is None]
     return f"needs {', '.join(missing)}: pip install accelsched[demo]" if missing else None
 
 
 def _require_writable(output: Path) -> None:
-    """Find out before the work whether its result can be written."""
+    """Raise before the work unless its result can be written."""
     if not output.parent.is_dir():
-        raise Obstacle(f"--output {output}: there is no such folder")
+        raise Obstacle(f"--output {output}: there is no such folder: create it")
     is_new = not output.exists()
     with output.open("ab"):
         pass
@@ -139,11 +139,11 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser("demo", help=summary, description=details)
     command.set_defaults(run=_demo)
     option = command.add_argument
-    where = "what runs the training (default: xla, or compile where torch-xla is not installed)"
+    where = "the back end that trains (default: xla, or compile where torch-xla is not installed)"
     which = "the default is AdamW, or SGD on the lazy runtime"
     recipe = "the curve of the learning rate (default: %(default)s)"
     count = f"how long to train, at least {demo.MIN_STEPS} (default: %(default)s)"
-    decay = "with --schedule wsd: begin the decay in mid-run, at a step that nobody knew before"
+    decay = "with --schedule wsd: the step of the decay, which accelsched learns only in mid-run"
     picture = "the picture to write (default: %(default)s)"
     option("--runtime", choices=NAMED, help=where)
     option("--schedule", choices=demo.SCHEDULES, default="warmup-cosine", help=recipe)
@@ -152,8 +152,8 @@ def _parser() -> argparse.ArgumentParser:
     option("--decay-at", type=_positive, metavar="STEP", help=decay)
     option("--output", type=Path, default=Path("accelsched-demo.png"), help=picture)
     summary = "print, write or draw the curves of schedules"
-    details = """Print the values of one or several schedules side by side, or write those of each
-        step to a CSV file, or draw them."""
+    details = """Print the values of schedules side by side, write the values of each step to a CSV
+        file, or draw them."""
     command = commands.add_parser("curve", help=summary, description=details)
     command.set_defaults(run=_curve)
     option = command.add_argument
@@ -167,11 +167,11 @@ def _parser() -> argparse.ArgumentParser:
 
 def _positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text}: give a number from 1 on")
+        raise argparse.ArgumentTypeError(f"{text}: give a number of at least 1")
     return int(text)
 
 
 def _steps(text: str) -> int:
     if not text.isdecimal() or int(text) < demo.MIN_STEPS:
-        raise argparse.ArgumentTypeError(f"{text}: give a number from {demo.MIN_STEPS} on")
+        raise argparse.ArgumentTypeError(f"{text}: give a number of at least {demo.MIN_STEPS}")
     return int(text)

@@ -18,11 +18,11 @@ from accelsched.errors import ArgumentError, require
 from accelsched.schedules import Schedule
 from accelsched.schedules._outline import value_range
 
-#: Of the steps that are printed.
+#: The number of printed steps after step 0.
 ROWS = 20
-#: Steps of a CSV file that are computed at once.
+#: The steps of a CSV file that are computed at once.
 CHUNK = 2**16
-#: A curve in a line of text: how many steps of it, and the heights that letters have.
+#: A curve in a line of text: its length in characters, and the characters by height.
 COLUMNS, HEIGHTS = 60, "▁▂▃▄▅▆▇█"
 
 _FILES = (".json", ".yaml", ".yml")
@@ -32,8 +32,9 @@ def read(texts: Sequence[str]) -> dict[str, Schedule]:
     """Read the schedules of files and expressions, by label.
 
     Args:
-        texts: names of JSON or YAML files, which hold a spec (see :func:`accelsched.from_spec`), a
-            list of specs, specs by label, or a configuration of the Model Zoo; and expressions.
+        texts: expressions, and names of JSON or YAML files. A file holds a spec (see
+            :func:`accelsched.from_spec`), a list of specs, specs by label, or a configuration of
+            the Model Zoo.
 
     Raises:
         ArgumentError: a text is none of these.
@@ -42,7 +43,12 @@ def read(texts: Sequence[str]) -> dict[str, Schedule]:
     for text in texts:
         file = Path(text)
         found = _labelled(_content(file)) if file.suffix in _FILES else {text: text}
-        require(bool(found), "SPEC", text, "there is no spec in it")
+        require(
+            bool(found),
+            "SPEC",
+            text,
+            'the file holds no spec: write one, such as {"Constant": {"value": 1}}',
+        )
         for label, given in found.items():
             for name, schedule in _schedules(_printable(label), given):
                 curves[name if name not in curves else f"{_printable(text)}: {name}"] = schedule
@@ -50,7 +56,7 @@ def read(texts: Sequence[str]) -> dict[str, Schedule]:
 
 
 def _schedules(label: str, given: Any) -> Iterator[tuple[str, Schedule]]:
-    """The schedule of a spec; those of a list of schedulers are numbered."""
+    """Yield the schedule of a spec, by label; those of a list of schedulers are numbered."""
     made = spec.from_spec(given)
     items = made.schedulers if isinstance(made, SchedulerList) else [made]
     for number, item in enumerate(items, 1):
@@ -59,7 +65,7 @@ def _schedules(label: str, given: Any) -> Iterator[tuple[str, Schedule]]:
 
 
 def _printable(label: str) -> str:
-    """A label on one line, in letters that can be written to any file."""
+    """Return a label on one line, in characters that any file can hold."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in label)
 
 
@@ -71,7 +77,12 @@ def _content(file: Path) -> Any:
         raise ArgumentError("SPEC", str(file), f"it cannot be read: {error.strerror}") from None
     except ValueError as error:
         raise ArgumentError("SPEC", str(file), f"it cannot be read: {error}") from None
-    require(bool(text.strip()), "SPEC", str(file), "it is empty")
+    require(
+        bool(text.strip()),
+        "SPEC",
+        str(file),
+        'the file is empty: write a spec, such as {"Constant": {"value": 1}}',
+    )
     if file.suffix == ".json":
         return _parsed(json.loads, text, file)
     try:
@@ -147,7 +158,7 @@ def _print(curves: Mapping[str, Schedule], steps: int) -> None:
 
 
 def _draws() -> bool:
-    """Whether a person reads what is printed, on a terminal that has the letters."""
+    """Return whether stdout is a terminal, and its encoding has the characters."""
     if not isinstance(sys.stdout, io.TextIOWrapper) or not sys.stdout.isatty():
         return False
     try:

@@ -35,23 +35,23 @@ from accelsched.schedules import (
 )
 
 SEED, BATCH, MIN_STEPS = 0, 64, 100
-#: Steps in a turn, and the first turns, which are for compiling and not measured.
+#: The steps in a turn; the first turns, for compiling; the later turns, which are measured.
 TURN, FIRST, LATER = 25, slice(2), slice(2, None)
 COSTS = ["to_device", "from_device", "executions"]
 ROW = "{:18}{:>9}{:>9}{:>10}{:>7}{:>11}{:>13}{:>12}{:>11}"
 NOTES = f"""\
-first: in the first {FIRST.stop * TURN} steps, which no other column counts; a graph that several
-rows share counts for the uppermost. steps/s: the median of turns of {TURN} steps. error: the
-largest of the learning rate after a turn, relative to accelsched.reference."""
+first: compiles in steps 1 to {FIRST.stop * TURN}; the other columns skip those steps. A graph that
+several rows share is charged to the top row. steps/s: the median of turns of {TURN} steps. error:
+the largest relative error of the learning rate after a turn, against accelsched.reference."""
 Batches = Iterator[tuple[Tensor, Tensor]]
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """A curve: our schedule, PyTorch's scheduler of each phase, a word on each milestone.
+    """A curve: our schedule, PyTorch's scheduler for each phase, and a label for each milestone.
 
-    With ``decides`` our scheduler follows another schedule, which has no end, and is told in
-    mid-run how to end: what to call, before which step.
+    With ``decides``, our scheduler follows the open-ended schedule ``undecided``. ``decides`` is a
+    step, and a function to call before that step, which sets the end of the schedule.
     """
 
     title: str
@@ -74,7 +74,7 @@ class Recipe:
 
 
 def warmup_cosine(peak: float, steps: int) -> Recipe:
-    """Up from 1/100 of the peak in a tenth of the steps, then half a cosine wave down to it."""
+    """Rise from peak / 100 in a tenth of the steps, then fall back on half a cosine wave."""
     warmup, low = steps // 10, peak / 100
     schedule = Linear(low, peak, warmup).then(CosineDecay(peak, low, steps - warmup), at=warmup)
     up = partial(torch_lr.LinearLR, start_factor=1 / 100, total_iters=warmup)
@@ -83,7 +83,7 @@ def warmup_cosine(peak: float, steps: int) -> Recipe:
 
 
 def one_cycle(peak: float, steps: int) -> Recipe:
-    """Up from 1/25 of the peak in three tenths of the steps, then down to 1/25,000."""
+    """Rise from peak / 25 in three tenths of the steps, then fall to peak / 25,000."""
     total = steps + 1
     schedule = OneCycle(peak / 25, peak, total, pct_start=0.3, final_div_factor=1000)
     cycle = partial(
@@ -94,7 +94,7 @@ def one_cycle(peak: float, steps: int) -> Recipe:
 
 
 def warmup_stable_decay(peak: float, steps: int, decay: int = 0) -> Recipe:
-    """Up in a tenth of the steps, then constant, then a line down, by default in a fifth."""
+    """Rise in a tenth of the steps, stay, then fall on a line, by default in a fifth."""
     warmup, decay, low = steps // 10, decay or steps // 5, peak / 100
     schedule = Linear(low, peak, warmup).then(Constant(peak), at=warmup)
     schedule = schedule.then(Linear(peak, low, decay), at=steps - decay)
@@ -106,7 +106,10 @@ def warmup_stable_decay(peak: float, steps: int, decay: int = 0) -> Recipe:
 
 
 def decay_from(peak: float, steps: int, at: int) -> Recipe:
-    """The same, but for us the end is not known before it begins; PyTorch's are told at first."""
+    """Return the same curve, but tell our scheduler of the decay only when it begins.
+
+    PyTorch's schedulers are told at the start.
+    """
     warmup, low = steps // 10, peak / 100
     if not warmup <= at < steps:
         raise ArgumentError("--decay-at", at, f"give a step from {warmup} to {steps - 1}")
@@ -117,7 +120,7 @@ def decay_from(peak: float, steps: int, at: int) -> Recipe:
 
 
 def steps_down(peak: float, steps: int) -> Recipe:
-    """Down to 3/10 after each three tenths of the steps."""
+    """Multiply by 0.3 after each three tenths of the steps."""
     size = 3 * steps // 10
     milestones = {step: "times 0.3" for step in range(size, steps, size)}
     down = partial(torch_lr.StepLR, step_size=size, gamma=0.3)
@@ -144,7 +147,7 @@ def training_step(
     scheduler: Scheduler | torch_lr.LRScheduler | None,
     batches: Batches,
 ) -> Callable[[], None]:
-    """Return a step of training: the same for our scheduler, PyTorch's, and none."""
+    """Return a training step, the same for our scheduler, for PyTorch's, and for none."""
     forward = runtime.compiled(model)
 
     @runtime.compiled
@@ -200,10 +203,10 @@ def run(
 def race(
     runtime: Runtime, schedule: str, optimizer: str, steps: int, decay_at: int | None = None
 ) -> tuple[Recipe, list[Contestant], tuple[Tensor, Tensor]]:
-    """Train with each way to schedule the learning rate: the arguments are those of :func:`run`.
+    """Train with each way to schedule the learning rate. The arguments are those of :func:`run`.
 
     Returns:
-        What was scheduled, what was measured of each way, and the images and labels for testing.
+        The recipe, each way with its measurements, and the images and labels for testing.
     """
     peak = OPTIMIZERS[optimizer][1]
     if decay_at is None:
@@ -219,22 +222,22 @@ def race(
 
 @dataclass
 class Contestant:
-    """A model in training, and what was measured of it."""
+    """A model in training, and its measurements."""
 
     name: str
     schedule: Schedule
     model: nn.Module
     optimizer: Optimizer
     step: Callable[[], None]
-    #: What to do before some steps.
+    #: The functions to call before some steps.
     before: dict[int, Callable[[], None]] = field(default_factory=dict)
-    #: Of each turn: its steps, its seconds, what the back end did in it.
+    #: For each turn: its steps, its seconds, and the counts of the back end.
     turns: list[tuple[int, float, Counters]] = field(default_factory=list)
     #: The learning rate after each turn, by step.
     lr: dict[int, float] = field(default_factory=dict)
 
     def take_turn(self, runtime: Runtime, turn: range) -> None:
-        """Train some steps, and note their time and their counters."""
+        """Train some steps, and note their time and counts."""
         before, start = runtime.counters(), time.perf_counter()
         for step in turn:
             if step in self.before:
@@ -245,7 +248,7 @@ class Contestant:
         self.turns.append((len(turn), seconds, runtime.counters() - before))
 
     def read_lr(self, step: int) -> None:
-        """Read the learning rate, which waits for the device: between two turns only."""
+        """Read the learning rate. This waits for the device, so call it between two turns only."""
         lr = self.optimizer.param_groups[0]["lr"]
         self.lr[step] = lr.detach().item() if isinstance(lr, Tensor) else lr
 
@@ -274,7 +277,7 @@ class Contestant:
 
 
 def _take_turns(runtime: Runtime, contestants: Sequence[Contestant], steps: int) -> None:
-    """Train all models, a turn each at a time, so that noise hits all alike."""
+    """Train all models by turns, so that noise affects all alike."""
     from tqdm import tqdm
 
     with tqdm(total=steps * len(contestants), unit=" steps", leave=False, disable=None) as bar:
@@ -312,10 +315,10 @@ def _contestants(
 
     curve = recipe.schedule
     on_device = torch.tensor(peak, device=device)
-    # On the CPU it is a tensor that asks accelsched for tensors, as torch.compile needs them.
+    # On the CPU, a tensor lr makes accelsched write tensors, as torch.compile needs them.
     ours = torch.tensor(peak) if runtime.name == "compile" else peak
-    # The constant is first, as what all have in common is compiled for it, and the float is last,
-    # as its recompiles may make torch.compile give up.
+    # The constant comes first: the graphs that all share are compiled for it. The float comes last:
+    # its recompiles may make torch.compile give up.
     return [
         contestant("constant lr", Constant(peak), peak, lambda _: None),
         contestant("accelsched", curve, ours, recipe.scheduler),
@@ -343,7 +346,7 @@ def _digits(device: torch.device) -> list[tuple[Tensor, Tensor]]:
 
 
 def _batches(images: Tensor, labels: Tensor) -> Batches:
-    """Yield batches for ever. They are cut on the device, so no step waits for data."""
+    """Yield batches forever. They are cut on the device, so no step waits for data."""
     order = torch.arange(len(images)).to(images.device)
     while True:
         order = torch.cat([order[BATCH:], order[:BATCH]])
@@ -366,28 +369,28 @@ def _table(runtime: Runtime, contestants: Sequence[Contestant], test: tuple[Tens
 
 
 def _summary(runtime: Runtime, contestants: Sequence[Contestant]) -> str:
-    """Say in words what each scheduler costs beside a constant learning rate."""
+    """Return, in words, what each scheduler costs compared with a constant learning rate."""
     constant, *others = contestants
 
     def beside(c: Contestant) -> str:
         speed = f"{c.speed() / constant.speed():.0%} of the speed"
         if "executions" not in runtime.counts:
-            return f"{c.name} has {speed}"
+            return f"{c.name} runs at {speed}"
         to, back, executions = (c.per_step(name) - constant.per_step(name) for name in COSTS)
         more = f"{to + back:.2g} transfers and {executions:.2g} execution{'s' * (executions != 1)}"
-        return f"{c.name} takes {more} a step more, at {speed}"
+        return f"{c.name} adds {more} per step, at {speed}"
 
     off = [f"{c.name} is up to {c.error():.1%} off the curve." for c in others if c.error() > 1e-3]
-    return " ".join([f"Beside a constant lr, {'; '.join(map(beside, others))}.", *off])
+    return " ".join([f"Compared with a constant lr, {'; '.join(map(beside, others))}.", *off])
 
 
 def _prepare(runtime: Runtime) -> None:
-    """Silence remarks that would cut the progress bar, and give Dynamo room to recompile."""
-    # Remarks on this machine and on recompiles, which would cut the progress bar.
+    """Silence messages that would cut the progress bar, and raise Dynamo's recompile limit."""
+    # The messages are about this machine and about recompiles.
     for name in ("torch._dynamo", "torch._logging", "torch.utils.cpp_extension"):
         logging.getLogger(name).setLevel(logging.ERROR)
     logging.getLogger().addFilter(lambda record: "PJRT_DEVICE" not in record.getMessage())
     if runtime.name == "compile":
-        # torch.compile gives a function up after so many graphs, whoever needed them. Three
-        # contestants need two each of the optimizer's step, and the float is to have the limit.
+        # torch.compile gives a function up after this many graphs, and all contestants share them.
+        # Three need two graphs each of the optimizer's step; the float gets the usual limit.
         torch._dynamo.config.recompile_limit += 3 * 2

@@ -11,7 +11,7 @@ from accelsched import reference
 from accelsched.schedules import Schedule
 from accelsched.schedules._axes import GRAY, draw, label_axes
 
-#: Of a legend, the most lines and the letters of each that leave room for the picture.
+#: The most lines of a legend, and the most characters of a line.
 _LABELS, _LETTERS = 12, 100
 _INK, _LINE, _MARKER = "#1f2933", "#a9bdd1", "#c4412b"
 _FONT: dict[str, Any] = {"fontsize": 13.5, "color": _INK}
@@ -28,12 +28,12 @@ def plot(
     """Draw a schedule as a line, and values that were read in training as markers on it.
 
     Args:
-        schedule: its reference values, at every step, are the line.
-        read: by step, the learning rate that was read.
+        schedule: the schedule, whose reference values at every step are the line.
+        read: the learning rates that were read, by step.
         output: the PNG to write.
         title: what the curve is.
         subtitle: what was trained, and where.
-        milestones: by step, a word on what happens there.
+        milestones: a label for each milestone, by step.
     """
     # Not pyplot, which would choose a back end for the whole process.
     from matplotlib.figure import Figure
@@ -70,9 +70,9 @@ def plot_curves(curves: Mapping[str, Schedule], steps: int, output: Path) -> Non
     """Draw the curves of schedules into a file.
 
     Args:
-        curves: by label.
+        curves: the schedules, by label.
         steps: the last step.
-        output: the file to write, in the format that its name says.
+        output: the file to write, in the format of its suffix.
     """
     from matplotlib.figure import Figure
 
@@ -81,7 +81,7 @@ def plot_curves(curves: Mapping[str, Schedule], steps: int, output: Path) -> Non
     lines = draw(axes, list(curves.values()), steps)
     axes.tick_params(labelsize=12, labelcolor=_INK)
     label_axes(axes, "value", **_FONT)
-    # A label is set as it is: matplotlib would take "$" for mathematics, and leave out "_".
+    # Set labels verbatim: matplotlib would parse "$" as math, and leave out labels with "_".
     shown = list(curves)[:_LABELS]
     numbers = [str(number) for number in range(len(shown))]
     above: dict[str, Any] = {"loc": "lower right", "bbox_to_anchor": (1, 1.01), "frameon": False}
@@ -90,6 +90,6 @@ def plot_curves(curves: Mapping[str, Schedule], steps: int, output: Path) -> Non
         text.set_parse_math(False)
         text.set_text(label if len(label) <= _LETTERS else f"{label[: _LETTERS - 3]}...")
     with warnings.catch_warnings():
-        # Letters that the font has not are drawn as boxes.
+        # Characters that the font lacks are drawn as boxes.
         warnings.filterwarnings("ignore", "Glyph")
         figure.savefig(output)

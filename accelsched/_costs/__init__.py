@@ -1,1 +1,1 @@
-"""What will a step cost?"""
+"""What a step will cost, and how long schedules are."""

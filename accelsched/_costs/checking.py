@@ -1,4 +1,4 @@
-"""What a scheduled value will cost a training run, and whether its schedule is as long as that."""
+"""What a scheduled value will cost a training run, and whether its schedule fits the run."""
 
 from __future__ import annotations
 
@@ -26,21 +26,20 @@ from accelsched.errors import ArgumentError, require
 
 @dataclass(frozen=True)
 class Check:
-    """What a step of an optimizer costs, once it is warm, and how long its schedules are. Print it.
+    """The cost of an optimizer step after warm-up, and the lengths of the schedules. Print it.
 
     Attributes:
         optimizer: the class of the optimizer, with the options that matter.
         runtime: the back end.
         key: the scheduled value.
         parameters: the number of parameter tensors.
-        expected: the cost by the rules; None for a key without a rule, and for an optimizer with a
-            ``step`` of its own.
-        measured: the cost of steps that were run; None if none were.
-        remedy: what to change so that a step stays on the device; None if there is nothing to
-            change.
+        expected: the cost by the rules; None if the key has no rule, or the optimizer has its own
+            ``step``.
+        measured: the cost of steps that were run; None if none were run.
+        remedy: what to change so that a step stays on the device; None if nothing.
         lengths: where each schedule ends, if a scheduler was given.
-        lowering: of the schedule that drives the key, with the reason where it is not the default
-            of the back end; None where no schedule does yet.
+        lowering: the lowering of the schedule that drives the key, with the reason if it is not the
+            back end's default; None if no schedule drives the key yet.
     """
 
     optimizer: str
@@ -54,7 +53,7 @@ class Check:
 
     @property
     def doubts(self) -> list[str]:
-        """What may be wrong with the lengths of the schedules; empty if nothing is."""
+        """The lengths that may be wrong, as text; empty if none are."""
         return [str(length) for length in self.lengths if length.doubt is not None]
 
     lowering: str | None = None
@@ -96,36 +95,36 @@ def check(
     accumulate: int = 1,
     world_size: int = 1,
 ) -> Check:
-    """Say what a step of this optimizer will cost when one of its values is scheduled.
+    """Return what a step of this optimizer will cost when one of its values is scheduled.
 
-    Given a scheduler and the length of the run, also say where its schedule ends in the run, and
-    ask whether it was built in another unit than optimizer steps.
+    Given a scheduler and the length of the run, also return where its schedule ends in the run, and
+    whether it may have been built in another unit than optimizer steps.
 
     Args:
-        optimizer: an optimizer as the training builds it; it is left as it is.
-        key: the value that is to be scheduled; ``"betas[0]"`` is one of a tuple. Or its scheduler;
-            of a list, the cost is that of the first one, and the lengths are those of all. Default
+        optimizer: the optimizer, built as in training. It is not changed.
+        key: the value to schedule, or its scheduler; ``"betas[0]"`` is an element of a tuple. For a
+            list of schedulers, the cost is for the first, and the lengths are for all. Default
             ``"lr"``.
-        runtime: ``"xla"``, ``"lazy"``, ``"compile"``, ``"cuda"`` or ``"eager"``. Default: that of
-            the parameters, and ``"compile"`` on the CPU for a tensor learning rate.
-        measure: also run steps of a copy and count, which takes the memory of one. Only where the
-            parameters are, and where the back end counts. Default False.
-        total_steps: the optimizer steps of the run. Default: those of ``epochs``, ``batches`` and
-            ``accumulate``, where the last batches of an epoch may make one step more, or none.
+        runtime: ``"xla"``, ``"lazy"``, ``"compile"``, ``"cuda"`` or ``"eager"``. Default: the back
+            end of the parameters; on the CPU, ``"compile"`` if the value is a tensor.
+        measure: also run steps of a copy and count, which takes the memory of a copy. The
+            parameters must be on this back end, and it must keep counts. Default False.
+        total_steps: the optimizer steps of the run. Default: computed from ``epochs``, ``batches``
+            and ``accumulate``; the last batches of an epoch may make one step more, or none.
         epochs: the epochs of the run.
-        batches: the batches of an epoch that one process takes: the length of its loader, once it
-            is prepared. Beside ``total_steps``, both are counts that a schedule may be built in.
-        accumulate: the batches that make an optimizer step. Default 1.
-        world_size: how often the scheduler is stepped at an optimizer step: the number of processes
-            for one that accelerate has prepared, without ``split_batches``. Default 1.
+        batches: the batches per epoch of one process: the length of its prepared loader. Given
+            ``total_steps``, ``epochs`` and ``batches`` only name units to compare with.
+        accumulate: the batches per optimizer step. Default 1.
+        world_size: how often the scheduler is stepped per optimizer step. For a scheduler that
+            accelerate prepared without ``split_batches``, the number of processes. Default 1.
 
     Returns:
         The cost by the rules, the measured cost, what to change, and where schedules end. It can be
-        printed. Its ``doubts`` are the lengths in which something may be wrong.
+        printed. Its ``doubts`` are the lengths that may be wrong.
 
     Raises:
         ArgumentError: a key or a runtime is unknown, or cannot be measured here; a number of the
-            run is missing, or is not a number from 1 on.
+            run is missing, or is not a whole number of at least 1.
 
     Example:
         >>> import torch
@@ -133,7 +132,7 @@ def check(
         >>> check(optimizer, runtime="xla").remedy
         'step it within accelsched.on_device()'
 
-        A schedule in batches, in a run that accumulates the gradients of four:
+        A schedule built in batches, in a run that accumulates the gradients of four batches:
 
         >>> from accelsched.lr_scheduler import CosineDecayLR
         >>> scheduler = CosineDecayLR(optimizer, 0.1, 0.0, total_iters=3 * 1000)
@@ -143,7 +142,7 @@ def check(
         >>> length.doubt
         'was it built in batches?'
 
-        accelerate steps a scheduler once for each process, so this one is at its end too early:
+        accelerate steps a scheduler once per process, so this one ends too early:
 
         >>> (length,) = check(optimizer, scheduler, total_steps=3000, world_size=4).lengths
         >>> length.says
@@ -174,9 +173,9 @@ def check(
 def _schedulers(
     optimizer: Optimizer, given: str | Scheduler | SchedulerList, run: Run | None
 ) -> list[Scheduler]:
-    """The schedulers whose lengths are asked for, each of this optimizer."""
+    """Return the schedulers whose lengths to check. All must be of this optimizer."""
     if isinstance(given, str):
-        remedy = "a key has no end: give the scheduler, check(optimizer, scheduler, ...)"
+        remedy = "a key has no end: write check(optimizer, scheduler, ...)"
         require(run is None, "key", given, remedy)
         return []
     schedulers = list(given) if isinstance(given, SchedulerList) else [given]
@@ -186,12 +185,17 @@ def _schedulers(
         of_other = scheduler.optimizer is not None and (
             owner_of_groups(scheduler.optimizer) is not owner_of_groups(optimizer)
         )
-        require(not of_other, "key", scheduler, "it is bound to another optimizer: give that one")
+        require(
+            not of_other,
+            "key",
+            scheduler,
+            "bound to another optimizer: write check(scheduler.optimizer, scheduler)",
+        )
     return schedulers
 
 
 def _runtime(optimizer: Optimizer, key: str, parameter: Tensor, asked: str | None) -> str:
-    """The name of the back end that is asked for, or of the one that will step the optimizer."""
+    """Return the back end asked for, or the one that will step the optimizer, by name."""
     held = GroupValues(optimizer, key, None).values()[0]
     here = runtime_of(parameter.device)
     by_default = here.name
@@ -204,7 +208,7 @@ def _runtime(optimizer: Optimizer, key: str, parameter: Tensor, asked: str | Non
 
 
 def _called(optimizer: Optimizer) -> str:
-    """Name an optimizer with the options that matter."""
+    """Return the class of an optimizer, with the options that matter."""
     group = optimizer.param_groups[0]
     options = [o for o in ("capturable", "foreach", "fused") if group.get(o)]
     return f"{type(optimizer).__name__}({', '.join(f'{o}=True' for o in options)})"
@@ -232,14 +236,14 @@ def _expected_on_cuda(
 
 
 def _has_floats_on_cuda(optimizer: Optimizer, key: str) -> bool:
-    """Whether a scheduler writes Python floats there, of which nothing is read."""
+    """Return whether a scheduler would write Python floats on CUDA, which need no read."""
     values = GroupValues(optimizer, key, None)
     takes_tensors = on_cuda.takes_tensors(values.optimizer, values.groups(), key)
     return not values.hold_tensors and not takes_tensors
 
 
 def _lowering(optimizer: Optimizer, key: str) -> str | None:
-    """Say how the values are computed that schedulers drive already, if any do."""
+    """Return the lowerings of the schedulers that drive the key already; None without any."""
     owners = ownership_of(optimizer).owners()
     drivers = [owner.driver for owner in owners if owner.group_values.key == key]
     reasons = (f", not segments: {driver.reason}" if driver.reason else "" for driver in drivers)
@@ -248,7 +252,7 @@ def _lowering(optimizer: Optimizer, key: str) -> str | None:
 
 
 def _remedy(optimizer: Optimizer, key: str, name: str, measured: Counters | None) -> str | None:
-    """Say what to change on a runtime, if anything."""
+    """Return what to change on a runtime; None if nothing."""
     group, known = optimizer.param_groups[0], rules.name_of(optimizer) is not None
     if name == "compile":
         tensor = isinstance(GroupValues(optimizer, key, None).values()[0], Tensor)
@@ -266,7 +270,7 @@ def _remedy(optimizer: Optimizer, key: str, name: str, measured: Counters | None
 def _measured_remedy(
     optimizer: Optimizer, key: str, runtime: Runtime, remedy: str | None, measured: Counters
 ) -> str | None:
-    """What steps that were run say of a step that is not known."""
+    """Return what to change for an optimizer without rules, from measured steps."""
     if rules.Rule(measured, Counters()).stays_on_device:
         return None
     within = measuring.of_copy(runtime, optimizer, key, within=on_device)
@@ -275,11 +279,12 @@ def _measured_remedy(
 
 
 def _measured(optimizer: Optimizer, key: str, name: str, parameter: Tensor) -> Counters:
-    """Run and count steps of a copy; refuse where that cannot be done."""
+    """Run and count steps of a copy; raise ArgumentError if the back end cannot."""
     runtime = NAMED.get(name)
     if runtime is None or runtime.device().type != parameter.device.type or not runtime.counts:
         remedy = (
-            f"{name} is not counted with parameters on {parameter.device.type!r} in this process"
+            f"{name} is not counted for parameters on {parameter.device.type!r} here: write "
+            "measure=False"
         )
         raise ArgumentError("measure", True, remedy)
     return measuring.of_copy(runtime, optimizer, key)
@@ -287,26 +292,26 @@ def _measured(optimizer: Optimizer, key: str, name: str, parameter: Tensor) -> C
 
 # The command.
 
-#: The options that say how long the run is, and their help.
+#: The options for the length of the run, and their help.
 _OF_THE_RUN = {
     "total_steps": "the optimizer steps of the run",
     "epochs": "the epochs of the run",
-    "batches": "the batches of an epoch, of one process",
-    "accumulate": "the batches that make an optimizer step (default: %(default)s)",
-    "world_size": "how often the scheduler is stepped at one (default: %(default)s)",
+    "batches": "the batches per epoch of one process",
+    "accumulate": "the batches per optimizer step (default: %(default)s)",
+    "world_size": "the steps of the scheduler per optimizer step (default: %(default)s)",
 }
 
 
 def add_command(commands: Any) -> None:
     """Add ``accelsched check`` to the commands of a parser."""
-    details = "Say what a step of an optimizer costs when its learning rate is scheduled."
-    also = "Of a scheduler and the length of a run, also say where the schedule ends in it."
+    details = "Print what a step of an optimizer costs when its learning rate is scheduled."
+    also = "Given a scheduler and the length of a run, also print where the schedule ends."
     parser = commands.add_parser("check", help=details.lower(), description=f"{details} {also}")
-    path = "the optimizer or its scheduler, or a function that makes it: package.module:name"
+    path = "the optimizer or its scheduler, or a function that makes one: package.module:name"
     parser.add_argument("path", metavar="PATH", help=path)
-    parser.add_argument("--key", help="what is scheduled (default: lr, or that of the scheduler)")
+    parser.add_argument("--key", help="the scheduled value (default: lr, or that of the scheduler)")
     parser.add_argument("--runtime", help="the back end (default: that of the parameters)")
-    parser.add_argument("--measure", action="store_true", help="run steps of a copy, and count")
+    parser.add_argument("--measure", action="store_true", help="also run and count steps of a copy")
     for name, meaning in _OF_THE_RUN.items():
         default = 1 if "default" in meaning else None
         option = f"--{name.replace('_', '-')}"
@@ -324,21 +329,26 @@ def _run(options: argparse.Namespace) -> None:
 
 
 def _found(path: str) -> Optimizer | Scheduler | SchedulerList:
-    """Import what the command's argument names, or call its maker."""
+    """Import what the command's argument names; call it if it is a function."""
     module, _, name = path.partition(":")
-    remedy = "give package.module:name, importable from here, of an optimizer, a scheduler or maker"
+    remedy = "give package.module:name of an optimizer, a scheduler or a function that makes one"
     sys.path.insert(0, "")
     try:
         found = getattr(importlib.import_module(module), name)
         known = (Optimizer, Scheduler, SchedulerList)
         made = found if isinstance(found, known) else found()
     except (Exception, SystemExit) as error:
-        # It runs the user's code, which may raise what it likes.
+        # This runs the user's code, which may raise anything.
         raise ArgumentError("PATH", path, f"{remedy} ({type(error).__name__}: {error})") from error
     finally:
         sys.path.remove("")
     if not isinstance(made, known):
-        raise ArgumentError("PATH", path, f"{remedy}; it is a {type(made).__name__}")
+        raise ArgumentError("PATH", path, f"{remedy}, not a {type(made).__name__}")
     if not isinstance(made, Optimizer):
-        require(made.optimizer is not None, "PATH", path, "this scheduler has no optimizer yet")
+        require(
+            made.optimizer is not None,
+            "PATH",
+            path,
+            "this scheduler has no optimizer yet: bind it, scheduler(optimizer)",
+        )
     return made

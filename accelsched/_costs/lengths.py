@@ -1,4 +1,4 @@
-"""How long schedules are, against the run that they are for."""
+"""The lengths of schedules, compared with the run that they are for."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from accelsched.schedules import Schedule
 from accelsched.schedules._ends import end_of, is_of_a_user, period_of, unscaled, without_end
 from accelsched.schedules._fields import MAX_STEP
 
-#: A curve is looked at in so many points, and then between two of them.
+#: The number of points at which a curve is sampled, before sampling between two of them.
 _POINTS = 1024
-#: So much further than the run is looked for the top of a curve without an end.
+#: The top of a curve without an end is searched for within this many lengths of the run.
 _BEYOND = 16
-#: What rounding adds to a value or takes from it, in units in the last place.
+#: The rounding error allowed in a value, in units in the last place.
 _ROUNDING = 8
 
 
 @dataclass(frozen=True)
 class Length:
-    """How long a schedule is, against a run. Print it.
+    """The length of a schedule, compared with a run. Print it.
 
     Attributes:
         key: the hyper-parameter.
-        indices: of the param groups with such a schedule.
-        end: the step of the scheduler from which the value stays; None if it has no end.
-        says: where it ends.
-        doubt: what may be wrong with it; None if nothing is.
+        indices: the indices of the param groups with such a schedule.
+        end: the step of the scheduler at which the schedule settles; None if it has no end.
+        says: where the schedule ends.
+        doubt: what may be wrong with the length; None if nothing is.
     """
 
     key: str
@@ -45,9 +45,9 @@ class Length:
 
 
 def lengths_of(schedulers: Iterable[Scheduler], run: Run | None) -> Iterator[Length]:
-    """How long the schedules of schedulers are, those of the same length together."""
+    """Yield the lengths of the schedulers' schedules, equal lengths of a scheduler together."""
     for scheduler in schedulers:
-        # Groups whose rates differ by a factor have schedules of one length.
+        # Schedules that differ only by a factor have the same length.
         alike: dict[Schedule, list[int]] = {}
         for index, schedule in _by_group(scheduler):
             alike.setdefault(unscaled(schedule), []).append(index)
@@ -65,15 +65,15 @@ def lengths_of(schedulers: Iterable[Scheduler], run: Run | None) -> Iterator[Len
 
 
 def _by_group(scheduler: Scheduler) -> Iterable[tuple[int, Schedule]]:
-    """The index of each driven group, and its schedule; without an optimizer, by their order."""
+    """Return the index and schedule of each driven group; unbound schedulers count from 0."""
     if scheduler.optimizer is None:
         return enumerate(scheduler.in_force)
-    # There are none where the values depend on those before them.
+    # No schedule is in force where the values depend on the previous ones.
     return zip(scheduler.indices, scheduler.in_force, strict=False)
 
 
 def _said(schedule: Schedule, key: str, run: Run | None) -> tuple[str, str | None]:
-    """Where a schedule ends, and what may be wrong with that."""
+    """Return where a schedule ends, and what may be wrong with that."""
     end = end_of(schedule)
     if end == 0:
         return "is constant", None
@@ -87,24 +87,24 @@ def _said(schedule: Schedule, key: str, run: Run | None) -> tuple[str, str | Non
     if end is None:
         return without_end(schedule), _asked(_units_of_period(schedule, run))
     if rises_only and end < run.steps and not run.fits(end):
-        # A warm-up to a constant is as long as anybody likes.
+        # A warm-up to a constant may have any length.
         return f"rises until step {run.optimizer_step(end):,} of {run.most:,}, and stays", None
     return _with_end(schedule, end, key, run)
 
 
 def _units_of_period(schedule: Schedule, run: Run) -> list[str]:
-    """The units in which a schedule that repeats may have been built, if it is not as the run."""
+    """Return units in which a repeating schedule may have been built; none if it fits."""
     period = period_of(schedule)
     if period is None:
         return []
-    # Half a wave is what many mean by a cosine: it is at its end there, and rises from there.
+    # By a cosine, many mean half a wave, which is lowest at its end and would then rise.
     ends = [period] if period % 2 else [period // 2, period]
     fits = any(run.fits(end) for end in ends)
     return [] if fits else [unit for end in ends for unit in run.counted_in(end)]
 
 
 def _with_end(schedule: Schedule, end: int, key: str, run: Run) -> tuple[str, str | None]:
-    """What is said of a schedule that falls to its end."""
+    """Return the texts for a schedule that falls to its end."""
     step, last = run.optimizer_step(end), run.most
     if run.fits(end):
         return f"ends with the run (step {step:,} of {last:,})", None
@@ -119,13 +119,13 @@ def _with_end(schedule: Schedule, end: int, key: str, run: Run) -> tuple[str, st
 
 
 def _asked(units: list[str]) -> str | None:
-    """The question whether a schedule was built in one of some units."""
-    # Counts that are equal by chance name many: the first ones are the likely ones.
+    """Return the question whether a schedule was built in one of the units."""
+    # Units can match by chance. The first ones are the most likely.
     return f"was it built {', or '.join(units[:2])}?" if units else None
 
 
 def _warmup(schedule: Schedule, end: int | None, run: Run) -> tuple[int, bool]:
-    """The step to which a curve rises from its start, and whether it never comes down again."""
+    """Return the step to which a curve rises from its start, and whether it then never falls."""
     last = _last_of_interest(schedule, run) if end is None else end
     top = _top(schedule, last)
     first, highest, held = (schedule(step) for step in (0, top, last))
@@ -135,19 +135,19 @@ def _warmup(schedule: Schedule, end: int | None, run: Run) -> tuple[int, bool]:
 
 
 def _last_of_interest(schedule: Schedule, run: Run) -> int:
-    """How far to look for the top of a schedule without an end."""
+    """Return how far to search for the top of a schedule without an end."""
     if is_of_a_user(schedule):
-        # Nobody knows whether the function can be called past the run.
+        # A user's function may not accept steps past the run.
         return run.steps
     beyond = min(_BEYOND * run.steps, MAX_STEP - 1)
     return min(beyond, sum(schedule.repeats or (beyond,)))
 
 
 def _top(schedule: Schedule, last: int) -> int:
-    """The first step at which a curve is where it has risen to before it falls for the first time.
+    """Return the first step at which a curve has its highest value before its first fall.
 
-    A curve that rises without a pause and then falls is followed to the step. What happens within
-    a thousandth of the steps is not seen of any other.
+    The step is exact for a curve that rises without a pause and then falls. In other curves,
+    changes within a thousandth of the steps are missed.
     """
     start, stop = 0, last
     while True:

@@ -1,4 +1,4 @@
-"""Counts the cost of an optimizer's steps, by the counters of the back end that runs them."""
+"""The cost of an optimizer's steps, counted by the back end that runs them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ CLASSES = [
     if inspect.isclass(cls) and issubclass(cls, Optimizer)
     if name not in ("Optimizer", "LBFGS", "SparseAdam")
 ]
-#: RAdam turns to another formula at its sixth step.
+#: RAdam switches to another formula at its sixth step, so the warm-up is longer.
 WARM_UP, STEPS = 8, 10
 #: Makes the context of an optimizer's step.
 Within = Callable[[], contextlib.AbstractContextManager[Any]]
@@ -43,12 +43,12 @@ def of_class(runtime: Runtime, name: str, way: str, parameters: int) -> Counters
 
     Args:
         runtime: where to run it.
-        name: of the class.
+        name: the name of the class.
         way: one of :data:`accelsched._optimizers.rules.CONFIGURATIONS`.
         parameters: how many parameter tensors.
 
     Returns:
-        The counts of one step, or None if PyTorch refuses to build or to step it so.
+        The counts of one step, or None if PyTorch refuses to build or step it so.
     """
     cls = getattr(torch.optim, name)
     options: dict[str, Any] = {o: True for o in way.split() if o != "on_device"}
@@ -66,7 +66,7 @@ def of_class(runtime: Runtime, name: str, way: str, parameters: int) -> Counters
 def of_copy(
     runtime: Runtime, optimizer: Optimizer, key: str, within: Within | None = None
 ) -> Counters:
-    """Count the cost of a step of an optimizer; a copy of it is stepped."""
+    """Count the cost of a step of an optimizer, on a copy of it."""
     return of_steps(runtime, copy.deepcopy(optimizer), key, within)
 
 
@@ -92,15 +92,15 @@ def of_steps(
             parameter.grad = torch.full_like(parameter, 0.5)
     if runtime.name != "compile":
         return _counted(runtime, update)
-    # What Dynamo compiles, and how often, does not depend on what compiles it for the machine.
-    # At its limit it would stop to compile and to count.
+    # How often Dynamo compiles does not depend on its back end, so take the fastest. At its limit
+    # Dynamo would stop compiling and counting.
     torch._dynamo.reset()
     with torch._dynamo.config.patch(cache_size_limit=WARM_UP + 2 * STEPS):
         return _counted(runtime, torch.compile(update, backend="eager"))
 
 
 def _counted(runtime: Runtime, update: Callable[[], None]) -> Counters:
-    """Count what an update costs once it is warm."""
+    """Count what an update costs after warm-up."""
 
     def steps(count: int) -> Counters:
         for _ in range(count):

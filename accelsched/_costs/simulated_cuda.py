@@ -1,7 +1,7 @@
-"""CUDA where there is no GPU: what an optimizer's step would read there, and what it would launch.
+"""Simulated CUDA without a GPU: what an optimizer's step would read from it and launch on it.
 
-PyTorch's own Python runs, on tensors without data (``FakeTensorMode``), so what is counted is that
-of the torch that runs. Nothing is computed: a number that is read is made up.
+PyTorch's own Python code runs on tensors without data (``FakeTensorMode``), so the counts are those
+of the installed torch. Nothing is computed: each read returns a made-up number.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from accelsched._runtimes import one_kernel
 from accelsched.errors import ArgumentError
 from accelsched.schedules import Constant
 
-#: What every read gives: no number that a formula or a comparison treats apart.
+#: The result of every read. No formula or comparison treats this number specially.
 _READ = 0.25
-#: What the fused kernels take as numbers of the host, whatever they are given.
+#: The arguments that the fused kernels read on the host, even if they are tensors.
 _HOST_FLOATS = ("weight_decay", "momentum", "beta1", "beta2")
 
 
 class Calls(TorchDispatchMode):
-    """Counts what reaches the device.
+    """A mode that counts what reaches the device.
 
     Attributes:
         reads: numbers copied to the host, each of which waits for the device.
@@ -59,7 +59,7 @@ class Calls(TorchDispatchMode):
 
 
 class _WithoutDriver(TorchFunctionMode):
-    """Replaces what asks the driver of CUDA, with PyTorch before 2.14, by what does not."""
+    """A mode that replaces the calls that need the CUDA driver with PyTorch before 2.14."""
 
     def __torch_function__(
         self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
@@ -76,14 +76,14 @@ class _WithoutDriver(TorchFunctionMode):
         if func is Tensor.to or (func is torch.as_tensor and isinstance(args[0], Tensor)):
             return _moved(args, kwargs)
         if getattr(func, "__name__", "").startswith("_fused_"):
-            # There is none for tensors without data. It takes a rate on the device.
+            # There is no fused kernel for tensors without data. It would take lr on the device.
             given = (kwargs.get(name) for name in _HOST_FLOATS)
             return [each.item() for each in given if isinstance(each, Tensor)]
         return func(*args, **kwargs)
 
 
 def _moved(args: Any, kwargs: dict[str, Any]) -> Tensor:
-    """``Tensor.to`` of a tensor whose content does not count."""
+    """Return ``Tensor.to`` of a tensor whose content does not matter."""
     tensor, *given = args
     device = next((each for each in given if isinstance(each, torch.device)), kwargs.get("device"))
     if device is None or device.type == tensor.device.type:
@@ -94,7 +94,7 @@ def _moved(args: Any, kwargs: dict[str, Any]) -> Tensor:
 
 @contextlib.contextmanager
 def simulated_cuda() -> Iterator[Calls]:
-    """Inside, a tensor of device ``"cuda"`` is one without data, and its operations are counted."""
+    """Make ``"cuda"`` tensors in the context have no data, and count their operations."""
     from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode, unset_fake_temporarily
     from torch.optim import optimizer
 
@@ -106,7 +106,7 @@ def simulated_cuda() -> Iterator[Calls]:
             return fitted(*arguments)
 
     fitted = segments.fit_all
-    # Those are no subclasses of a user's: the foreach forms take them.
+    # The foreach forms refuse tensor subclasses, but are to take FakeTensor.
     types = [*optimizer._foreach_supported_types, FakeTensor]
     with (
         mock.patch.object(optimizer, "_foreach_supported_types", types),
@@ -121,7 +121,7 @@ def simulated_cuda() -> Iterator[Calls]:
 
 
 def built(name: str, way: str, parameters: int = 3) -> Optimizer:
-    """An optimizer of torch.optim, on tensors without data, whose gradients are there."""
+    """Return an optimizer of torch.optim on tensors without data, with gradients set."""
     tensors = [torch.nn.Parameter(torch.ones(4, 4, device="cuda")) for _ in range(parameters)]
     words = [word for word in way.split() if word != "on_device"]
     options: dict[str, Any] = {word.removesuffix("=False"): "=" not in word for word in words}
@@ -135,20 +135,20 @@ def reads(name: str, key: str, way: str, parameters: int) -> int | None:
     """Count what a step of an optimizer reads with a scheduled tensor.
 
     Args:
-        name: of the class in torch.optim.
+        name: the name of the class in torch.optim.
         key: the value that is scheduled.
         way: one of :data:`accelsched._optimizers.on_cuda.CONFIGURATIONS`.
         parameters: how many parameter tensors.
 
     Returns:
-        The reads of one step, or None if PyTorch refuses to build or to step it so.
+        The reads of one step, or None if PyTorch refuses to build or step it so.
     """
     within = on_device if "on_device" in way else contextlib.nullcontext
     with simulated_cuda() as calls, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
             optimizer = built(name, way, parameters)
-            # One tensor all along: to change it reads nothing, and takes most of the time here.
+            # A constant: changing the tensor reads nothing, and would take most of the time here.
             Scheduler(optimizer, Constant(0.1), key, lowering="graph")
             for _ in range(WARM_UP if name == "RAdam" else 2):
                 calls.reads = 0

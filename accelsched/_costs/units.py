@@ -1,7 +1,7 @@
-"""How long a run is, in which units its steps could have been counted, and which one was meant.
+"""The length of a run, and the units in which a schedule may have counted it.
 
-An epoch has batches, some batches make an optimizer step, and a scheduler is stepped once at each
-of these, or once for each process. A schedule that was built in another unit ends early or late.
+An epoch has batches, and one or several batches make an optimizer step. At each of these steps, a
+scheduler is stepped once, or once per process. A schedule built in another unit ends early or late.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ class Run:
     """The optimizer steps of a training run, and the counts that they come from.
 
     Attributes:
-        least: the optimizer steps, if those batches of an epoch that fill no accumulation are left.
-        most: the optimizer steps, if they make one more, as in most trainers.
-        epochs: as the user gave it; None if not.
-        batches: an epoch, likewise.
-        accumulate: batches an optimizer step.
-        world_size: how often a scheduler is stepped at an optimizer step.
+        least: the optimizer steps, if an incomplete accumulation at an epoch's end is dropped.
+        most: the optimizer steps, if it makes one more step, as in most trainers.
+        epochs: the epochs; None if the user gave none.
+        batches: the batches per epoch; None if the user gave none.
+        accumulate: the batches per optimizer step.
+        world_size: how often a scheduler is stepped per optimizer step.
     """
 
     least: int
@@ -36,22 +36,22 @@ class Run:
 
     @property
     def steps(self) -> int:
-        """How often a scheduler is stepped in the run."""
+        """The number of scheduler steps in the run."""
         return self.most * self.world_size
 
     def fits(self, end: int) -> bool:
-        """Whether a schedule that stays from step ``end`` on is as long as the run.
+        """Return whether a schedule that settles at step ``end`` is as long as the run.
 
-        The last step of n is step n - 1: one that has its last value there is as long, too.
+        The last of n steps is step n - 1. A schedule that settles there is as long, too.
         """
         return self.least * self.world_size - 1 <= end <= self.steps
 
     def optimizer_step(self, step: int) -> int:
-        """The optimizer step at which a scheduler is at a step of its own."""
+        """Return the optimizer step at which a scheduler is at step ``step``."""
         return step // self.world_size
 
     def counted_in(self, end: int) -> list[str]:
-        """The units in which a schedule of ``end`` steps is as long as the run, or as an epoch."""
+        """Return the units in which a schedule of ``end`` steps fits the run, or an epoch."""
         return [
             unit + how
             for factor, divisor, how in self._by_processes()
@@ -60,7 +60,7 @@ class Run:
         ]
 
     def _by_processes(self) -> Iterator[tuple[int, int, str]]:
-        """What a count may have been multiplied by and divided by for the processes."""
+        """Yield the factor, divisor and wording of each way to count the processes."""
         size = self.world_size
         yield size, 1, ""
         if size > 1:
@@ -69,7 +69,7 @@ class Run:
             yield size * size, 1, f" (multiplied by world_size={size} twice)"
 
     def _units(self) -> Iterator[tuple[str, int, int]]:
-        """Names of units, with the least and the most that the run, or an epoch, has of each."""
+        """Yield units, with the least and the most that the run, or an epoch, has of each."""
         yield "in optimizer steps", self.least, self.most
         if self.epochs is not None and self.batches is not None:
             every = self.epochs * self.batches
@@ -78,7 +78,7 @@ class Run:
         elif self.accumulate > 1:
             yield "in batches", (self.least - 1) * self.accumulate + 1, self.most * self.accumulate
         if self.epochs is not None:
-            # The last milestone of several is within the epochs.
+            # From 1: the last of several milestones can be in any epoch.
             yield "in epochs", 1, self.epochs
         yield from self._units_of_an_epoch()
         if self.accumulate > 1:
@@ -97,10 +97,10 @@ class Run:
 def run_of(
     total_steps: Any, epochs: Any, batches: Any, accumulate: Any, world_size: Any
 ) -> Run | None:
-    """The run that the arguments of :func:`accelsched.check` tell of; None if they tell of none.
+    """Return the run that the arguments of :func:`accelsched.check` give; None if none does.
 
     Raises:
-        ArgumentError: one is not a number from 1 on, or they do not say how long it is.
+        ArgumentError: one is not a whole number of at least 1, or the length is missing.
     """
     given = {"total_steps": total_steps, "epochs": epochs, "batches": batches}
     total, n_epochs, n_batches = (
@@ -115,11 +115,11 @@ def run_of(
         return Run(least, n_epochs * -(-n_batches // each), *counts)
     if counts == (None, None, 1, 1):
         return None
-    remedy = "say how long the run is: give total_steps, or epochs and batches (an epoch)"
+    remedy = "say how long the run is: give total_steps, or epochs and batches per epoch"
     raise ArgumentError("total_steps", total_steps, remedy)
 
 
 def _count(name: str, value: Any) -> int:
     count = integer(name, value)
-    require(count >= 1, name, value, "give a number from 1 on")
+    require(count >= 1, name, value, "give at least 1")
     return count

@@ -1,1 +1,1 @@
-"""How do the schedules of others come in, and ours go out as plain data?"""
+"""Conversion of other libraries' schedules to ours, and of ours to and from plain data."""

@@ -1,4 +1,4 @@
-"""What data from a file may cost: its size and depth are bounded before any of it is built."""
+"""Bounds on the size and depth of a spec, checked before anything is built from it."""
 
 from __future__ import annotations
 
@@ -7,32 +7,36 @@ from typing import Any
 
 from accelsched.errors import ArgumentError, require
 
-#: Of dicts, lists and values in a spec; 10,000 phases of a kind with 5 arguments take 80,000.
+#: The most dicts, lists and values in a spec. 10,000 phases with 5 arguments each take 80,000.
 MAX_NODES = 250_000
-#: Of dicts and lists within each other; a schedule within a schedule takes two or three.
+#: The deepest nesting of dicts and lists. A schedule within a schedule takes two or three levels.
 MAX_DEPTH = 200
 
 
 def require_bounded(spec: Any) -> None:
-    """Refuse a spec that is too large or too deep, or that contains itself.
+    """Raise if a spec is too large or too deep, or contains itself.
 
-    An alias of YAML is the same object at each place that names it: nine lists of nine aliases
-    each, within each other, are a billion nodes, and each is counted where it would be built.
+    A YAML alias is the same object wherever it is named. Nine nested levels of nine aliases are 387
+    million nodes, so an alias counts each time that it would be built.
 
     Raises:
-        ArgumentError: it has more than ``MAX_NODES`` nodes, or is deeper than ``MAX_DEPTH``.
+        ArgumentError: the spec has more than ``MAX_NODES`` nodes, or is deeper than ``MAX_DEPTH``.
     """
     nodes, level, depth = 0, [spec], 0
     while level:
         nodes += len(level)
         if nodes > MAX_NODES:
-            raise ArgumentError("spec", spec, f"it has more than {MAX_NODES:,} nodes, aliases too")
-        require(depth <= MAX_DEPTH, "spec", spec, f"it is nested deeper than {MAX_DEPTH} levels")
+            raise ArgumentError(
+                "spec", spec, f"more than {MAX_NODES:,} nodes, aliases counted: give a smaller spec"
+            )
+        require(
+            depth <= MAX_DEPTH, "spec", spec, f"nested deeper than {MAX_DEPTH} levels: flatten it"
+        )
         level, depth = _below(level, MAX_NODES - nodes), depth + 1
 
 
 def _below(level: list[Any], limit: int) -> list[Any]:
-    """What the dicts and lists of a level hold; no more than one past the limit."""
+    """Return the children of a level's dicts and lists, stopping once they exceed the limit."""
     found: list[Any] = []
     for node in level:
         if isinstance(node, Mapping):

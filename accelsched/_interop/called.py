@@ -1,4 +1,4 @@
-"""What the Python functions of torch's schedulers come to, step by step."""
+"""The Python functions of torch's schedulers, evaluated step by step."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Any
 
 
 class Accumulated:
-    """The product of a function's factors up to a step, as far as anyone has asked for it.
+    """The running product of a function's factors, computed up to the largest step requested.
 
-    Where it is no longer finite, the last number that is holds.
+    A product that is not finite is replaced by the one before it.
     """
 
     def __init__(self, function: Callable[[int], Any]) -> None:
@@ -29,7 +29,7 @@ class Accumulated:
 
 
 def hashable(function: Callable[[int], Any]) -> Callable[[int], Any]:
-    """The function, or one that does the same and has a hash, as schedules are compared by it."""
+    """Return the function, in a hashable wrapper if need be: schedules are compared by hash."""
     try:
         hash(function)
     except TypeError:

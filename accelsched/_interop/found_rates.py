@@ -1,7 +1,7 @@
-"""What torch makes of the learning rate that it finds in a group, where its formula has another.
+"""Schedules that continue from an lr in a param group that differs from torch's formula.
 
-Most schedulers of torch multiply what they find, or take it a step further; a rate that somebody
-has set before is stepped on from. Each function gives the schedule of what follows.
+Most torch schedulers compute the next learning rate from the current one, so they continue from
+one that somebody has set. Each function returns the schedule of the values that follow.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from accelsched.schedules import (
     Sum,
 )
 
-#: How often a cosine in a chain is followed up from its minimum, unless the others settle before.
+#: The most minima that are followed of each cosine in a chain; fewer if the others settle.
 MAX_RENEWALS = 2000
 
 
@@ -31,32 +31,32 @@ class NoFormula(Exception):
 
 
 def value_at(schedule: Schedule, step: int) -> float:
-    """The value at a step, without compiling anything."""
+    """Return the value at a step, without compiling anything."""
     return float(schedule.formula(torch.tensor(step)))
 
 
 def until_next_step(schedule: Schedule, found: float, now: int) -> Schedule:
-    """For a scheduler that never looks at what it finds: the rate holds until its next step."""
+    """Hold the found lr until the next step, for a scheduler that ignores the current lr."""
     return _corrected(schedule, found - value_at(schedule, now), now)
 
 
 def multiplied(schedule: Schedule, found: float, now: int) -> Schedule:
-    """For a scheduler whose every step multiplies what it finds."""
+    """Scale a schedule to the found lr, for a scheduler whose steps multiply the current lr."""
     expected = value_at(schedule, now)
     if expected != 0:
         return schedule * (found / expected)
     if schedule.settles is not None and schedule.settles <= now:
         return Constant(found)
-    raise NoFormula("it is 0 by its formula, and another learning rate is in the group")
+    raise NoFormula("its formula gives 0, but lr is not")
 
 
 def cosine(wave: CosineAnnealing, found: float, now: int) -> Schedule:
-    """For CosineAnnealingLR: from the next minimum on, its amplitude is its own again."""
+    """Continue CosineAnnealingLR from the found lr; the next minimum restores its amplitude."""
     half, low = wave.T_max, wave.eta_min
     since = now % (2 * half) - half
     minimum = now - since if since <= 0 else now - since + 2 * half
     if since == 0:
-        # torch adds the wave to what it finds.
+        # At a minimum torch adds the wave to the current lr.
         first = wave.initial + (found - low) / _height(1, half)
         risen = wave.then(CosineAnnealing(low, half, first), at=now)
         risen = _corrected(risen, found - low, now)
@@ -67,7 +67,7 @@ def cosine(wave: CosineAnnealing, found: float, now: int) -> Schedule:
 
 
 def _height(since: int, half: int) -> float:
-    """How high the wave is, as a fraction, some steps from its minimum."""
+    """Return the wave's height, as a fraction of its full height, some steps from its minimum."""
     return math.sin(math.pi * since / (2 * half)) ** 2
 
 
@@ -76,16 +76,16 @@ def _corrected(schedule: Schedule, difference: float, now: int) -> Schedule:
 
 
 class Chain:
-    """A ChainedScheduler of factors that multiply, some of them cosines down to 0.
+    """A ChainedScheduler whose members multiply, some of them cosines down to 0.
 
-    At a cosine's minimum the rate is 0, whatever the others did, and torch adds the cosine's own
-    next value to that. So the others count relative to that step from there on.
+    At a cosine's minimum the learning rate is 0, whatever the other members do. torch adds the
+    cosine's next value to that 0. From there on, the other members count relative to that step.
 
     Args:
-        factors: of each scheduler, relative to ``base``.
-        half_waves: by the position of a cosine, the steps of half a wave.
+        factors: the schedule of each member, relative to ``base``.
+        half_waves: the steps of half a wave, by the position of the cosine.
         base: the initial learning rate.
-        now: the step at which it is asked what it finds.
+        now: the step that the chain has reached.
     """
 
     def __init__(
@@ -95,18 +95,18 @@ class Chain:
         self._turns, self._scales = _renewals(factors, half_waves, now)
 
     def expected(self) -> float:
-        """The learning rate now, if nobody has changed it."""
+        """Return the learning rate at this step, if nobody has changed it."""
         scale = self._scales[bisect_right(self._turns, self._now)]
         return value_at(self._product, self._now) * scale
 
     def schedule(self, found: float | None) -> Schedule:
-        """The schedule, from the learning rate that it finds now; None for its own."""
+        """Return the schedule that continues from the found lr; from the expected one if None."""
         turns, scales = self._turns, list(self._scales)
         if found is not None:
             expected = self.expected()
             if expected == 0:
-                raise NoFormula("it is 0 by its formula, and another learning rate is in the group")
-            # Until the next minimum; those that are over already are left out.
+                raise NoFormula("its formula gives 0, but lr is not")
+            # The found lr counts until the next minimum; past minima are dropped.
             over = bisect_right(turns, self._now)
             turns, scales = turns[over:], scales[over:]
             scales[0] *= found / expected
@@ -120,7 +120,7 @@ class Chain:
 def _renewals(
     factors: Sequence[Schedule], half_waves: Mapping[int, int], now: int
 ) -> tuple[list[int], list[float]]:
-    """The steps after the minima of cosines, and by what the product is scaled from there."""
+    """Return the steps after the cosines' minima, and the scales of the product between them."""
     turns: list[int] = []
     scales = [1.0]
     settled = _steps_to_settle(factors, half_waves)
@@ -129,12 +129,12 @@ def _renewals(
     at_once = {one for (one, _), (other, _) in itertools.pairwise(minima) if one == other}
     for minimum, position in minima:
         if minimum in at_once:
-            raise NoFormula("two cosines in it reach their minimum at once")
+            raise NoFormula("two of its cosines reach 0 at once")
         before = [value_at(factor, minimum + 1) for factor in factors[:position]]
         after = [value_at(factor, minimum) for factor in factors[position + 1 :]]
         divisor = math.prod([*before, *after])
         if abs(divisor) < 1e-290:
-            # The others have come down to nothing, and so has the rate until here.
+            # The other factors have decayed to 0 by now, and so has the learning rate.
             break
         turns.append(minimum + 1)
         scales.append(1.0 / divisor)
@@ -142,7 +142,7 @@ def _renewals(
 
 
 def _steps_to_settle(factors: Sequence[Schedule], half_waves: Mapping[int, int]) -> int | None:
-    """The step from which all but the cosine stay the same; None if they do not."""
+    """Return the step from which all but the one cosine are constant; None if there is none."""
     ends = [f.settles for i, f in enumerate(factors) if i not in half_waves]
     known = [end for end in ends if end is not None]
     alone = len(half_waves) == 1 and len(known) == len(ends)
@@ -150,7 +150,7 @@ def _steps_to_settle(factors: Sequence[Schedule], half_waves: Mapping[int, int])
 
 
 def _minima(half_waves: Mapping[int, int], settled: int | None) -> list[tuple[int, int]]:
-    """When which cosine is at its minimum, in order, until past the step when all is settled."""
+    """Return (step, position) of the cosines' minima, in order, to the first past ``settled``."""
     minima = [
         (half * odd, position)
         for position, half in half_waves.items()

@@ -1,4 +1,4 @@
-"""Schedulers of torch.optim.lr_scheduler as ours, with the same values from their step on."""
+"""Conversion of torch.optim.lr_scheduler's schedulers to ours, with the same values from now on."""
 
 from __future__ import annotations
 
@@ -56,23 +56,23 @@ from accelsched.schedules.custom import MAX_TABLE_STEPS
 def from_torch(
     scheduler: TorchLRScheduler, *, total_iters: int | None = None, lowering: str | None = None
 ) -> Scheduler | SchedulerList:
-    """Convert a scheduler of torch, in mid-run too, to ours: same values from here on.
+    """Convert a torch scheduler, in mid-run too, to one of accelsched with the same values.
 
-    Every class of ``torch.optim.lr_scheduler`` is taken, in compositions too, and SWALR. The
-    schedules of transformers become formulas. Another function of a LambdaLR is traced if it can
-    be; if not, it is called at each step where the group holds a float on the CPU, and is tabulated
-    elsewhere. Some values follow from the learning rate before them: in a chain with a LambdaLR, or
-    in a subclass of one's own. With ``total_iters`` these are tabulated, by running a copy.
+    Every class of ``torch.optim.lr_scheduler`` can be converted, compositions included, and SWALR.
+    The schedules of transformers become formulas. Any other function of a LambdaLR is traced if
+    possible. If not, it is called at each step where the group holds a float on the CPU, and
+    tabulated elsewhere. Some values depend on the previous learning rate: in a chain with a
+    LambdaLR, or in a subclass of your own. With ``total_iters`` a copy is run to tabulate them.
     ReduceLROnPlateau and the GreedyLR of transformers become the classes of these names in
-    ``accelsched.lr_scheduler``, whose step takes the metric.
+    ``accelsched.lr_scheduler``, whose ``step`` takes the metric.
 
-    Use the result in the place of torch's scheduler, which is not to be stepped any more. Its
-    wrapper around ``optimizer.step`` is taken off. Where torch steps on from the learning rate that
-    it finds, a rate that was changed from outside is stepped on from. Past its end OneCycleLR stays
-    at its minimum.
+    Use the result in place of torch's scheduler, and do not step that one any more. Its wrapper
+    around ``optimizer.step`` is removed. Where torch computes the next learning rate from the
+    current one, the result continues from a learning rate that was changed from outside. Past its
+    end OneCycleLR stays at its minimum.
 
-    A state that torch's scheduler saved is given to ``load_state_dict`` of the result. From a
-    checkpoint of ``torch.distributed.checkpoint``, which loads into a state that there is::
+    ``load_state_dict`` of the result takes a state that torch's scheduler saved. To load one with
+    ``torch.distributed.checkpoint``, which fills an existing state::
 
         state = scheduler.state_dict()  # of torch's scheduler, before it is converted
         ours = from_torch(scheduler)
@@ -81,17 +81,16 @@ def from_torch(
 
     Args:
         scheduler: a torch scheduler with its optimizer.
-        total_iters: the last step to tabulate, where a table is needed. Default: ``2**20`` steps of
-            a function, or at least twice the training steps that a schedule of transformers was
-            given.
+        total_iters: the last step to tabulate, where a table is needed. Default: ``2**20`` for a
+            function, but for a schedule of transformers at least twice its training steps.
         lowering: as for :class:`accelsched.Scheduler`.
 
     Returns:
-        A scheduler of the learning rate; if momentum or betas are cycled with it, the list of both.
+        A scheduler of the learning rate. If torch's also cycles momentum or betas, a list of both.
 
     Raises:
-        ArgumentError: it cannot be converted; the message says why and what to do. Nothing was
-            changed.
+        ArgumentError: the scheduler cannot be converted; the message says why and what to do.
+            Nothing was changed.
 
     Example:
         >>> import torch
@@ -106,7 +105,7 @@ def from_torch(
         [0.0]
     """
     if isinstance(scheduler, (Scheduler, SchedulerList)):
-        raise ArgumentError("scheduler", scheduler, "it is one of accelsched already")
+        raise ArgumentError("scheduler", scheduler, "it is one of accelsched already: use it as is")
     if isinstance(scheduler, torch_schedulers.ReduceLROnPlateau):
         return _plateau(scheduler, lowering)
     if transformers_functions.is_greedy(scheduler):
@@ -125,7 +124,7 @@ def from_torch(
             schedules[key] = [_cycled(double, i) for i in indices]
     except NoFormula as why:
         if total_iters is None:
-            remedy = f"{why}: give total_iters, its last step, to tabulate what a copy of it does"
+            remedy = f"{why}: give total_iters, the last step to tabulate from a copy"
             raise ArgumentError("scheduler", scheduler, remedy) from None
         schedules = _simulated(double, ["lr", key] if key else ["lr"], now, total_iters)
     options: dict[str, Any] = {"last_epoch": now - 1, "lowering": lowering}
@@ -136,7 +135,7 @@ def from_torch(
     made._settings_of_torch = settings
     if key is None:
         return made
-    # Floats that change would be compiled in, and compiled again.
+    # torch.compile would recompile for each new float.
     options["lowering"] = lowering or ("host" if made.driver.lowering == "host" else "graph")
     beside = Scheduler(optimizer, schedules[key], key, **options)
     beside._settings_of_torch = settings
@@ -144,16 +143,16 @@ def from_torch(
 
 
 def _plateau(scheduler: Any, lowering: str | None) -> Scheduler:
-    """Convert ReduceLROnPlateau, which follows a metric and no step."""
+    """Convert ReduceLROnPlateau, which follows a metric instead of the step."""
     known = vars(torch_schedulers.ReduceLROnPlateau)
     # torch 2.4 has is_better.
     decide = {"step", "_reduce_lr", "_is_better", "is_better", "in_cooldown"} & set(known)
     own = sorted(name for name in decide if getattr(type(scheduler), name) is not known[name])
-    remedy = f"its class has {', '.join(own)} of its own: write it as a scheduler of accelsched"
+    remedy = f"its class overrides {', '.join(own)}: keep it, or rewrite it for accelsched"
     require(not own, "scheduler", scheduler, remedy)
     default, least = getattr(scheduler, "default_min_lr", None), scheduler.min_lrs
     if default is not None and set(least) == {default}:
-        least = default  # which is for groups that are added, too
+        least = default  # applies to groups that are added later, too
     made = ReduceLROnPlateau(
         None,
         scheduler.mode,
@@ -172,19 +171,19 @@ def _plateau(scheduler: Any, lowering: str | None) -> Scheduler:
 
 
 def _greedy(scheduler: Any, lowering: str | None) -> Scheduler:
-    """Convert GreedyLR: all but what its mean of metrics is built by is in its state."""
+    """Convert GreedyLR, whose state holds all but the settings of its mean of metrics."""
     size = scheduler.window_size
     made = GreedyLR(None, smooth=scheduler.smooth, window_size=size, lowering=lowering)
     made.set_optimizer(scheduler.optimizer)
     saved = scheduler.state_dict()
-    # As the groups held them, which may be tensors.
+    # The state has the values of the groups, which may be tensors.
     rates = {name: [float(rate) for rate in saved[name]] for name in ("_last_lr", "_init_lrs")}
     made.load_state_dict({**saved, **rates})
     return made
 
 
 def _runs_on_host(optimizer: Any, lowering: str | None) -> bool:
-    """Whether Python sets a float at each step, and may call a function for it."""
+    """Return whether Python writes a float at each step, and so may call a function for it."""
     return runs_on_host(lowering, GroupValues(optimizer, "lr", None))
 
 
@@ -193,7 +192,7 @@ def _count(scheduler: Any) -> int:
     counts = {_count(child) for child in getattr(scheduler, "_schedulers", [])}
     if isinstance(scheduler, torch_schedulers.ChainedScheduler):
         if len(counts) > 1:
-            remedy = f"its schedulers are at different steps: {sorted(counts)}"
+            remedy = f"its schedulers are at steps {sorted(counts)}: give all the same last_epoch"
             raise ArgumentError("scheduler", scheduler, remedy)
         return counts.pop()
     return int(scheduler.last_epoch)
@@ -208,7 +207,7 @@ def _formula(
         scheduler: a scheduler of torch.
         index: the index of the param group.
         base: the initial learning rate, in torch's sense.
-        now: the step that it has reached; None if it has not begun, or is over.
+        now: the step that the scheduler has reached; None if it has not begun, or is over.
         total: the last step to tabulate.
     """
     cls = _known(scheduler)
@@ -224,7 +223,7 @@ def _formula(
 
 
 def _of_function(scheduler: Any, cls: Any, function: Any, total: int | None) -> Schedule:
-    # Param groups mostly share one function, and a table of it is made once.
+    # Param groups mostly share one function, so its table is made once.
     made = getattr(scheduler.optimizer, "made", {})
     if (cls, id(function), total) not in made:
         on_host = getattr(scheduler.optimizer, "on_host", False)
@@ -234,7 +233,7 @@ def _of_function(scheduler: Any, cls: Any, function: Any, total: int | None) -> 
 
 
 def _from_found(scheduler: Any, index: int, schedule: Schedule, now: int) -> Schedule:
-    """The schedule of a scheduler that finds another learning rate than its formula gives."""
+    """Return the schedule that continues from the group's lr, where the formula gives another."""
     found = _found(scheduler, index, found_rates.value_at(schedule, now))
     if found is None:
         return schedule
@@ -244,25 +243,25 @@ def _from_found(scheduler: Any, index: int, schedule: Schedule, now: int) -> Sch
     if isinstance(schedule, CosineAnnealing):
         return found_rates.cosine(schedule, found, now)
     if index in scheduler.optimizer.shared:
-        # Groups of different learning rates have one tensor, in which torch left another's.
+        # Groups of different learning rates share one tensor, where torch left another group's.
         return schedule
     return found_rates.until_next_step(schedule, found, now)
 
 
 def _found(scheduler: Any, index: int, expected: float) -> float | None:
-    """The learning rate in the group, if more than rounding lies between it and the formula."""
+    """Return the group's learning rate if it differs from the formula by more than rounding."""
     found = float(scheduler.optimizer.param_groups[index]["lr"])
     return None if math.isclose(found, expected, rel_tol=scheduler.optimizer.drift) else found
 
 
 def _known(scheduler: Any) -> Any:
-    """Return the class of torch that says what a scheduler does."""
+    """Return the torch class whose formula a scheduler follows."""
     for cls in type(scheduler).__mro__:
         if cls in _FORMULAS or cls in _FUNCTIONS or cls in _COMPOSED:
             return cls
         if {"get_lr", "step", "_update_lr"} & set(vars(cls)):
             break
-    raise NoFormula(f"what {type(scheduler).__name__} does is known to itself alone")
+    raise NoFormula(f"{type(scheduler).__name__} has no known formula")
 
 
 def _base(scheduler: Any, index: int) -> float:
@@ -272,12 +271,12 @@ def _base(scheduler: Any, index: int) -> float:
     return float(scheduler.base_lrs[index])
 
 
-# One function a class: from a scheduler, the index of a param group and its initial learning rate.
+# One function per class. It takes a scheduler, the index of a param group and its initial lr.
 
 
 def _constant(s: Any, _: int, base: float) -> Schedule:
     held = Constant(base * s.factor)
-    # torch never comes to the end of a phase without steps.
+    # In torch a phase without steps never ends.
     return held if s.total_iters <= 0 else held.then(Constant(base), at=s.total_iters)
 
 
@@ -301,7 +300,7 @@ def _warm_restarts(s: Any, _: int, base: float) -> Schedule:
     step = int(s.last_epoch)
     period = bisect_right(schedule.starts, step) - 1
     if s.last_epoch >= 0 and s.T_cur != (step - schedule.starts[period]) % schedule.lengths[period]:
-        raise NoFormula("it was stepped by fractions of an epoch")
+        raise NoFormula("stepped by fractions of an epoch")
     return schedule
 
 
@@ -313,7 +312,7 @@ def _triangles(s: Any, foot: float, top: float) -> Schedule:
     """Convert CyclicLR between two values; a custom scale function becomes a factor."""
     up = s.total_size * s.step_ratio
     if not math.isclose(up, round(up), rel_tol=1e-9) or s.total_size != int(s.total_size):
-        raise NoFormula("its steps up or down are no whole number")
+        raise NoFormula("its steps up or down are not whole")
     sizes = {"step_size_up": round(up), "step_size_down": int(s.total_size) - round(up)}
     if s._scale_fn_custom is None:
         return Cyclic(foot, top, **sizes, mode=s.mode, gamma=s.gamma)
@@ -333,11 +332,11 @@ def _one_cycle(s: Any, index: int, _: float) -> Schedule:
 
 
 def _one_cycle_of(s: Any, first: float, top: float, final_div_factor: float) -> Schedule:
-    """Convert OneCycleLR between values: torch's phases, by our arguments."""
+    """Convert OneCycleLR between two values, from torch's phases to our arguments."""
     phases = s._schedule_phases
     rise = phases[0]["end_step"] + 1
     if not 1 < rise < s.total_steps:
-        raise NoFormula("its rise has no step of its own, or all of them")
+        raise NoFormula("pct_start leaves a phase no steps")
     return OneCycle(
         first,
         top,
@@ -350,11 +349,11 @@ def _one_cycle_of(s: Any, first: float, top: float, final_div_factor: float) -> 
 
 
 def _averaging(s: Any, index: int, _: float) -> Schedule:
-    """Convert SWALR, which blends from the rate that it finds."""
+    """Convert SWALR, which blends from the current learning rate."""
     group, step = s.optimizer.param_groups[index], s._step_count - 1
     ahead = s.last_epoch - step
     if ahead < 0:
-        raise NoFormula("it counts other steps than last_epoch says")
+        raise NoFormula("last_epoch is behind its step count")
     lr, end = float(group["lr"]), float(group["swa_lr"])
     weight = s.anneal_func(min(1.0, step / max(1, s.anneal_epochs)))
     if s.anneal_epochs == 0 or weight == 1:
@@ -362,7 +361,7 @@ def _averaging(s: Any, index: int, _: float) -> Schedule:
     cls = CosineDecay if s.anneal_func == s._cosine_anneal else Linear
     first = (lr - weight * end) / (1 - weight)
     annealed = cls(first, end, s.anneal_epochs)
-    # Built with a last_epoch, it anneals from there on.
+    # Built with a last_epoch, SWALR anneals from that step on.
     return Constant(first).then(annealed, at=ahead) if ahead else annealed
 
 
@@ -383,16 +382,16 @@ _FORMULAS: dict[Any, Callable[[Any, int, float], Schedule]] = {
 }
 
 
-# Functions of the user's own.
+# The user's functions.
 
 
 def _lambda(function: Callable[[int], Any], total: int | None, on_host: bool) -> Schedule:
-    """Convert the function of LambdaLR: traced, or tabulated."""
+    """Convert the function of LambdaLR: to a known formula, traced, called or tabulated."""
     known = transformers_functions.schedule_of(function)
     if known is not None:
         return known
     if total is None and isinstance(function, functools.partial):
-        # One like those of transformers, which says how many steps it is for.
+        # Built like those of transformers, with its number of steps as a keyword.
         planned = function.keywords.get("num_training_steps")
         if isinstance(planned, int) and planned <= MAX_TABLE_STEPS:
             total = min(max(2 * planned, 2**16), MAX_TABLE_STEPS)
@@ -433,16 +432,15 @@ _MULTIPLY = (
 
 
 def _only_multiplies(scheduler: Any) -> bool:
-    """Whether each step multiplies the learning rate, whatever it is."""
+    """Return whether each step multiplies the current learning rate."""
     if isinstance(scheduler, torch_schedulers.ChainedScheduler):
         return all(map(_only_multiplies, scheduler._schedulers))
     return _known(scheduler) in _MULTIPLY
 
 
 def _sequential(s: Any, index: int, now: int | None, total: int | None) -> Schedule:
-    """Convert SequentialLR, from where it really stands."""
-    # Where it stands counts, not where it should: torch counts one step too many of one that is
-    # the first of another.
+    """Convert SequentialLR from the step that its active member has really reached."""
+    # torch counts one step too many for a SequentialLR that is the first member of another.
     ahead = 0 if now is None else s.last_epoch - now
     starts = [0, *(max(0, milestone - ahead) for milestone in s._milestones)]
     active = None if now is None else bisect_right(s._milestones, s.last_epoch)
@@ -454,11 +452,11 @@ def _sequential(s: Any, index: int, now: int | None, total: int | None) -> Sched
             if position > 0:
                 starts[position] = now - since
             elif since != now:
-                raise NoFormula("its first scheduler is at another step than itself")
+                raise NoFormula("its first scheduler is out of step")
         steps = _last_step_of_phase(starts, position, total)
         base = _base(child, index)
         if position > 0 and _known(child) is torch_schedulers.MultiplicativeLR:
-            # It has no closed form, so torch lets it step on from what it finds.
+            # MultiplicativeLR has no closed form in torch, so it continues from the current lr.
             last = max(0, starts[position] - starts[position - 1] - 1)
             found = found_rates.value_at(parts[-1], last)
             base = found * _first_factor(child, index)
@@ -467,7 +465,7 @@ def _sequential(s: Any, index: int, now: int | None, total: int | None) -> Sched
 
 
 def _last_step_of_phase(starts: Sequence[int], position: int, total: int | None) -> int | None:
-    """The last step of a phase that is needed; the last phase has no end."""
+    """Return the last step that is needed of a phase; the last phase has no end."""
     if position + 1 == len(starts):
         return total
     steps = max(1, starts[position + 1] - starts[position] - 1)
@@ -475,18 +473,18 @@ def _last_step_of_phase(starts: Sequence[int], position: int, total: int | None)
 
 
 def _first_factor(s: Any, index: int) -> float:
-    """Return the factor that torch applies at the start of a later phase: 1 before 2.9."""
+    """Return the factor that torch applies at the start of a later phase: 1 before torch 2.9."""
     return float(s.lr_lambdas[index](0)) if hasattr(s, "_is_initial") else 1.0
 
 
 def _chained(s: Any, index: int, base: float, now: int | None, total: int | None) -> Schedule:
-    """Convert ChainedScheduler, where each member only multiplies."""
+    """Convert ChainedScheduler, if each member only multiplies."""
     children = list(_links(s))
     for child in children:
         cosine = _known(child) is torch_schedulers.CosineAnnealingLR and child.eta_min == 0
         if not cosine and not _only_multiplies(child):
             name = type(child).__name__
-            raise NoFormula(f"the {name} in it does not multiply what those before it give")
+            raise NoFormula(f"its {name} does not multiply the lr")
     factors = [_formula(child, index, 1.0, None, total) for child in children]
     half_waves = {i: f.T_max for i, f in enumerate(factors) if isinstance(f, CosineAnnealing)}
     if not half_waves:
@@ -498,7 +496,7 @@ def _chained(s: Any, index: int, base: float, now: int | None, total: int | None
 
 
 def _links(scheduler: Any) -> Iterator[Any]:
-    """The schedulers of a chain, those of chains in it too, in the order in which they step."""
+    """Yield the schedulers of a chain, and of chains in it, in the order in which they step."""
     for child in scheduler._schedulers:
         if _known(child) is torch_schedulers.ChainedScheduler:
             yield from _links(child)
@@ -506,7 +504,7 @@ def _links(scheduler: Any) -> Iterator[Any]:
             yield child
 
 
-# What is cycled with the learning rate.
+# Momentum or betas that are cycled with the learning rate.
 
 
 def _cycled_key(scheduler: Any) -> str | None:
@@ -521,7 +519,7 @@ def _cycled_key(scheduler: Any) -> str | None:
 
 
 def _cycled(scheduler: Any, index: int) -> Schedule:
-    """Convert what OneCycleLR or CyclicLR cycles with the learning rate."""
+    """Convert the momentum or beta1 that OneCycleLR or CyclicLR cycles with the learning rate."""
     group = scheduler.optimizer.param_groups[index]
     cls = _known(scheduler)
     if cls is torch_schedulers.CyclicLR:
@@ -534,13 +532,13 @@ def _cycled(scheduler: Any, index: int) -> Schedule:
     raise NoFormula("a scheduler in it cycles momentum")
 
 
-# What torch does, step by step.
+# A copy of torch's scheduler, run step by step.
 
 
 def _simulated(
     scheduler: Any, keys: Sequence[str], now: int, total: int
 ) -> dict[str, list[Schedule]]:
-    """Tabulate what a copy does from here on; before this step tables hold the value of now."""
+    """Tabulate the values of a copy from now on; earlier steps hold the present value."""
     groups = scheduler.optimizer.param_groups
     values: dict[str, list[list[float]]] = {key: [[] for _ in groups] for key in keys}
     with warnings.catch_warnings():
@@ -562,12 +560,12 @@ def _step(scheduler: Any, step: int) -> None:
     try:
         scheduler.step()
     except Exception as error:
-        remedy = f"a copy of it fails at step {step}: {type(error).__name__}: {error}"
+        remedy = f"fails at step {step}, reduce total_iters: {type(error).__name__}: {error}"
         raise ArgumentError("scheduler", scheduler, remedy) from error
 
 
 def _double(scheduler: Any) -> Any:
-    """Copy a scheduler onto param groups of floats that nobody else has."""
+    """Copy a scheduler onto param groups of its own, which hold floats."""
     optimizer = scheduler.optimizer
     groups = [{**group, "params": [], "lr": float(group["lr"])} for group in optimizer.param_groups]
     tensors = any(isinstance(group["lr"], Tensor) for group in optimizer.param_groups)
@@ -578,7 +576,7 @@ def _double(scheduler: Any) -> Any:
         step=None,
         made={},
         shared={i for i, identity in enumerate(held) if tensors and held.count(identity) > 1},
-        # How far torch may have come off by rounding alone, step by step: in float32 or float64.
+        # How far torch's values may have drifted by rounding alone, in float32 or float64.
         drift=1e-4 if tensors else 1e-9,
     )
     bases = [_initial(scheduler, index) for index in range(len(groups))]
@@ -604,7 +602,7 @@ def _copied(scheduler: Any, optimizer: Any, bases: list[float | None]) -> Any:
 def _initial(scheduler: Any, index: int) -> float | None:
     """Recover the initial learning rate where torch has lost it; None where it has not.
 
-    Up to torch 2.9 SequentialLR makes one tensor of a learning rate and its initial value.
+    Before torch 2.13, SequentialLR shares one tensor between a learning rate and its initial value.
     """
     held = scheduler.optimizer.param_groups[index]["lr"]
     if not isinstance(held, Tensor) or all(lr is not held for lr in _bases(scheduler, index)):
@@ -617,8 +615,8 @@ def _initial(scheduler: Any, index: int) -> float | None:
         if factor > 0:
             return float(held) / factor
     remedy = (
-        "this torch has overwritten its initial learning rate, a tensor that SequentialLR shares "
-        "with the learning rate: build it with a float, or convert it before its first milestone"
+        "torch overwrote its initial lr: use a float lr, or convert it before its first milestone. "
+        "In this torch, SequentialLR shares one tensor between lr and initial_lr"
     )
     raise ArgumentError("scheduler", scheduler, remedy)
 

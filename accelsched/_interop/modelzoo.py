@@ -1,9 +1,9 @@
-"""The configurations of the Model Zoo of Cerebras, as specs: data in, data out.
+"""Conversion of configurations of the Cerebras Model Zoo to specs: data in, data out.
 
 A file of release 2.3 or later has a list of schedulers under ``trainer.init.schedulers``, each a
-dict with one name. An older one has ``optimizer.learning_rate``: a number, or phases, each a dict
-with its name under ``scheduler``. What :func:`as_specs` returns has the names and the milestones
-that the classes of accelsched take; :mod:`.spec` builds them.
+dict with one name. An older file has ``optimizer.learning_rate``: a number, or phases, each a dict
+with its name under ``scheduler``. :func:`as_specs` returns specs with the names and milestones that
+accelsched's classes take; :mod:`.spec` builds them.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from accelsched._interop import old_modelzoo
 from accelsched._interop.text_numbers import number
 from accelsched.errors import ArgumentError, require, shown
 
-#: The names of the classes, by the same name in lower case.
+#: The class names, by their lowercase form.
 _CLASSES = {
     name.lower(): name
     for name in (*lr_scheduler.__all__, *weight_decay_scheduler.__all__)
@@ -27,14 +27,14 @@ _SEQUENTIAL = ("SequentialLR", "SequentialWD")
 
 
 def is_config(content: Any) -> bool:
-    """Whether this is a list of schedulers, or a dict that the Model Zoo finds schedulers in."""
+    """Return whether this is a list, or a dict in which the Model Zoo finds schedulers."""
     match content:
         case list() | {"trainer": list() | {"init": _}} | {"init": {"schedulers": _}}:
             return True
         case {"schedulers": list()} | {"scheduler": str()}:
             return True
         case {"optimizer": {"learning_rate": rate}} | {"learning_rate": rate}:
-            # Others may use these keys for labels, of specs and of expressions.
+            # These keys may also be labels of specs or expressions.
             return old_modelzoo.is_rate(rate)
     return False
 
@@ -46,7 +46,7 @@ def as_specs(config: Any) -> list[Any]:
         config: a loaded file of either style, or any part of it that holds the schedulers.
 
     Raises:
-        ArgumentError: the Model Zoo would not read it, or there is no scheduler in it.
+        ArgumentError: the Model Zoo would not read the configuration, or it has no scheduler.
     """
     found, options = _found(config)
     if options is not None:
@@ -55,7 +55,7 @@ def as_specs(config: Any) -> list[Any]:
 
 
 def _found(config: Any) -> tuple[Any, Mapping[str, Any] | None]:
-    """What has the schedulers; of an old file also the arguments of the optimizer, else None."""
+    """Return the part with the schedulers, and an old file's optimizer arguments (else None)."""
     match config:
         case {"scheduler": str()} | [{"scheduler": str()}, *_]:
             return config, {}
@@ -71,18 +71,18 @@ def _found(config: Any) -> tuple[Any, Mapping[str, Any] | None]:
         case {"learning_rate": rate}:
             return rate, config
         case {"trainer": _} | {"init": _} | {"optimizer": _}:
-            remedy = "it has no schedulers: the optimizer keeps its own learning rate"
+            remedy = "it has no schedulers: add them, or keep the optimizer's own lr"
             raise ArgumentError("config", config, remedy)
         case list() | Mapping():
             return config, None
-    require(old_modelzoo.is_rate(config), "config", config, "give what a file of the Model Zoo has")
+    require(old_modelzoo.is_rate(config), "config", config, "give a loaded file of the Model Zoo")
     return config, {}
 
 
 def _entry(item: Any) -> Any:
-    """Complete a spec: the name of its class, its milestones, and those of what is nested in it.
+    """Complete a spec and the specs in it: their class names and milestones.
 
-    What is no scheduler of the Model Zoo is left as it is.
+    Anything that is not a scheduler of the Model Zoo stays unchanged.
     """
     if not isinstance(item, Mapping) or len(item) != 1:
         return item
@@ -103,30 +103,30 @@ def _entry(item: Any) -> Any:
 
 
 def _require_untagged(name: str, parts: Sequence[Any]) -> None:
-    """Refuse tags within a scheduler that has tags: all that is in it has the same."""
+    """Raise if a part of a tagged scheduler has tags: the parts get those of the whole."""
     for part in parts:
         for inner, arguments in part.items() if isinstance(part, Mapping) else ():
             own = arguments.get("param_group_tags") if isinstance(arguments, Mapping) else None
-            remedy = f"{name} gives its own param_group_tags to all that is in it"
+            remedy = f"{name} gives its parts its own tags: remove these"
             require(own is None, f"{name}: {shown(inner)}: param_group_tags", own, remedy)
 
 
 def _milestones(name: str, arguments: Mapping[str, Any]) -> list[int]:
-    """The running sums of the lengths of all phases but the last."""
+    """Return the running sums of the lengths of all phases but the last."""
     phases = arguments["schedulers"][:-1]
     sums = list(accumulate(_length(name, position, phase) for position, phase in enumerate(phases)))
     given = arguments.get("milestones", sums)
     same = isinstance(given, Sequence) and [number(step) for step in given] == sums
-    remedy = f"the Model Zoo takes the sums of total_iters, {shown(sums)}: leave it out"
+    remedy = f"leave it out: the Model Zoo takes the sums of total_iters, {shown(sums)}"
     require(same, f"{name}: milestones", given, remedy)
     return sums
 
 
 def _length(name: str, position: int, phase: Any) -> int:
-    """The steps of one phase."""
+    """Return the number of steps of a phase."""
     arguments = next(iter(phase.values())) if isinstance(phase, Mapping) and phase else None
     steps = number(arguments.get("total_iters")) if isinstance(arguments, Mapping) else None
     whole = isinstance(steps, (int, float)) and not isinstance(steps, bool) and steps % 1 == 0
-    remedy = "it needs total_iters, a whole number: the Model Zoo sums them to milestones"
+    remedy = "give it total_iters, a whole number: their sums are the milestones"
     require(whole, f"{name}: schedulers[{position}]", phase, remedy)
     return int(steps)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""What the trainer of the Model Zoo does with the schedulers of a configuration."""
+"""Checks and scaling that the Model Zoo's trainer applies to the schedulers of a configuration."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from accelsched.lr_scheduler import LRScheduler, ScalePerParamLR
 
 
 def require_apart(schedulers: Sequence[Scheduler], optimizer: Optimizer | None) -> None:
-    """Refuse two schedulers that drive the same value, or would if a group had the tag.
+    """Raise if two schedulers drive the same value, or would if a group had the tag.
 
     Raises:
-        ArgumentError: two of one key share a tag, or one of them has none; or a group has the tags
-            of two.
+        ArgumentError: two schedulers of one key share a tag, or one of them has no tags, or a group
+            has tags of both.
     """
     for one, other in combinations(schedulers, 2):
         if one.key != other.key:
@@ -30,7 +30,7 @@ def require_apart(schedulers: Sequence[Scheduler], optimizer: Optimizer | None) 
         for group in [] if optimizer is None else optimizer.param_groups:
             tags = tags_of(group)
             if mine and theirs and mine & tags and theirs & tags:
-                remedy = f"two schedulers drive the {one.key!r} of a param group with these tags"
+                remedy = f"two schedulers drive {one.key!r} of a param group: remove one tag"
                 raise ArgumentError("param_group_tags", sorted(tags, key=repr), remedy)
 
 

@@ -1,8 +1,8 @@
-"""The learning rates of old files of the Model Zoo: ``optimizer.learning_rate``.
+"""Learning rates in old files of the Model Zoo: ``optimizer.learning_rate``.
 
-Releases up to 1.9 had other names for some arguments, and ignored arguments that a scheduler has
-not; releases from 2.0 on refuse both. A file does not say which release it was written for, so a
-list in which any of the older names stands is read as those releases did.
+Releases up to 1.9 had other names for some arguments, and ignored arguments that a scheduler does
+not take. Releases from 2.0 on refuse both. A file does not name its release, so a list with any of
+the older names is read as releases up to 1.9 read it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from accelsched._optimizers.remedies import level_of_the_caller
 from accelsched.errors import ArgumentError, require, shown
 
 _CLASSES = {name.lower(): name for name in lr_scheduler.__all__ if name != "LRScheduler"}
-#: The names of an argument in releases up to 1.9, the first one first.
+#: The names of an argument in releases up to 1.9, in the order in which these looked them up.
 _OLDER = {
     "total_iters": ("decay_steps", "steps"),
     "initial_learning_rate": ("learning_rate", "base_lr"),
@@ -36,12 +36,12 @@ _OLDER = {
     "T_0": ("t_0",),
     "T_mult": ("t_mult",),
 }
-#: Which of these looked for "steps" first.
+#: The classes that looked for "steps" before "decay_steps".
 _STEPS_FIRST = ("ConstantLR", "LinearLR", "PolynomialLR")
 
 
 def is_rate(content: Any) -> bool:
-    """Whether this is what an old file has for a learning rate."""
+    """Return whether this can be the learning rate of an old file."""
     if isinstance(content, (Mapping, list)):
         return isinstance(content, list) or "scheduler" in content
     return _as_number(content) is not None
@@ -55,7 +55,7 @@ def as_spec(rate: Any, options: Mapping[str, Any]) -> Any:
         options: the other arguments of the optimizer in that file.
 
     Raises:
-        ArgumentError: no release of the Model Zoo would read it.
+        ArgumentError: no release of the Model Zoo would read this learning rate.
     """
     spec = _scheduled(rate, bool(options.get("disable_lr_steps_reset")))
     adjusted = bool(options.get("adjust_learning_rate"))
@@ -67,7 +67,7 @@ def _scheduled(rate: Any, overlap: bool) -> Any:
     if value is not None:
         return {"ConstantLR": {"learning_rate": value}}
     phases = [rate] if isinstance(rate, Mapping) else rate
-    remedy = "give a number, or phases: dicts with the name of each under 'scheduler'"
+    remedy = "give a number, or phases: dicts with the name of a class under 'scheduler'"
     require(isinstance(phases, list) and bool(phases), "learning_rate", rate, remedy)
     read = [_Phase.of(position, phase) for position, phase in enumerate(phases)]
     specs = list(_in_one_dialect(read))
@@ -79,7 +79,7 @@ def _scheduled(rate: Any, overlap: bool) -> Any:
 
 
 def _as_number(rate: Any) -> float | None:
-    """A learning rate that is a number, or the text of one; None if it is neither."""
+    """Return a learning rate given as a number or as its text; None if it is neither."""
     if isinstance(rate, str):
         with contextlib.suppress(ValueError):
             return float(rate)
@@ -87,7 +87,7 @@ def _as_number(rate: Any) -> float | None:
 
 
 def _main_scheduler(phases: Sequence[Mapping[str, Any]]) -> str | None:
-    """How the phases are put together, as any of them says."""
+    """Return how the phases are combined: the ``main_scheduler`` that any of them gives."""
     mains = {str(phase["main_scheduler"]).lower() for phase in phases if "main_scheduler" in phase}
     require(len(mains) <= 1, "main_scheduler", sorted(mains), "give the same one in all phases")
     return mains.pop() if mains else None
@@ -95,15 +95,15 @@ def _main_scheduler(phases: Sequence[Mapping[str, Any]]) -> str | None:
 
 @dataclass(frozen=True)
 class _Phase:
-    """A phase with the names that its class has for the arguments.
+    """A phase, with its arguments under the names that its class takes.
 
     Args:
-        where: its place in the list.
-        name: the class.
-        arguments: those of the class.
-        older: the names of releases up to 1.9 that were used.
-        newer: the names that these releases did not know.
-        unknown: the names that the class has not.
+        where: the phase's place in the list, for errors.
+        name: the name of the class.
+        arguments: the arguments of the class.
+        older: the names in the phase that are those of releases up to 1.9.
+        newer: the names in the phase that these releases did not have.
+        unknown: the arguments that the class does not take.
     """
 
     where: str
@@ -115,7 +115,7 @@ class _Phase:
 
     @classmethod
     def of(cls, position: int, phase: Any) -> _Phase:
-        """Read a phase as it stands in a file."""
+        """Read a phase of a file."""
         where = f"learning_rate[{position}]"
         named = isinstance(phase, Mapping) and isinstance(phase.get("scheduler"), str)
         require(named, where, phase, "give a dict with the name of a class under 'scheduler'")
@@ -134,12 +134,12 @@ class _Phase:
 
 
 def _class_of(where: str, given: str) -> str:
-    """Find a class by its name, with LR at its end or without, in any case."""
+    """Return the class of a name, with or without LR at its end, in any case."""
     for name in (given.lower(), f"{given.lower()}lr"):
         if name in _CLASSES:
             return _CLASSES[name]
     known = ", ".join(sorted(name.removesuffix("LR") for name in _CLASSES.values()))
-    raise ArgumentError(where, given, f"the Model Zoo has no such scheduler, but {known}")
+    raise ArgumentError(where, given, f"the Model Zoo has no such scheduler: give one of {known}")
 
 
 def _older_names(name: str, argument: str) -> Sequence[str]:
@@ -149,23 +149,23 @@ def _older_names(name: str, argument: str) -> Sequence[str]:
 
 
 def _one_value(where: str, named: Sequence[tuple[str, Any]]) -> Any:
-    """The value of an argument that may stand under several names."""
+    """Return the value of an argument that may be given under several names."""
     (name, value), *others = named
     for other, another in others:
         if number(another) != number(value):
             remedy = f"it is the same argument as {other}={shown(another)}: give one of them"
             require({name, other} == {"steps", "decay_steps"}, f"{where}: {name}", value, remedy)
-            _warn(f"{where}: {other}={shown(another)} is not read beside {name}={shown(value)}")
+            _warn(f"{where}: {other}={shown(another)} is not read: {name}={shown(value)} is given")
     return value
 
 
 def _cosine_of_tensorflow(where: str, arguments: dict[str, Any]) -> _Phase:
-    """The cosine of the TensorFlow models, whose end is a fraction of the initial rate."""
+    """Read the cosine of the TensorFlow models, whose end is a fraction of the initial rate."""
     rest = dict(arguments)
     steps = [(name, rest.pop(name)) for name in _OLDER["total_iters"] if name in rest]
     initial, alpha = number(rest.pop("initial_learning_rate", None)), number(rest.pop("alpha", 0.0))
     numbers = isinstance(initial, (int, float)) and isinstance(alpha, (int, float))
-    remedy = "Cosine needs initial_learning_rate and decay_steps; alpha is a fraction"
+    remedy = "give Cosine initial_learning_rate and decay_steps; alpha is a fraction"
     require(bool(steps) and numbers, where, arguments, remedy)
     decay = {"initial_learning_rate": initial, "end_learning_rate": initial * alpha}
     decay["total_iters"] = _one_value(where, steps)
@@ -173,10 +173,10 @@ def _cosine_of_tensorflow(where: str, arguments: dict[str, Any]) -> _Phase:
 
 
 def _in_one_dialect(phases: Sequence[_Phase]) -> Iterator[dict[str, Any]]:
-    """The specs of phases that are all of releases up to 1.9, or all of later ones."""
+    """Yield the specs of phases that are all of releases up to 1.9, or all of later ones."""
     older = sorted({name for phase in phases for name in phase.older})
     newer = sorted({name for phase in phases for name in phase.newer})
-    remedy = f"the releases that read {', '.join(older)}, up to 1.9, do not know these names"
+    remedy = f"do not mix with names of releases up to 1.9 ({', '.join(older)})"
     require(not (older and newer), "learning_rate", newer, remedy)
     for phase in phases:
         arguments = {**phase.arguments, **({} if older else phase.unknown)}
@@ -195,9 +195,9 @@ def _warn(message: str) -> None:
 
 
 def _overlapping(specs: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Phases that count the steps from the beginning of the run (``disable_lr_steps_reset``)."""
+    """Combine phases that count from the start of the run (``disable_lr_steps_reset``)."""
     lengths = [next(iter(spec.values())).get("total_iters") for spec in specs[:-1]]
-    remedy = "all phases but the last need their number of steps"
+    remedy = "give all phases but the last their number of steps"
     require(None not in lengths, "learning_rate", specs, remedy)
     starts = list(accumulate(int(number(length)) for length in lengths))
     first, *others = map(_pure, specs)
@@ -210,7 +210,7 @@ def _overlapping(specs: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _pure(spec: Mapping[str, Any]) -> dict[str, Any]:
-    """The spec of the schedule that a class of learning rates drives."""
+    """Return the spec of the schedule that a scheduler's spec describes."""
     ((name, given),) = spec.items()
     cls = getattr(lr_scheduler, name)
     parameters = inspect.signature(cls).parameters.values()

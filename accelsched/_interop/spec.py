@@ -1,10 +1,10 @@
 """Schedules and schedulers as plain data: names and numbers, as JSON and YAML hold them.
 
-A spec is a dict with one name, that of a class, and its arguments: ``{"Linear": {"initial": 0.0,
-"end": 0.1, "total_iters": 100}}``. The names are those of :mod:`accelsched.schedules` (a schedule),
-and of :mod:`accelsched.lr_scheduler`, ``Scheduler``, ``SchedulerList``, ``Multiply`` and ``Switch``
-(a scheduler). A list, or a whole configuration of the Model Zoo of Cerebras, is read as
-:mod:`.modelzoo` says. Nothing that a spec or an expression says is ever run.
+A spec is a dict that maps the name of one class to its arguments: ``{"Linear": {"initial": 0.0,
+"end": 0.1, "total_iters": 100}}``. The class is a schedule (of :mod:`accelsched.schedules`) or a
+scheduler (of :mod:`accelsched.lr_scheduler` or :mod:`accelsched.weight_decay_scheduler`,
+``Scheduler``, ``SchedulerList``, ``Multiply`` or ``Switch``). :mod:`.modelzoo` reads a list, or a
+whole configuration of the Cerebras Model Zoo. No code in a spec or an expression is ever run.
 """
 
 from __future__ import annotations
@@ -52,17 +52,17 @@ _NAMED = {**_SCHEDULES, **_SCHEDULERS}
 
 
 def to_spec(item: Item) -> Any:
-    """Return a schedule or a scheduler as plain data, from which :func:`from_spec` makes it again.
+    """Return a schedule or a scheduler as plain data, which :func:`from_spec` reads back.
 
     Args:
         item: a schedule, a scheduler (bound or not), or a :class:`SchedulerList`. The step of a
-            scheduler is in its ``state_dict``, not here.
+            scheduler is in its ``state_dict``, not in the spec.
 
     Returns:
-        A dict with one name and its arguments, as JSON and YAML hold them.
+        A dict that maps the name of a class to its arguments. JSON and YAML can hold it.
 
     Raises:
-        ArgumentError: there is a Python function in it, or a class that is not of accelsched.
+        ArgumentError: ``item`` contains a Python function, or a class that is not of accelsched.
 
     Example:
         >>> to_spec(schedules.Linear(initial=0.0, end=0.1, total_iters=100))
@@ -70,11 +70,11 @@ def to_spec(item: Item) -> Any:
     """
     name = type(item).__name__
     named = _SCHEDULES if isinstance(item, Schedule) else _SCHEDULERS
-    require(named.get(name) is type(item), "item", item, "only classes of accelsched have a name")
+    require(named.get(name) is type(item), "item", item, "use only classes of accelsched")
     if isinstance(item, Schedule):
         fields = [field.name for field in dataclasses.fields(item) if field.init]
         return {name: {field: _plain(field, getattr(item, field)) for field in fields}}
-    # Its step is in its state.
+    # The step is in state_dict.
     names = [argument for argument in _parameters(named[name]) if argument != "last_epoch"]
     arguments = {argument: _argument(item, argument) for argument in names}
     return {name: {argument: _plain(argument, value) for argument, value in arguments.items()}}
@@ -89,7 +89,7 @@ def _argument(scheduler: Any, name: str) -> Any:
         return scheduler.schedules[0] if alike else scheduler.schedules
     if name == "scheduler":
         return scheduler.schedulers[0]
-    if name == "param_group_tags":  # as they were given: a part has those of the whole
+    if name == "param_group_tags":  # as given: a part reports the tags of the whole
         return scheduler._param_group_tags
     return getattr(scheduler, name)
 
@@ -104,7 +104,7 @@ def _plain(name: str, value: Any) -> Any:
         return {str(key): _plain(name, item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [_plain(name, item) for item in value]
-    require(not callable(value), name, value, "a Python function is no data: write a formula")
+    require(not callable(value), name, value, "a Python function is no data: use a schedule class")
     return str(value) if isinstance(value, str) else value
 
 
@@ -112,15 +112,15 @@ def from_spec(spec: Any, optimizer: Optimizer | None = None) -> Item:
     """Build the schedule or the scheduler that a spec describes.
 
     Args:
-        spec: a dict with one name and its arguments; the text of an expression, such as
+        spec: a dict that maps the name of a class to its arguments; an expression such as
             ``"Linear(0, 0.1, 100).then(Step(0.1, 30, 0.5), at=100)"``, which may have ``then``,
             ``shifted``, ``minimum``, ``maximum`` and arithmetic; or a list of schedulers or a whole
             configuration, both as :func:`accelsched.modelzoo.schedulers` reads them.
         optimizer: the optimizer to bind schedulers to. Default None: bind them later.
 
     Raises:
-        ArgumentError: a name or an argument does not exist (the message has the nearest one), or a
-            value cannot be.
+        ArgumentError: a name or an argument does not exist (the message gives the nearest one), or
+            a class refuses a value.
 
     Example:
         >>> schedule = from_spec({"Linear": {"initial": 0.0, "end": 0.1, "total_iters": 100}})
@@ -138,7 +138,7 @@ def from_spec(spec: Any, optimizer: Optimizer | None = None) -> Item:
 
 
 def schedulers_of(config: Any, optimizer: Optimizer | None) -> SchedulerList:
-    """Build what the trainer of the Model Zoo would: see :func:`accelsched.modelzoo.schedulers`."""
+    """Build what the Model Zoo's trainer would; see :func:`accelsched.modelzoo.schedulers`."""
     with _refused_as("config", config):
         require_bounded(config)
         made = SchedulerList([_made(item) for item in modelzoo.as_specs(config)])  # type: ignore[misc]
@@ -157,15 +157,15 @@ def _unbound(spec: Any) -> Item:
 
 @contextlib.contextmanager
 def _refused_as(argument: str, value: Any) -> Iterator[None]:
-    """One error for whatever a class makes of values that it was not written for."""
+    """Turn errors that a class raises for unexpected values into an :class:`ArgumentError`."""
     try:
         yield
     except ArgumentError:
         raise
     except RecursionError:
-        raise ArgumentError(argument, value, "it is nested too deeply") from None
+        raise ArgumentError(argument, value, "nested too deeply: flatten it") from None
     except (TypeError, ValueError, LookupError, ArithmeticError, AttributeError) as error:
-        remedy = f"it cannot be built: {type(error).__name__}: {error}"
+        remedy = f"cannot be built, check its arguments: {type(error).__name__}: {error}"
         raise ArgumentError(argument, value, remedy) from error
 
 
@@ -182,7 +182,7 @@ def _made(spec: Any) -> Item:
 
 
 def _value(value: Any) -> Any:
-    """Return an argument; build one that is a spec itself."""
+    """Return an argument, built if it is a spec itself."""
     if isinstance(value, list):
         return [_value(item) for item in value]
     if isinstance(value, Mapping) and len(value) == 1 and text_of(next(iter(value))).isidentifier():
@@ -199,7 +199,7 @@ def _built(name: Any, arguments: Mapping[Any, Any]) -> Item:
             raise ArgumentError(name, argument, _remedy("argument", argument, parameters))
     missing = [p for p, needed in parameters.items() if needed and p not in arguments]
     if missing:
-        raise ArgumentError(name, dict(arguments), f"it needs {', '.join(missing)}")
+        raise ArgumentError(name, dict(arguments), f"give it {', '.join(missing)}")
     unbound = {"optimizer": None} if _takes_optimizer(cls) else {}
     with _refused_as(name, dict(arguments)):
         made: Item = cls(**unbound, **arguments)
@@ -207,10 +207,10 @@ def _built(name: Any, arguments: Mapping[Any, Any]) -> Item:
 
 
 def _named(name: Any, arguments: Mapping[Any, Any]) -> Any:
-    """Find the class of a name; of the name that both kinds have, by the arguments."""
+    """Return the class of a name; the arguments decide where both kinds have that name."""
     if name not in _NAMED:
         raise ArgumentError("spec", name, _remedy("name", name, _NAMED))
-    # CosineAnnealingWarmRestarts is both.
+    # CosineAnnealingWarmRestarts is a schedule and a scheduler.
     return _SCHEDULES[name] if name in _SCHEDULES and "initial" in arguments else _NAMED[name]
 
 
@@ -235,12 +235,12 @@ def _remedy(kind: str, wrong: Any, known: Mapping[str, Any]) -> str:
 
 
 def text_of(name: Any) -> str:
-    """What should be a name, as text that is not too long."""
+    """Return what should be a name as text of limited length."""
     return name[:100] if isinstance(name, str) else shown(name)
 
 
 def _by_step(mapping: Any) -> Any:
-    """Convert the mapping of a policy: the keys of JSON are text."""
+    """Convert the mapping of a policy, whose keys are text in JSON."""
     if isinstance(mapping, list):
         return [_by_step(item) for item in mapping]
     if not isinstance(mapping, Mapping):
@@ -248,7 +248,7 @@ def _by_step(mapping: Any) -> Any:
     return {int(k) if str(k).isdecimal() else k: number(v) for k, v in mapping.items()}
 
 
-# Expressions: a small part of Python, read and not run.
+# Expressions: a small part of Python, parsed and never run.
 
 
 def _expression(text: str) -> Item:
@@ -262,19 +262,19 @@ def _expression(text: str) -> Item:
 def _parsed(text: str) -> ast.expr:
     try:
         with warnings.catch_warnings():
-            # Of what only a program would mean.
+            # Syntax warnings are for programs.
             warnings.simplefilter("ignore")
             return ast.parse(text, mode="eval").body
     except (SyntaxError, UnicodeError) as error:
         why = getattr(error, "msg", None) or str(error)
         raise ArgumentError("spec", text, f"it cannot be read: {why}") from None
     except (RecursionError, MemoryError):
-        # The parser has a stack of its own, and says so by a MemoryError.
-        raise ArgumentError("spec", text, "it is nested too deeply") from None
+        # The parser raises MemoryError when its own stack is full.
+        raise ArgumentError("spec", text, "nested too deeply: flatten it") from None
 
 
 def _evaluated(node: ast.expr, text: str) -> Any:
-    """Evaluate a node of an expression; anything but schedules and arithmetic is refused."""
+    """Evaluate a node of an expression; raise for anything but schedules and arithmetic."""
     match node:
         case ast.Constant(value=value):
             return value
@@ -318,14 +318,14 @@ def _operated(
 
 def _not_in_expressions(node: ast.expr, text: str) -> ArgumentError:
     part = ast.get_source_segment(text, node)
-    return ArgumentError("spec", part, "an expression has schedules, numbers, + - * / and .then()")
+    return ArgumentError("spec", part, "write schedules, numbers, + - * / and .then()")
 
 
 def _called(name: str, given: list[Any], keywords: list[ast.keyword], text: str) -> Item:
     """Build what a call in an expression describes."""
-    # Without its arguments, a name that both have is that of a schedule.
+    # Before the arguments are known, a name that both kinds have means the schedule.
     names = list(_parameters(_named(name, {"initial": None})))
-    require(len(given) <= len(names), name, given, f"it takes {len(names)} arguments")
+    require(len(given) <= len(names), name, given, f"give at most {len(names)} arguments")
     arguments = dict(zip(names, given, strict=False))
     for keyword in keywords:
         once = keyword.arg is not None and keyword.arg not in arguments
@@ -347,14 +347,14 @@ _OPERATORS: dict[Any, Callable[..., Any]] = {
 
 
 def is_spec(content: Mapping[Any, Any]) -> bool:
-    """Whether a dict with one key is a spec, and not a label."""
+    """Return whether a dict with one key is a spec; if not, the key is a label."""
     (name,) = content
     return name in _SCHEDULES or name in _SCHEDULERS
 
 
 def pure(item: Scheduler) -> Schedule:
-    """Return the first param group's schedule; of a policy, as if nobody changed its values."""
+    """Return the first param group's schedule; for a policy, as if nobody changed its values."""
     if isinstance(item, (policy.Multiply, policy.Switch)):
         return item.undisturbed()
-    require(bool(item.schedules), "schedule", item, "give one, or one for each group")
+    require(bool(item.schedules), "schedule", item, "give a schedule, or one for each group")
     return item.schedules[0]

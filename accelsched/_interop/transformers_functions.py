@@ -1,7 +1,7 @@
-"""The functions of transformers' schedules as schedules, which are exact at every step.
+"""Conversion of the functions of transformers' schedules to schedules, exact at every step.
 
-They are plain Python, so a table of them would end somewhere. They are recognised by their module,
-name and keywords, and what is made of them is compared with the function itself before it is used.
+The functions are plain Python, so a table of one would end somewhere. They are recognized by their
+module, name and keywords. A schedule is compared with its function before it is used.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from accelsched.schedules import (
     Schedule,
 )
 
-# Theirs takes the cosine of a few times pi: some roundings of numbers up to 2**3.
+# Theirs takes the cosine of a few times pi, with some roundings of numbers up to 2**3.
 _TOLERANCE = 2.0**-44
 
 
 def schedule_of(function: Callable[[int], Any]) -> Schedule | None:
-    """The schedule that has the function's values; None where none is known to have them."""
+    """Return a schedule that has the function's values; None if none is known."""
     if not isinstance(function, functools.partial) or function.args:
         return None
     if getattr(function.func, "__module__", None) != "transformers.optimization":
@@ -44,12 +44,12 @@ def schedule_of(function: Callable[[int], Any]) -> Schedule | None:
         made: Schedule = make(**function.keywords)
         return made if _agrees(made, function) else None
     except (ArgumentError, TypeError, ValueError, ArithmeticError):
-        # Of other arguments than are known here, or half steps.
+        # Its arguments are not those known here, or give half steps.
         return None
 
 
 def is_greedy(scheduler: object) -> bool:
-    """Whether this is their GreedyLR, which is no scheduler of torch; not of a subclass."""
+    """Return whether this is their GreedyLR, not a subclass; it is no torch scheduler."""
     kind = type(scheduler)
     return (kind.__module__, kind.__qualname__) == ("transformers.optimization", "GreedyLR")
 
@@ -63,7 +63,7 @@ def _agrees(schedule: Schedule, function: functools.partial[Any]) -> bool:
 
 
 def _steps_to_compare(keywords: dict[str, Any]) -> list[int]:
-    """Steps at and around those that a function's arguments name, between them, and past them."""
+    """Return steps around, between and past those that a function's arguments name."""
     named = [int(v) for name, v in keywords.items() if name.startswith("num_") and "steps" in name]
     ends = {0, *named, sum(named), named[0] + sum(named[1:-1])}
     cycles = keywords.get("num_cycles", 1)
@@ -75,7 +75,7 @@ def _steps_to_compare(keywords: dict[str, Any]) -> list[int]:
     return sorted(step for step in around | between if 0 <= step < 2**53)
 
 
-# One function for each of theirs, by its keywords. Every warm-up rises from 0 to 1.
+# One function for each of theirs, with the same keywords. Most warm-ups rise from 0 to 1.
 
 
 def _warmed_up(num_warmup_steps: int, following: Schedule) -> Schedule:
@@ -108,7 +108,7 @@ def _cosine_ahead(
     min_lr_rate: float = 0.0,
     warmup_lr_rate: float | None = None,
 ) -> Schedule:
-    """Its cosine is a step ahead: the warm-up is at 1 in its last step."""
+    """Convert the cosine that is a step ahead: its warm-up reaches 1 in its last step."""
     first = 1.0 / num_warmup_steps if warmup_lr_rate is None else float(warmup_lr_rate)
     wave = _cosine(0, num_training_steps - num_warmup_steps, num_cycles, min_lr_rate)
     return Linear(first, 1.0, num_warmup_steps - 1).then(wave, at=num_warmup_steps - 1)

@@ -1,18 +1,17 @@
-"""How does a curve become operations? The road from schedules to values, to be read top to bottom.
+"""The path from schedules to operations that compute their values. Read it top to bottom.
 
-You are a ``Linear(0.0, 0.1, 20)``, one of the schedules of an optimizer's param groups. You were
-checked when you were built. Here
+Take ``Linear(0.0, 0.1, 20)``, the schedule of a param group. It was checked when it was built. Then
 
-1. it is decided whether the host computes your values: :func:`is_for_host`;
-2. you are grouped with your like, which differ from you in numbers only, and are evaluated with
-   them at once: :mod:`accelsched.schedules._vectorize`;
-3. on a device, your lowering is chosen, as your curve or the back end asks for it: polynomials
-   (:mod:`.segments`), a table (:mod:`.tables`), or your formula;
-4. what evaluates you is recorded as ATen operations: :mod:`accelsched._recording`;
-5. they become machine code for the host (:func:`lower_to_host`), or what the runtime of a device
-   calls there (:func:`lower_to_device`).
+1. :func:`is_for_host` decides whether the host computes the values;
+2. schedules that differ only in their numbers are grouped and evaluated at once:
+   :mod:`accelsched.schedules._vectorize`;
+3. on a device, a lowering is chosen that suits the curve and the back end: polynomials
+   (:mod:`.segments`), a table (:mod:`.tables`), or the formula;
+4. the evaluation is recorded as ATen operations: :mod:`accelsched._recording`;
+5. the operations become machine code for the host (:func:`lower_to_host`), or a function that the
+   runtime of a device calls (:func:`lower_to_device`).
 
-Then you are bound to the value of a param group, and stepped: :mod:`accelsched._binding.drivers`.
+A driver then writes the values to the param groups: :mod:`accelsched._binding.drivers`.
 """
 
 from __future__ import annotations
@@ -42,60 +41,61 @@ from accelsched.schedules._vectorize import (
 if TYPE_CHECKING:
     from accelsched.kernels import HostFunction
 
-#: What a user may ask for by ``lowering=``; None for the default.
+#: The values that ``lowering=`` accepts; None selects the default.
 LOWERINGS = (None, "graph", "segments", "table", "host")
 
 
 def is_for_host(
     asked: str | None, runtime: Runtime, holds_tensors: bool, takes_tensors: bool
 ) -> bool:
-    """Whether values are Python floats, computed on the host.
+    """Return whether the host computes the values, as Python floats.
 
     Args:
         asked: one of :data:`LOWERINGS`.
-        runtime: that of the parameters.
-        holds_tensors: whether a param group has a tensor for its value.
-        takes_tensors: whether the optimizer is built to take one, where floats are as good.
+        runtime: the runtime of the parameters.
+        holds_tensors: whether a param group holds its value as a tensor.
+        takes_tensors: whether the optimizer is built for a tensor, on a runtime that takes floats.
 
     Raises:
-        ArgumentError: the runtime cannot have what is asked for.
+        ArgumentError: the user gave ``"host"``, and the runtime runs no Python at each step.
     """
     if asked == "host":
-        require(not runtime.traces_once, "lowering", asked, "the system runs no Python")
-    # In eager PyTorch nothing is faster than a Python float; who gives a tensor wants to compile or
-    # to capture the step. On CUDA an optimizer that is not built for it reads a tensor once for
-    # each parameter, and leaves its foreach form for a loop.
+        require(not runtime.traces_once, "lowering", asked, "Cerebras runs no Python: leave it out")
+    # In eager PyTorch a Python float is fastest; a user who gives a tensor wants to compile or
+    # capture the step. On CUDA an optimizer that is not built for a tensor reads it once for each
+    # parameter, and falls back from its foreach form to a loop.
     takes_floats = not runtime.on_device or (runtime.takes_floats and not takes_tensors)
     return asked == "host" or (asked is None and takes_floats and not holds_tensors)
 
 
 def lower_to_host(schedules: Sequence[Schedule]) -> HostFunction:
-    """Return a function on the host from the step to the groups' float64 values.
+    """Return a host function that maps the step to the groups' float64 values.
 
     Args:
         schedules: one for each group.
     """
-    from accelsched.kernels import host_function  # and with it the compiler, which no device needs
+    from accelsched.kernels import host_function  # imported here, as no device needs the compiler
 
     batches = group_by_structure(schedules, [torch.float64] * len(schedules))
-    # Machine code has the numbers apart from it as it is.
+    # Machine code reads its numbers from arrays in any case.
     formulas = BatchedFormulas(batches, torch.device("cpu"), as_data=False)
     return host_function(formulas, [batch.positions for batch in batches])
 
 
 class Lowered(NamedTuple):
-    """Schedules on a device.
+    """Schedules that are lowered for a device.
 
     Attributes:
-        name: the lowering.
-        evaluate: from the counter to the values of the groups, each of shape [].
-        end: the step before which the values hold.
-        beyond: makes what holds at all steps.
-        rooms: how much room its constants have for other numbers.
-        refill: writes these schedules' numbers into ``evaluate``, which has computed the values of
-            others so far; None if it is new.
-        reason: why this is not the lowering that is the default; None if it is, or was asked for.
-        kernel: what does a step in one launch, in the place of ``evaluate``, if anything does.
+        name: the lowering, one of :data:`LOWERINGS`.
+        evaluate: maps the counter to the groups' values, each of shape []; with ``advances``, the
+            next counter comes before them.
+        end: the values are valid before this step.
+        beyond: makes a lowering that is valid at all steps.
+        rooms: the capacity of its constants, for other numbers.
+        refill: writes these schedules' numbers into ``evaluate``, which has computed other
+            schedules so far; None if ``evaluate`` is new.
+        reason: why this is not the default lowering; None if it is, or if the user gave it.
+        kernel: does a whole step in one launch, in place of ``evaluate``; None if there is none.
     """
 
     name: str
@@ -123,20 +123,20 @@ def lower_to_device(
 
     Args:
         schedules: one for each group.
-        dtypes: that of the value of each group.
+        dtypes: the dtype of each group's value.
         device: where the counter is.
-        asked: one of :data:`LOWERINGS` but ``"host"``.
-        held: what was made for the same groups before. If these schedules are the same operations
-            with other numbers, it is used again, and its numbers are written in place.
+        asked: one of :data:`LOWERINGS` except ``"host"``.
+        held: the earlier result for the same groups. If these schedules differ from its schedules
+            only in their numbers, it is reused: ``refill`` overwrites its numbers in place.
         least: for each group the value that replaces any smaller one, or None.
-        advances: whether the function first moves the counter on by a step, and returns it in front
-            of the values; if not, these are the values at the counter as it is.
-        tensors: the counter, and what the values are written to, as they are; None if they are
-            operands of something else.
+        advances: whether the function adds 1 to the counter and returns the sum before the values;
+            if not, it returns the values at the counter.
+        tensors: the counter and the tensors that the values are copied to; None if other operations
+            use the values first.
 
     Raises:
-        ArgumentError: the schedules cannot have the lowering that is asked for.
-        Untraceable: a user's function cannot be traced, on a device that has to.
+        ArgumentError: the schedules cannot have the lowering that the user gave.
+        Untraceable: a user's function cannot be traced, on a device that must trace it.
     """
     batches = group_by_structure(schedules, dtypes, least)
     runtime = runtime_of(device)
@@ -156,7 +156,7 @@ def lower_to_device(
         lower_to_device, schedules, dtypes, device, "graph", least=least, advances=advances
     )
     kernel: OneKernel | None = None
-    # State that is made in inference mode could not be updated outside of it.
+    # State that is created in inference mode cannot be updated outside it.
     with torch.inference_mode(False), torch.no_grad():
         refill = None if held is None else runtime.refill(held.evaluate, evaluation)
         if held is not None and refill is not None:
@@ -174,7 +174,7 @@ def lower_to_device(
 def _in_one_kernel(
     curves: Sequence[Curves], tensors: Sequence[Tensor], runtime: Runtime, held: OneKernel | None
 ) -> tuple[OneKernel | None, Callable[[], None] | None]:
-    """Return a kernel of these curves, and what writes them into one that is held already."""
+    """Return a kernel for these curves; if it is ``held``, also what writes the curves into it."""
     packed = pack(curves)
     refill = None if held is None else held.refill(packed)
     return (held, refill) if refill else (runtime.one_kernel(packed, tensors), None)
@@ -190,9 +190,9 @@ def _both(one: Callable[[], None], other: Callable[[], None] | None) -> Callable
 
 
 class _Choice(NamedTuple):
-    """A lowering: its name, what makes it for a device, until when it holds, and its rooms.
+    """A chosen lowering; the fields are those of :class:`Lowered`, with two more.
 
-    The reason is why this is not the default.
+    ``evaluation`` makes the evaluation for a device; ``curves`` returns its rows for one kernel.
     """
 
     name: str
@@ -210,7 +210,7 @@ def _choose(
     held: Lowered | None = None,
     one_kernel: bool = False,
 ) -> _Choice:
-    """Choose a lowering; where it has room for more numbers, as much as what is held has."""
+    """Choose a lowering, with at least the capacity of ``held`` where that is the same lowering."""
     if asked == "segments":
         return _of_segments(segments.required(batches, _rooms("segments", held)))
     if asked == "table":
@@ -218,23 +218,22 @@ def _choose(
         return _of_tables(batches, held)
     if asked == "graph":
         return _of_formulas(batches)
-    # Where a formula is compiled once, it needs no memory, and is exact in float64 parameters. By
-    # torch.compile a training step takes as long with either (benchmarks/training.py compile).
+    # A formula that is compiled once needs no memory, and is exact in float64. With torch.compile a
+    # training step takes as long with either (benchmarks/training.py compile).
     wide = any(batch.dtype == torch.float64 for batch in batches)
     if wide or not (runtime.traces_every_step or not runtime.has_float64 or one_kernel):
         return _of_formulas(batches)
-    # A back end that traces every step takes longer for each operation, and one without float64
-    # takes hundreds of them for a formula: segments are some twenty, of a few kilobytes. In eager
-    # CUDA each operation is a kernel, of some 5 us on the host: a formula is 35 of them, segments
-    # are 25 (benchmarks/report/cuda-lowerings.json), and one with Triton, as tables are.
+    # Segments take some 20 operations and a few KB. A back end that traces every step pays for each
+    # operation; without float64 a formula takes hundreds. In eager CUDA each operation is a kernel
+    # of some 5 us on the host: a formula takes 35, segments take 25
+    # (benchmarks/report/cuda-lowerings.json). With Triton, segments or a table are one kernel.
     try:
         return _of_segments(segments.BatchedSegments(batches, _rooms("segments", held)))
     except NotFitted as error:
-        # It has ever more parts that differ. A table holds them, up to a size; a formula does. Such
-        # is a wave whose height decays, but not to a constant: Cyclic's "exp_range" from 0. It is a
-        # product of two curves that are segments, which does not help: evaluated apart and then
-        # multiplied it is 48 operations, and off by 2.5 ulps. As the factors are off by almost an
-        # ulp each, a product within one takes pairs of float32, which is the formula again.
+        # Use a table if it is small enough, else the formula. An example is a wave from 0 whose
+        # height decays: Cyclic's "exp_range" from 0. Each of its two factors fits segments, but the
+        # product of both takes 48 operations and is off by 2.5 ulps, as each factor is off by
+        # almost an ulp. A product within one ulp takes double-floats, which is the formula again.
         has_tables = tables.fit(batches)
         other = _of_tables(batches, held) if has_tables else _of_formulas(batches)
         return other._replace(reason=str(error))

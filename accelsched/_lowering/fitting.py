@@ -1,13 +1,13 @@
-"""A curve as piecewise polynomials that float32 arithmetic evaluates to within an ulp.
+"""Piecewise polynomials for a curve, which float32 arithmetic evaluates to within an ulp.
 
 A segment is a polynomial of degree 4 in ``x = float32(step - origin) * scale``. The difference is
-taken of integers, so no step is rounded before it is small, and the scale, a power of 2, brings
-``x`` into [-1, 1]. The constant term is a float32 and what float32 leaves of it, so that its own
-rounding is the only one that counts. Where a segment ends in a zero, it is expanded about that
-zero, and keeps its digits to the last step.
+one of integers, so a step is rounded only once it is small. The scale, a power of 2, brings ``x``
+into [-1, 1]. The constant term is stored as a float32 and the remainder that float32 leaves, so
+only the rounding of the last sum counts. A segment that ends in a zero is expanded about that zero,
+and keeps its digits to the last step.
 
-Segments are found from whole to half: each that does not fit is cut in two, and neighbours that fit
-as one are joined. All segments of a round are fitted at once.
+The search halves: a segment that does not fit is cut in two. Then neighbors that fit as one are
+joined. All segments of a round are fitted at once.
 """
 
 from __future__ import annotations
@@ -23,40 +23,40 @@ from numpy.typing import NDArray
 Steps = NDArray[np.int64]
 Reals = NDArray[np.float64]
 Floats = NDArray[np.float32]
-#: From steps to the values of a curve, in float64.
+#: Maps steps to the values of a curve, in float64.
 Curve = Callable[[Steps], Reals]
 
 DEGREE = 4
-#: How far off any step may be, in ulps of the exact value.
+#: The largest error at any step, in ulps of the exact value.
 MOST_ULPS = 0.95
-# How far where a polynomial is looked at, if it is to serve the multiples of its curve as well, of
-# which each is rounded otherwise.
+# The largest error at the probed steps of a polynomial that serves all multiples of its curve: each
+# multiple is rounded differently.
 _MOST_OF_MANY = 0.7
-#: With two int64 and seven float32 for each, these are 44 KiB.
+#: With two int64 and seven float32 for each, these take 44 KiB.
 MOST_SEGMENTS = 2**10
-# A number over it is far beyond all others, and no overflow.
+# The ulp of an exact 0: any error divided by it is huge, without overflow.
 _BESIDE_ZERO = 2.0**-600
-#: A smaller term may have lost digits, on a device that flushes such numbers to 0 all of them.
+#: A smaller term may have lost digits: all of them on a device that flushes such numbers to 0.
 _LEAST_TERM = 2.0**-120
 _LEAST = np.float32(2.0**-120)
-# The bits of a float32 that are its exponent, and those of a float64.
+# The exponent bits of a float32, and of a float64.
 _EXPONENT = np.int32(0x7F800000)
 _EXPONENT_OF_FLOAT64 = np.int64(0x7FF0000000000000)
-# As many steps are in the processor's cache from one operation to the next.
+# This many steps stay in the processor's cache between operations.
 _BLOCK = 2**14
 # Chebyshev points with both ends, from 0 to 1.
 _NODES = {n: (1 - np.cos(np.pi * np.arange(n) / max(n - 1, 1))) / 2 for n in range(1, DEGREE + 2)}
-#: Where a segment is looked at, from 0 to 1: between its nodes, and at its ends.
+#: Where a segment is probed, from 0 to 1: between its nodes, and at its ends.
 _LOOKS = np.linspace(0.0, 1.0, 25)
 
 
 class NotFitted(Exception):
-    """A curve needs more segments than are small; the text says so."""
+    """A curve cannot be fitted with few segments; the message is the reason."""
 
 
 @dataclass(frozen=True)
 class Segments:
-    """Polynomials, each from its first step to its last one.
+    """Polynomials, each valid from its first step to its last.
 
     Attributes:
         first: int64, shape [S].
@@ -76,19 +76,19 @@ class Segments:
         return len(self.first)
 
     def columns(self) -> list[NDArray[Any]]:
-        """All arrays, in the order of the fields."""
+        """Return all arrays, in the order of the fields."""
         return [getattr(self, field.name) for field in fields(self)]
 
     def take(self, which: NDArray[np.intp] | NDArray[np.bool_]) -> Segments:
-        """Some of the segments."""
+        """Return the selected segments."""
         return Segments(*(column[which] for column in self.columns()))
 
     @functools.cached_property
     def rows(self) -> Floats:
-        """What is evaluated: float32, shape [S, DEGREE + 3].
+        """The numbers that a device evaluates: float32, shape [S, DEGREE + 3].
 
-        The columns are the constant term as a float32 and what is left of it, the other terms, and
-        the scale. All scales are 1 where float32 has the terms of all segments without one.
+        The columns are the constant term rounded to float32, its remainder, the other terms, and
+        the scale. All scales are 1 if float32 can hold the unscaled terms of all segments.
         """
         constant = self.coefficients[:, :1]
         high = constant.astype(np.float32).astype(np.float64)
@@ -100,17 +100,17 @@ class Segments:
         return np.concatenate(columns, axis=1).astype(np.float32)
 
     def at(self, steps: Steps, segment: int | NDArray[np.intp], fused: bool = False) -> Floats:
-        """The values at steps as a device computes them, each by a given segment.
+        """Return the values at steps as a device computes them, each with a given segment.
 
         Args:
             steps: int64, of any shape.
-            segment: the position of the segment, of a shape that goes with that of the steps.
-            fused: whether a product and the sum with it are rounded once, as compilers do.
+            segment: the position of the segment; broadcast with the steps.
+            fused: whether a multiply-add is rounded only once, as some compilers do.
         """
         columns = np.moveaxis(self.rows[segment], -1, 0)
         x = (steps - self.origin[segment]).astype(np.float32)
         x *= columns[-1]
-        # float64 has the product of two float32 exactly.
+        # float64 holds the product of two float32 exactly.
         x = x.astype(np.float64) if fused else x
         value = columns[-2].astype(x.dtype)
         for column in columns[-3:0:-1]:
@@ -122,17 +122,17 @@ class Segments:
         return sums
 
     def off(self, steps: Steps, segment: int | NDArray[np.intp], exact: Reals) -> Reals:
-        """How far the values at steps are from the exact ones, in ulps, on the worse device.
+        """Return the errors of the values at steps, in ulps: the larger with and without fusing.
 
         Below 2**-120 the ulp is that of 2**-120, as each operation rounds to a multiple of
-        2**-149. Another sign is infinitely far, and so is anything from 0.
+        2**-149. A wrong sign counts as infinitely far off, and any value but 0 as far from 0.
         """
         size = np.maximum(np.abs(exact).astype(np.float32), _LEAST)
-        # The power of 2 that is not above each, and of that an ulp.
+        # Round each size down to a power of 2, and take the ulp of that.
         unit = (size.view(np.int32) & _EXPONENT).view(np.float32).astype(np.float64)
         unit *= 2.0**-23
         unit[exact == 0.0] = _BESIDE_ZERO
-        is_small = size == _LEAST  # any other value is far off where its sign is another one
+        is_small = size == _LEAST  # a larger value with a wrong sign is many ulps off anyway
         off: Reals = np.zeros(exact.shape)
         for fused in (False, True):
             values = self.at(steps, segment, fused)
@@ -145,7 +145,7 @@ class Segments:
 
 
 def joined(parts: Iterable[Segments]) -> Segments:
-    """All segments of some parts, in the order of their steps."""
+    """Return the segments of all parts, in the order of their steps."""
     whole = _concatenated(parts)
     return whole.take(np.argsort(whole.first))
 
@@ -156,17 +156,17 @@ def _concatenated(parts: Iterable[Segments]) -> Segments:
 
 
 def fit(curve: Curve, end: int, proof: Steps, knots: Iterable[int] = ()) -> Segments:
-    """Fit a curve at all steps before an end.
+    """Fit segments to a curve at all steps before an end.
 
     Args:
-        curve: the values at steps.
+        curve: maps steps to values.
         end: at most ``MAX_STEP``.
         proof: increasing steps at which the result is compared with the curve.
         knots: steps at which the curve may have a jump or a bend.
 
     Raises:
-        NotFitted: it needs more than :data:`MOST_SEGMENTS` segments, or has a value that float32
-            has not.
+        NotFitted: the curve needs more than :data:`MOST_SEGMENTS` segments, or has a value that
+            float32 cannot hold.
     """
     exact, fitter = curve(proof), _Fitter(curve, MOST_ULPS)
     _require_float32(exact)
@@ -183,24 +183,25 @@ def fit(curve: Curve, end: int, proof: Steps, knots: Iterable[int] = ()) -> Segm
 
 def _require_float32(exact: Reals) -> None:
     if not (np.abs(exact) <= np.finfo(np.float32).max).all():
-        raise NotFitted("it has a value that float32 has not")
+        raise NotFitted("the curve has a value that float32 cannot hold")
 
 
 class Multiples:
-    """A curve that is fitted once, for all of its multiples.
+    """A curve that is fitted once for all of its multiples.
 
-    How far a polynomial is from the curve is measured once, at all steps that are compared, and is
-    multiplied as the curve is. What float32 rounds is another for each factor: :func:`_most` is a
-    bound of it. Where the bound is no proof, all steps of few are compared, and more are halved.
+    The distance between polynomial and curve is measured once, at all compared steps, and scales
+    with the factor. The float32 rounding differs for each factor: :func:`_most` bounds it. Where
+    the bound is too weak, a short segment is compared at all its steps, and a longer one is halved.
 
     Args:
-        curve: the values at steps.
+        curve: maps steps to values.
         end: at most ``MAX_STEP``.
         proof: increasing steps at which the result is compared with the curve.
         knots: steps at which the curve may have a jump or a bend.
 
     Raises:
-        NotFitted: it needs more segments than are small, or has a value that float32 has not.
+        NotFitted: the curve needs more than :data:`MOST_SEGMENTS` segments, or has a value that
+            float32 cannot hold.
     """
 
     def __init__(self, curve: Curve, end: int, proof: Steps, knots: Iterable[int] = ()) -> None:
@@ -211,18 +212,18 @@ class Multiples:
 
     @property
     def looks(self) -> Steps:
-        """Some steps of each segment: a curve of the same formula differs at one, or at none."""
+        """Some steps of each segment: two curves of one formula that agree there are equal."""
         return _steps(self._segments.first, self._segments.last, _LOOKS[::3]).ravel()
 
     def times(self, factors: Reals) -> list[Segments]:
-        """The segments of the curve times each of some numbers, all at once.
+        """Return the segments of the curve times each factor, all computed at once.
 
         Args:
-            factors: the numbers, of shape [G].
+            factors: shape [G].
 
         Raises:
-            NotFitted: one of them needs more segments than are small, or has a value that float32
-                has not.
+            NotFitted: a multiple needs more than :data:`MOST_SEGMENTS` segments, or has a value
+                that float32 cannot hold.
         """
         _require_float32(np.abs(self._exact).max() * factors)
         segments, measured, done = self._segments, self._measured, []
@@ -244,27 +245,27 @@ class Multiples:
             of, which = np.tile(of[wrong], 2), np.concatenate([place, place + len(cut)])
 
     def _compared(self, made: Segments, by: Reals) -> Reals:
-        """How far segments are off, where all their steps are compared; elsewhere infinitely."""
+        """Return the error of each segment that is compared step by step; infinity for others."""
         off = np.full(len(made), np.inf)
         short = made.last - made.first < len(_LOOKS)
         looks = between(made.first[short], made.last[short])
         off[short] = _worst(made.take(short), looks, self._curve(looks) * by[short, None])
-        # No bound says which sign a value near 0 has, and halves of these would have none either.
+        # No bound settles the sign of a value near 0, not even after halving the segment.
         near_0 = ~short & (np.abs(made.coefficients[:, 0]) < _LEAST_TERM)
         off[near_0] = _worst_of_all(made.take(near_0), self._proof, self._exact, by[near_0])
         return off
 
 
 def _times(segments: Segments, by: Reals) -> Segments:
-    """Segments, each times a number."""
+    """Return the segments, each multiplied by a number."""
     return replace(segments, coefficients=segments.coefficients * by[:, None])
 
 
 def _measured(segments: Segments, curve: Curve, steps: Steps, exact: Reals) -> Reals:
-    """How far polynomials are from a curve before any rounding, and its least and largest size.
+    """Return the unrounded error of each polynomial, and the curve's least and largest magnitude.
 
-    All of it at some increasing steps, whose values are given, and where segments are looked at,
-    as there may be none of the former in one. The shape is [3, S].
+    They are measured at the given increasing steps, and where segments are probed, as a segment may
+    contain none of these steps. The shape is [3, S].
     """
     looks = between(segments.first, segments.last)
     measured = _extent(segments, np.arange(len(segments))[:, None], looks, curve(looks))
@@ -281,7 +282,7 @@ def _measured(segments: Segments, curve: Curve, steps: Steps, exact: Reals) -> R
 def _extent(
     segments: Segments, segment: int | NDArray[np.intp], steps: Steps, exact: Reals
 ) -> Reals:
-    """How far from values at steps, and the least and the largest size of these: shape [3, ...]."""
+    """Return the error at steps, and the least and largest magnitude there: shape [3, ...]."""
     x = (steps - segments.origin[segment]) * segments.scale[segment]
     value = np.zeros(x.shape)
     for coefficients in segments.coefficients.T[::-1]:
@@ -294,31 +295,31 @@ def _extent(
 
 
 def _most(made: Segments, apart: Reals, low: Reals, high: Reals) -> Reals:
-    """Bound how far segments are off at any step, in ulps; infinite where there is no bound.
+    """Bound the error of segments at any step, in ulps; infinite where there is no bound.
 
-    Let ``X`` be the largest ``|x|``, ``d`` what float32 rounds off a coefficient, and ``h(z)`` half
-    an ulp of ``z``: no operation rounds more off a result of that size. A stage of
-    :meth:`Segments.at`, ``q = q * x + c``, takes a ``q`` that is off by ``e`` to one off by::
+    Let ``X`` be the largest ``|x|``, ``d`` the rounding error of a coefficient, and ``h(z)`` half
+    an ulp of ``z``, the most that an operation rounds off a result of that size. A stage of
+    :meth:`Segments.at`, ``q = q * x + c``, turns a ``q`` with error ``e`` into one with error::
 
         e X + h(|q| X + e X) + d + h(|q| X + |c| + e)
 
-    and by ``2**-24 |q| X`` more where float32 has rounded the step. A product or a sum with 0
-    rounds nothing, and a product that is fused with a sum nothing either. The last sum, with the
-    constant, rounds off half an ulp of the value; if ``e`` takes that sum across a power of 2, it
-    rounds to this power, which is nearer. So the value is off by half an ulp, by ``e``, and by as
-    much as the polynomial is apart from the curve. All count at the ulp of the least value.
+    and ``2**-24 |q| X`` more where float32 has rounded the step. A product or a sum with 0 rounds
+    nothing, nor does a product that is fused with a sum. The last sum, with the constant, rounds
+    off half an ulp of the value; if ``e`` takes that sum across a power of 2, it rounds to this
+    power, which is nearer. So the error of the value is half an ulp, plus ``e``, plus the distance
+    between the polynomial and the curve. All are divided by the ulp of the least value.
 
     Args:
         made: the segments.
-        apart: how far each polynomial is from its curve.
-        low: the least size of a value in each; 0 if there are two signs.
-        high: the largest.
+        apart: the distance of each polynomial from its curve.
+        low: the least magnitude of a value in each segment; 0 if both signs occur.
+        high: the largest magnitude.
     """
     reach = np.maximum(made.origin - made.first, made.last - made.origin)
     x, of_step = reach * made.scale, (reach > 2**24) * 2.0**-24
     held = made.coefficients.astype(np.float32).astype(np.float64)
     left = made.coefficients - held
-    # The constant term is a float32 and what is left of it, the last term of the stages.
+    # The remainder of the constant term is the last term of the stages.
     constant, held[:, 0] = np.abs(held[:, 0]), left[:, 0].astype(np.float32)
     left[:, 0] -= held[:, 0]
     terms, lost = np.abs(held.T), np.abs(left.T)
@@ -328,7 +329,7 @@ def _most(made: Segments, apart: Reals, low: Reals, high: Reals) -> Reals:
         off = off + size * of_step + _half_ulp(size + off) * (size > 0.0)
         summed = _half_ulp(size + term + off) * ((size > 0.0) & (term > 0.0))
         size, off = size + term, off + more + summed
-    # The roundings in float64, of the formula and of the product with the factor among them.
+    # The float64 roundings, including those of the formula and of the product with the factor.
     off = off + apart + 2.0**-46 * (constant + size)
     ulps: Reals = 0.5 + off / (2 * _half_ulp(low))
     ulps[low < _LEAST_TERM] = np.inf
@@ -337,13 +338,13 @@ def _most(made: Segments, apart: Reals, low: Reals, high: Reals) -> Reals:
 
 
 def _half_ulp(size: Reals) -> Reals:
-    """Half an ulp of numbers as float32 has them; at least that of its smallest number."""
+    """Return half a float32 ulp of numbers, and at least half the smallest float32."""
     powers: Reals = (size.view(np.int64) & _EXPONENT_OF_FLOAT64).view(np.float64)
     return np.maximum(powers * 2.0**-24, 2.0**-150)
 
 
 def _of_each(count: int, parts: Iterable[tuple[NDArray[np.intp], Segments]]) -> list[Segments]:
-    """The segments of each of some curves, from parts that say of which each one is."""
+    """Return the segments of each curve, from parts that hold the curve's index per segment."""
     owners, segments = zip(*parts, strict=True)
     of, whole = np.concatenate(owners), _concatenated(segments)
     order = np.lexsort([whole.first, of])
@@ -355,11 +356,11 @@ def _of_each(count: int, parts: Iterable[tuple[NDArray[np.intp], Segments]]) -> 
 
 def _require_few(count: int) -> None:
     if count > MOST_SEGMENTS:
-        raise NotFitted(f"it has more than {MOST_SEGMENTS} parts that differ")
+        raise NotFitted(f"the curve needs more than {MOST_SEGMENTS} segments")
 
 
 def _intervals(knots: Iterable[int], end: int) -> tuple[Steps, Steps]:
-    """Where segments begin and end at first: at knots, and at powers of 2."""
+    """Return the first and last steps of the initial segments, cut at knots and powers of 2."""
     cuts = {*knots, *(2**power for power in range(62))}
     first = np.array([0, *sorted(cut for cut in cuts if 0 < cut < end)], dtype=np.int64)
     return first, np.append(first[1:], end) - 1
@@ -371,27 +372,27 @@ def _halves(first: Steps, last: Steps) -> tuple[Steps, Steps]:
 
 
 class _Fitter:
-    """Fits intervals of a curve, many at a time, so that each is off by less than ``most``."""
+    """Fits many intervals of a curve at a time, each with an error below ``most`` ulps."""
 
     def __init__(self, curve: Curve, most: float) -> None:
         self._curve = curve
-        # Half an ulp is that of the last rounding. Of the rest, steps between those that are looked
-        # at may take as much again.
+        # The last rounding takes half an ulp. The rest may be almost twice as large between the
+        # probed steps.
         self._tolerance = 0.5 + (most - 0.5) * 0.55
 
     def cut(self, first: Steps, last: Steps) -> Segments:
-        """Segments that fit, as large as halving gives them."""
+        """Return segments that fit, as large as halving yields."""
         done: list[Segments] = []
         while len(first):
             segments, fits = self.fitted(first, last)
             done.append(segments.take(fits))
             first, last = _halves(first[~fits], last[~fits])
-            # Neighbours may fit as one.
+            # Pairs of neighbors may be joined later.
             _require_few((sum(map(len, done)) + len(first)) // 2)
         return joined(done)
 
     def joined(self, segments: Segments) -> Segments:
-        """Join neighbours that fit as one, for as long as there are some."""
+        """Join neighbors that fit as one, until there are none."""
         parity, without = 0, 0
         while without < 2 and len(segments) > 1:
             left = np.arange(parity, len(segments) - 1, 2)
@@ -404,7 +405,7 @@ class _Fitter:
         return segments
 
     def fitted(self, first: Steps, last: Steps) -> tuple[Segments, NDArray[np.bool_]]:
-        """Fit one polynomial to each interval, and say which of them fit."""
+        """Return one polynomial for each interval, and whether it fits."""
         looks = between(first, last)
         exact = self._curve(looks)
         _require_float32(exact)
@@ -420,15 +421,16 @@ class _Fitter:
                     other = replace(other, first=first[which], last=last[which])
                     error[which] = _worst(other, looks[which], exact[which])
                     best = _replaced(best, which, other)
-        # A user's function in float32 may give one step another value beside other steps.
+        # A single step fits in any case: a user's float32 function may return another value for it
+        # when other steps are in the batch.
         return best, (error <= self._tolerance) | (first == last)
 
     def _interpolated(self, first: Steps, last: Steps, origin: Steps, order: int = 0) -> Segments:
-        """The polynomial through some steps of each interval, without terms below an order."""
+        """Interpolate each interval at some steps, without terms below an order."""
         reach = np.maximum(np.maximum(origin - first, last - origin), 1)
         scale = np.exp2(-np.ceil(np.log2(reach.astype(np.float64))))
         coefficients = np.zeros((len(first), DEGREE + 1))
-        # A short interval has no more steps than these.
+        # A short interval has fewer steps than the polynomial has terms.
         count = np.minimum(last - first + 1, DEGREE + 1 - order)
         for nodes in np.unique(count):
             which = np.flatnonzero(count == nodes)
@@ -437,7 +439,7 @@ class _Fitter:
             x = (steps - origin[which, None]) * scale[which, None]
             powers = x[..., None] ** np.arange(order, order + nodes)
             terms = np.linalg.solve(powers, values[..., None])[..., 0]
-            # What is left of a term that the curve has not.
+            # Drop rounding residue of terms that the curve does not have.
             terms[np.abs(terms) < 2.0**-40 * np.abs(values).max(axis=1, keepdims=True)] = 0.0
             if order == 0:
                 same = (values == values[:, :1]).all(axis=1)
@@ -448,9 +450,9 @@ class _Fitter:
 
 
 def _worst_of_all(segments: Segments, steps: Steps, exact: Reals, by: Reals) -> Reals:
-    """How far each segment is off at those of some increasing steps that are in it.
+    """Return the largest error of each segment at those of the increasing steps that it contains.
 
-    The exact values are those of a curve, of which each segment is to be a multiple.
+    ``exact`` has the curve's values there; segment ``i`` is to be ``by[i]`` times the curve.
     """
     worst = np.zeros(len(segments))
     for i, part in _blocks(segments, steps):
@@ -460,7 +462,7 @@ def _worst_of_all(segments: Segments, steps: Steps, exact: Reals, by: Reals) -> 
 
 
 def _blocks(segments: Segments, steps: Steps) -> Iterator[tuple[int, slice]]:
-    """Of some increasing steps those of each segment, a part at a time: the segment and a part."""
+    """Yield each segment's index with a slice of the increasing steps in it, block by block."""
     begins = np.searchsorted(steps, segments.first)
     ends = np.searchsorted(steps, segments.last, side="right")
     for i, (begin, end) in enumerate(zip(begins, ends, strict=True)):
@@ -482,13 +484,13 @@ def _replaced(segments: Segments, which: NDArray[np.intp], by: Segments) -> Segm
 
 
 def between(first: Steps, last: Steps) -> Steps:
-    """The steps at which intervals are looked at: shape [S, looks]."""
+    """Return the steps at which intervals are probed: shape [S, looks]."""
     return _steps(first, last, _LOOKS)
 
 
 def _steps(first: Steps, last: Steps, places: Reals) -> Steps:
-    """Steps at places from 0 to 1 of each interval: shape [S, places]."""
+    """Return steps at places from 0 to 1 of each interval: shape [S, places]."""
     length = (last - first)[:, None]
-    # The ends are exact where float64 has not all steps between them.
+    # The ends are exact even where float64 cannot hold all steps between them.
     steps = first[:, None] + np.minimum((length * places).round().astype(np.int64), length)
     return np.where(places == 1.0, last[:, None], steps)

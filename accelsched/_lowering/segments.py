@@ -1,7 +1,7 @@
 """Schedules as piecewise polynomials on the device, fitted once and evaluated in float32 alone.
 
-A step costs a graph some twenty operations, whatever the schedule is made of and however long it
-takes: which segment the step is in, a row of numbers, a polynomial. See :mod:`.fitting`.
+A step takes some twenty operations, for any schedule of any length: find the segment of the step,
+read its row of numbers, evaluate the polynomial. See :mod:`.fitting`.
 """
 
 from __future__ import annotations
@@ -36,23 +36,23 @@ from accelsched.schedules._from_function import PROBES
 from accelsched.schedules._planned import END, Planned
 from accelsched.schedules._vectorize import Batch, stack
 
-#: A curve that settles before this step is computed once, and the fit is compared at all its steps.
-#: So is one with a table or a function of a user, which may jump anywhere, before the second.
+#: A curve that settles before the first of these steps is compared with its fit at every step. A
+#: user's table or function may jump anywhere, so the limit for a curve with one is the second.
 ALL_STEPS, ALL_OF_USERS = 2**20, 2**23
-#: A curve that never comes to an end is fitted before this step: 70 years of a thousand a second,
-#: and beyond 2**40, to which all lowerings are compared with the reference.
+#: A curve without an end is fitted before this step: 70 years at a thousand steps a second. All
+#: lowerings are compared with the reference up to step 2**40.
 FAR = 2**41
-#: These are 2.8 KB, as a graph compares a step with all of them at once.
+#: The least capacity in segments: 2.8 KB. A graph compares a step with all segments at once.
 _LEAST_ROOM = 64
-#: Of a schedule that is to be planned: 11 KB, for a warm-up, two curves of any length and more.
+#: The capacity for a schedule that is to be planned: 11 KB, for a warm-up, two curves and more.
 _PLANNED_ROOM = 256
-# As many values are in the processor's caches from one operation of a formula to the next. With
-# fewer, PyTorch's threads wait for each other more often: it has even 2**12 sines done by several.
+# This many values stay in the processor's caches between operations of a formula. Smaller blocks
+# make PyTorch's threads wait for each other more often: it splits even 2**12 sines among several.
 _BLOCK = 2**17
-# Elsewhere it is compared at all of the first steps, near all knots, and at random.
+# A longer curve is compared at all of its first steps, near all knots, and at random steps.
 _FIRST_STEPS, _NEAR_A_KNOT, _AT_RANDOM = 2**14, 3, 2**17
 _FIRST_STEPS_OF_USERS = 2**20
-# Of many groups as many are fitted at once as have together some such number of values.
+# Many groups are fitted in batches that have about this number of values.
 _MOST_VALUES = 2**20
 
 
@@ -62,8 +62,8 @@ class Fitted:
 
     Attributes:
         segments: the polynomials.
-        repeats: the step from which the values repeat, and their period, if that is used.
-        end: the step before which they hold.
+        repeats: the step from which the values repeat, and their period; None if not used.
+        end: the segments are valid before this step.
     """
 
     segments: Segments
@@ -72,17 +72,17 @@ class Fitted:
 
 
 def fit_all(schedules: Sequence[Schedule]) -> list[Fitted]:
-    """Fit schedules of one structure; those that are the first times a number by its segments.
+    """Fit schedules of one structure; multiples of the first one share its segments.
 
     Raises:
-        NotFitted: one cannot be fitted.
+        NotFitted: a schedule cannot be fitted.
     """
     first = schedules[0]
     if len(schedules) == 1:
         return [fit_schedule(first)]
     task = _task(first)
     multiples = fitting.Multiples(task.curve, task.end, task.proof, task.knots)
-    # A table may differ at any step.
+    # Two tables may differ at any step.
     looks = task.proof if _is_of_user(first) else multiples.looks
     size = max(1, _MOST_VALUES // len(looks))
     fits: list[Fitted] = []
@@ -99,8 +99,8 @@ def fit_all(schedules: Sequence[Schedule]) -> list[Fitted]:
 
 
 def _factors(first: Schedule, looks: Steps, others: Sequence[Schedule]) -> fitting.Reals:
-    """The number that makes each of others of a first one; NaN for none."""
-    # A jump that the first has not is at a knot of the other.
+    """Return the factor between each schedule and the first one; NaN where there is none."""
+    # A jump that the first schedule does not have is at a knot of the other.
     knots = {knot for schedule in others for knot in _knots(schedule)}
     near = np.array(sorted(knots), dtype=np.int64)[:, None] + [-1, 0, 1]
     values = _together([first, *others], np.concatenate([looks, near.ravel().clip(0)]))
@@ -109,7 +109,8 @@ def _factors(first: Schedule, looks: Steps, others: Sequence[Schedule]) -> fitti
     if known[largest] == 0.0:
         return np.full(len(others), np.nan)
     factors: fitting.Reals = each[:, largest] / known[largest]
-    # As many roundings as a formula has, or twice; what float32 rounds to 0 may have lost digits.
+    # The tolerance covers the roundings of both formulas; values that float32 rounds to 0 may have
+    # lost digits.
     apart = np.abs(each - factors[:, None] * known) > 2.0**-48 * np.abs(each).clip(2.0**-200)
     same = [(s.settles, s.repeats) == (first.settles, first.repeats) for s in others]
     factors[apart.any(axis=1) | ~np.array(same)] = np.nan
@@ -117,7 +118,7 @@ def _factors(first: Schedule, looks: Steps, others: Sequence[Schedule]) -> fitti
 
 
 def _together(schedules: Sequence[Schedule], steps: Steps) -> fitting.Reals:
-    """The values of schedules of one structure at steps: shape [G, steps]."""
+    """Return the values of schedules of one structure at steps: shape [G, steps]."""
     if _is_of_user(schedules[0]):
         return np.stack([_curve(schedule)(steps) for schedule in schedules])
     stacked = stack(schedules, torch.device("cpu"))
@@ -126,13 +127,14 @@ def _together(schedules: Sequence[Schedule], steps: Steps) -> fitting.Reals:
 
 
 def fit_schedule(schedule: Schedule) -> Fitted:
-    """Fit a schedule: one period of it if its values repeat, else all steps, or those before FAR.
+    """Fit a schedule: one period if its values repeat, else all steps, or those before FAR.
 
     Args:
         schedule: any schedule.
 
     Raises:
-        NotFitted: it needs more segments than are small, or is no function of many steps at once.
+        NotFitted: the schedule needs too many segments, has a value that float32 cannot hold, or
+            has a function that is not elementwise in the step.
     """
     task = _task(schedule)
     segments = fitting.fit(task.curve, task.end, task.proof, task.knots)
@@ -141,15 +143,15 @@ def fit_schedule(schedule: Schedule) -> Fitted:
 
 @dataclass(frozen=True)
 class _Task:
-    """What of a schedule is to be fitted.
+    """The part of a schedule that is to be fitted.
 
     Attributes:
-        curve: its values.
-        end: the step before which it is fitted.
-        proof: the steps at which the segments are compared.
-        knots: where it may have a jump or a bend.
-        repeats: as :class:`Fitted` has it.
-        holds: the step before which the segments hold.
+        curve: maps steps to values.
+        end: the curve is fitted before this step.
+        proof: the steps at which the segments are compared with the curve.
+        knots: steps at which the curve may have a jump or a bend.
+        repeats: as in :class:`Fitted`.
+        holds: the segments are valid before this step.
     """
 
     curve: Curve
@@ -161,7 +163,7 @@ class _Task:
 
 
 def _task(schedule: Schedule) -> _Task:
-    """Say what is to be fitted; the errors are those of :func:`fit_schedule`."""
+    """Return the part of a schedule that is to be fitted; raise as :func:`fit_schedule` does."""
     knots, of_user = sorted(_knots(schedule)), _is_of_user(schedule)
     if of_user:
         _require_vectorized(schedule)
@@ -169,7 +171,7 @@ def _task(schedule: Schedule) -> _Task:
     if schedule.settles is not None:
         last = schedule.settles
         if of_user and last >= ALL_OF_USERS:
-            raise NotFitted("it has a table or a function, of more steps than are compared")
+            raise NotFitted("it has a table or a function and settles at step 2**23 or later")
         return task(MAX_STEP, last, [*knots, last])
     if schedule.repeats is not None and sum(schedule.repeats) <= FAR:
         end = sum(schedule.repeats)
@@ -183,10 +185,10 @@ def _task(schedule: Schedule) -> _Task:
 def _compared(
     schedule: Schedule, end: int, last: int, knots: Sequence[int], *more: Any, **named: Any
 ) -> _Task:
-    """A curve to fit before an end, whose value stays that of a last step."""
+    """Return a curve to fit before ``end``, whose value no longer changes after ``last``."""
     curve, of_user = _curve(schedule), _is_of_user(schedule)
     if last >= (ALL_OF_USERS if of_user else ALL_STEPS):
-        # A valley between two periods, or a top, may be narrower than what is looked at.
+        # An extremum between two periods may be narrower than the distance of the probed steps.
         _require_few_periods(schedule, 0, last)
         first_steps = _FIRST_STEPS_OF_USERS if of_user else _FIRST_STEPS
         return _Task(curve, end, _proof(knots, last, first_steps), knots, *more, **named)
@@ -208,7 +210,7 @@ def _curve(schedule: Schedule) -> Curve:
 
 
 def _evaluated(schedule: Schedule, steps: Steps, *groups: int) -> fitting.Reals:
-    """The values of a schedule, or of one stacked for some groups, at steps along a dimension."""
+    """Return the values of a schedule at steps: shape [steps], or [steps, G] if it is stacked."""
     values = np.empty((len(steps), *groups))
     size = max(1, _BLOCK // math.prod(groups))
     for start in range(0, len(steps), size):
@@ -218,7 +220,7 @@ def _evaluated(schedule: Schedule, steps: Steps, *groups: int) -> fitting.Reals:
 
 
 def _is_of_user(schedule: Schedule) -> bool:
-    """Whether a function of a user, or a table of one, is in a schedule."""
+    """Return whether a schedule contains a user's function or table."""
     return any(
         _is_of_user(item)
         if isinstance(item, Schedule)
@@ -228,28 +230,28 @@ def _is_of_user(schedule: Schedule) -> bool:
 
 
 def _items(schedule: Schedule) -> Iterator[Any]:
-    """What is in the fields of a schedule, and in their tuples."""
+    """Yield the field values of a schedule, and the items of those that are tuples."""
     for name in field_types(type(schedule)):
         value = getattr(schedule, name)
         yield from value if isinstance(value, tuple) else (value,)
 
 
 def _require_vectorized(schedule: Schedule) -> None:
-    """Refuse a user's function that takes one step only, or mixes up the values of several."""
+    """Raise unless the user's functions map a tensor of steps element by element."""
     steps = torch.tensor(PROBES)
     try:
         together = schedule.formula(steps)
         alone = torch.stack([schedule.formula(step) for step in steps])
     except Exception as error:
-        raise NotFitted(f"a function of it takes one step only: {error}") from error
+        raise NotFitted(f"its function must be elementwise in the step: {error}") from error
     if together.shape != alone.shape or not torch.equal(together, alone):
-        raise NotFitted("a function of it takes one step only")
+        raise NotFitted("its function must be elementwise in the step")
 
 
 def _knots(schedule: Schedule, start: int = 0, end: int = MAX_STEP) -> Iterator[int]:
-    """Steps at which the curve may have a jump or a bend: all counts of steps in its fields.
+    """Yield the steps at which the curve may have a jump or a bend: every number in its fields.
 
-    Of a wave these count from the beginning of each period.
+    For a wave, the numbers count from the beginning of each period.
     """
     counts = [item for item in _items(schedule) if isinstance(item, (int, float))]
     turns = _turns(schedule)
@@ -262,7 +264,7 @@ def _knots(schedule: Schedule, start: int = 0, end: int = MAX_STEP) -> Iterator[
 
 
 def _turns(schedule: Schedule) -> Sequence[int]:
-    """Where stairs, or the periods of a wave, begin: as many as there may be segments."""
+    """Return the steps at which stairs or periods begin, at most one for each segment."""
     if isinstance(schedule, Step):
         length = schedule.step_size
     elif isinstance(schedule, (Exponential, InverseExponentialTimeDecay)) and schedule.staircase:
@@ -279,35 +281,35 @@ def _turns(schedule: Schedule) -> Sequence[int]:
 
 
 def _period(schedule: Schedule) -> int | None:
-    """After how many steps the values of a wave repeat; None if it is none."""
+    """Return the period of a wave in steps; None if the schedule is no wave."""
     return schedule.repeats[1] if schedule.settles is None and schedule.repeats else None
 
 
 def _require_few_periods(schedule: Schedule, start: int, end: int) -> None:
-    """Refuse a wave in something else whose periods before an end are more than the segments."""
+    """Raise if a wave within a schedule has more periods before its end than segments allow."""
     most, period = fitting.MOST_SEGMENTS, _period(schedule)
     if period is not None and (end - start) // period > most:
-        raise NotFitted(f"it has more than {most} parts that differ")
+        raise NotFitted(f"the curve needs more than {most} segments")
     for child, first, last in _children(schedule):
         _require_few_periods(child, start + first, min(end, start + last))
 
 
 def _children(schedule: Schedule) -> list[tuple[Schedule, int, int]]:
-    """The schedules in the fields of one, each with the steps at which it begins and ends."""
+    """Return the schedules in the fields of one, each with the steps where it begins and ends."""
     if isinstance(schedule, Sequential):
         starts = (0, *schedule.milestones)
         return list(zip(schedule.schedules, starts, (*schedule.milestones, MAX_STEP), strict=True))
     if isinstance(schedule, Shifted):
         return [(schedule.schedule, -schedule.by, MAX_STEP)]
     if isinstance(schedule, Planned):
-        # Where it is at other steps than the run, its counts are no steps of the run.
+        # After ``since`` the child is at other steps than the run, so its knots do not count.
         until = schedule.start if schedule.last == END else MAX_STEP
         return [(schedule.schedule, 0, min(until, schedule.since))]
     return [(item, 0, MAX_STEP) for item in _items(schedule) if isinstance(item, Schedule)]
 
 
 def _proof(knots: Sequence[int], last: int, first_steps: int) -> Steps:
-    """Steps at which a long curve is compared."""
+    """Return the steps at which a long curve is compared."""
     random = np.random.default_rng(0)
     far = random.integers(0, last, _AT_RANDOM, endpoint=True)
     near = far >> random.integers(0, 62, _AT_RANDOM)
@@ -317,10 +319,10 @@ def _proof(knots: Sequence[int], last: int, first_steps: int) -> Steps:
 
 
 def required(batches: Sequence[Batch], held: Sequence[Room] = ()) -> BatchedSegments:
-    """Segments that were asked for; the arguments are those of :class:`BatchedSegments`.
+    """Return the segments that the user asked for; takes the arguments of :class:`BatchedSegments`.
 
     Raises:
-        ArgumentError: a schedule cannot be fitted.
+        ArgumentError: a schedule cannot be fitted, or a value is float64.
     """
     wide = [batch for batch in batches if batch.dtype == torch.float64]
     remedy = 'segments are float32, and this value is float64: give lowering="graph"'
@@ -328,19 +330,19 @@ def required(batches: Sequence[Batch], held: Sequence[Room] = ()) -> BatchedSegm
     try:
         return BatchedSegments(batches, held)
     except NotFitted as error:
-        remedy = f"{error}: give another lowering, or none"
+        remedy = f'{error}: leave out lowering, or give "graph"'
         raise ArgumentError("lowering", "segments", remedy) from None
 
 
 @dataclass(frozen=True)
 class Room:
-    """What the operations on some segments leave room for, whose numbers may change later.
+    """The capacity of the operations on some segments, whose numbers may change later.
 
     Attributes:
-        segments: of how many segments for each group.
-        terms: how many numbers a polynomial has beside its constant one: 0 for constants.
+        segments: the number of segments for each group.
+        terms: the number of terms of a polynomial beside its constant: 0 for constants.
         is_scaled: whether the offset in a segment is multiplied by a scale.
-        repeats: 0 if no values repeat, 1 if all do from step 0 on, 2 if some do from any step on.
+        repeats: 0 if no values repeat, 1 if all repeat from step 0, 2 if some repeat from any step.
     """
 
     segments: int = 1
@@ -349,20 +351,20 @@ class Room:
     repeats: int = 0
 
     def merged(self, other: Room) -> Room:
-        """Room for what either has room for."""
+        """Return the larger of both capacities, field by field."""
         return Room(*map(max, astuple(self), astuple(other)))
 
 
 class BatchedSegments:
-    """Evaluates batches at a step: for each a float32 tensor of shape [] or [G].
+    """Evaluates batches at a step: one float32 tensor of shape [] or [G] for each batch.
 
     Args:
         batches: schedules, by structure.
-        held: the rooms of segments for the same groups, which are to be used again.
+        held: the rooms of the earlier segments for the same groups, which are to be reused.
 
     Attributes:
-        end: the step before which the values hold.
-        rooms: that of each batch.
+        end: the values are valid before this step.
+        rooms: the room of each batch.
 
     Raises:
         NotFitted: a schedule cannot be fitted.
@@ -380,7 +382,7 @@ class BatchedSegments:
         ]
 
     def curves(self) -> list[Curves]:
-        """These for a device that computes them all in one kernel."""
+        """Return these curves for a device that computes all of them in one kernel."""
         pairs = zip(self._curves, self._batches, strict=True)
         return [curve.rows(batch.positions, batch.least) for (curve, _), batch in pairs]
 
@@ -389,12 +391,12 @@ class BatchedSegments:
 
 
 def _distinct(batch: Batch) -> Sequence[Schedule]:
-    """One schedule where all groups have the same, else that of each."""
+    """Return one schedule if all groups have the same, else one for each group."""
     return batch.schedules[:1] if len(set(batch.schedules)) == 1 else batch.schedules
 
 
 class _BatchedCurve:
-    """Evaluates some schedules, each by its own segments, in the same operations."""
+    """Evaluates several schedules, each with its own segments, in the same operations."""
 
     def __init__(self, fits: Sequence[Fitted], at_least: Room) -> None:
         segments = [fit.segments for fit in fits]
@@ -406,7 +408,7 @@ class _BatchedCurve:
         rows = np.concatenate([_padded(one.rows, room.segments, 0) for one in segments])
         self._starts = torch.from_numpy(starts[:, 1:])
         self._origins = torch.from_numpy(origins)
-        # A table for each, as graphs have more operations to take a row apart.
+        # One table per column: it takes a graph more operations to split a row.
         self._columns = [torch.from_numpy(column.copy()) for column in rows.T]
         self._first_rows = torch.arange(len(fits)) * room.segments
         self._repeats = _repeats(fits)
@@ -416,8 +418,8 @@ class _BatchedCurve:
         if len(constant) == 1 and self.room.terms == 0:
             return constant[0]
         step = self._within(counter)
-        # Groups of other periods are at steps of their own. The front end of cerebras_pytorch would
-        # add bits up to a bit.
+        # Groups with different periods have steps of their own. The sum is taken of int64, as the
+        # front end of cerebras_pytorch sums booleans to a boolean.
         reached = (step.unsqueeze(-1) if step.dim() else step) >= self._starts
         index = reached.to(torch.int64).sum(-1)
         if len(self._first_rows) > 1:
@@ -425,7 +427,7 @@ class _BatchedCurve:
         return self._polynomial(step, index).squeeze(0)
 
     def rows(self, positions: Sequence[int], least: float | None) -> Curves:
-        """The rows of these polynomials, and which groups have them."""
+        """Return the rows of these polynomials, and the groups that have them."""
         columns = torch.stack(self._columns)
         if self.room.terms == 0:
             columns = torch.cat([columns[:1], torch.zeros(1, columns.shape[1])])
@@ -447,7 +449,7 @@ class _BatchedCurve:
         return at(0) + value
 
     def _within(self, step: Tensor) -> Tensor:
-        """The step of the first period that has the same value."""
+        """Map a step to the step of the first period that has the same value."""
         start, period = self._repeats
         if self.room.repeats == 2:
             late = (step - start).clamp(min=0)
@@ -456,7 +458,7 @@ class _BatchedCurve:
 
 
 def _room_for_plans(batch: Batch) -> Room:
-    """Room for the decays and for the end of schedules that are to be planned."""
+    """Return room for the decays, and for the end, of schedules that are to be planned."""
     planned = [schedule for schedule in batch.schedules if isinstance(schedule, Planned)]
     if not planned:
         return Room()
@@ -465,7 +467,7 @@ def _room_for_plans(batch: Batch) -> Room:
 
 
 def _roomy(needed: Room) -> Room:
-    """Room for as many segments again: another curve of the kind mostly fits."""
+    """Double the room for segments, so that another curve of the same kind usually fits."""
     if needed == Room():
         return needed
     room: int = 2 ** (2 * needed.segments - 1).bit_length()
@@ -473,14 +475,14 @@ def _roomy(needed: Room) -> Room:
 
 
 def _needed(fits: Sequence[Fitted]) -> Room:
-    """The least room for some fits."""
+    """Return the least room that holds these fits."""
     longest = max(len(fit.segments) for fit in fits)
     rows = np.concatenate([fit.segments.rows for fit in fits])
     starts = [fit.repeats[0] for fit in fits if fit.repeats is not None]
     all_from_0 = len(starts) == len(fits) and not any(starts)
     return Room(
         longest,
-        # A constant alone is the number that it rounds to, with what is left of it or without.
+        # Constants need no terms: adding the remainder would round to the same number.
         rows.shape[1] - 2 if rows[:, 2:-1].any() else 0,
         bool((rows[:, -1] != 1.0).any()),
         0 if not starts else 1 if all_from_0 else 2,
@@ -493,7 +495,7 @@ def _padded(column: np.ndarray, length: int, by: int) -> np.ndarray:
 
 
 def _repeats(fits: Sequence[Fitted]) -> tuple[Tensor, Tensor]:
-    """From which step on the values repeat, and after how many steps: for all, or for each."""
+    """Return the step from which values repeat, and the period: one for all, or one for each."""
     known = [fit.repeats or (0, MAX_STEP) for fit in fits]
     return _shared([start for start, _ in known]), _shared([period for _, period in known])
 

@@ -1,7 +1,7 @@
 """Schedules as tables on the device: computed once in float64, rounded once, then looked up.
 
-A step costs a graph the same three operations, whatever the schedule is made of. They serve curves
-that settle and have more parts than segments hold, and those who ask for ``lowering="table"``.
+A step takes the same three operations for any schedule. Tables are the default for curves that
+settle but need too many segments, and serve ``lowering="table"``.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from accelsched.errors import require
 from accelsched.schedules._fields import MAX_STEP
 from accelsched.schedules._vectorize import Batch
 
-#: The most numbers that all tables of a scheduler hold: 16 MiB of float32, a group or many.
+#: The most numbers in all tables of a scheduler together: 16 MiB of float32.
 MAX_NUMBERS = 2**22
 
 
 def fit(batches: Sequence[Batch]) -> bool:
-    """Whether tables of a fair size hold all values of these schedules."""
+    """Return whether tables within :data:`MAX_NUMBERS` hold all values of these schedules."""
     size = _size(batches)
     return size is not None and size <= MAX_NUMBERS
 
 
 def require_tables(batches: Sequence[Batch]) -> None:
-    """Refuse schedules that no table of a fair size holds.
+    """Raise unless tables within :data:`MAX_NUMBERS` hold all values of these schedules.
 
     Raises:
         ArgumentError: a schedule never settles, or the tables would be too large.
@@ -53,14 +53,14 @@ def _size(batches: Sequence[Batch]) -> int | None:
 
 
 class BatchedTables:
-    """Looks up the values of batches at a step: for each a tensor of shape [] or [G].
+    """Looks up the values of batches at a step: one tensor of shape [] or [G] for each batch.
 
     Args:
-        batches: of schedules that settle.
-        held: the rooms of tables for the same groups, which are to be used again.
+        batches: schedules that settle.
+        held: the rooms of the earlier tables for the same groups, which are to be reused.
 
     Attributes:
-        rooms: for each batch the length of its table, a power of 2, so that others mostly fit.
+        rooms: the length of each batch's table: a power of 2, so that another curve usually fits.
     """
 
     def __init__(self, batches: Sequence[Batch], held: Sequence[int] = ()) -> None:
@@ -70,20 +70,20 @@ class BatchedTables:
         self._batches = batches
 
     def curves(self) -> list[Curves]:
-        """These tables for a device that computes them all in one kernel."""
+        """Return these tables for a device that computes all of them in one kernel."""
         return [_rows(*pair) for pair in zip(self._tables, self._batches, strict=True)]
 
     def __call__(self, counter: Tensor) -> list[Tensor]:
         values = []
         for table in self._tables:
             row = table.index_select(0, counter.clamp(max=table.shape[0] - 1))
-            # Of a table for one group a 0-dim index selects a number, of others a row of one row.
+            # A 0-dim index selects a number from a 1-D table, and a [1, G] tensor from a 2-D one.
             values.append(row if row.dim() == 0 else row.squeeze(0))
         return values
 
 
 def _rows(table: Tensor, batch: Batch) -> Curves:
-    """A table as curves that have a row for each step; its values are written as they are."""
+    """Return a table as curves with one row for each step, whose values are final."""
     by_group = table.unsqueeze(-1) if table.dim() == 1 else table
     count = by_group.shape[1]
     nothing, never = torch.zeros(count, dtype=torch.int64), torch.full((count,), MAX_STEP)
@@ -99,7 +99,7 @@ def _rows(table: Tensor, batch: Batch) -> Curves:
 
 
 def _table(batch: Batch, at_least: int) -> Tensor:
-    """Compute the values until the last schedule settles, and on: shape [room] or [room, G]."""
+    """Compute the values, padded with the last ones: shape [room] or [room, G]."""
     last = max(schedule.settles or 0 for schedule in batch.schedules)
     steps = torch.arange(last + 1, device="cpu")
     if len(set(batch.schedules)) == 1:

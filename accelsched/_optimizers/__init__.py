@@ -1,1 +1,1 @@
-"""What does PyTorch's optimizer do with a tensor in the place of a number?"""
+"""PyTorch's optimizers with a tensor in place of a number: costs, reads and how to avoid them."""

@@ -1,8 +1,8 @@
-"""Which scheduled values a captured CUDA graph would not follow, and what makes it follow them.
+"""Errors for scheduled values that a captured CUDA graph would not follow, with the remedies.
 
-A captured step repeats its kernels with the numbers that they were given: a Python float is one of
-them for ever. A tensor is read in each replay, unless PyTorch turns it into a number first, which
-a capture does not allow.
+A replay repeats the captured kernels with the same numbers, so a Python float never changes. The
+kernels read a tensor in each replay, unless PyTorch converts it to a number first, which a capture
+does not allow.
 """
 
 from __future__ import annotations
@@ -17,33 +17,33 @@ from accelsched.errors import ArgumentError, Reason
 
 
 def refuse_frozen(optimizer: Optimizer, index: int, key: str, value: object) -> None:
-    """Refuse to capture a step of an optimizer that would not follow a scheduled value.
+    """Raise if a captured step of an optimizer would not follow a scheduled value.
 
     Args:
-        optimizer: whose step is captured, now and by the caller.
-        index: the param group.
-        key: the value that is scheduled.
-        value: what the group holds for it.
+        optimizer: the optimizer whose step the caller is capturing.
+        index: the index of the param group.
+        key: the key of the scheduled value.
+        value: the param group's value.
 
     Raises:
-        ArgumentError: it would freeze, or be read; the message has the remedy.
+        ArgumentError: the value would freeze, or be read; the message has the remedy.
     """
     group, name = optimizer.param_groups[index], rules.name_of(optimizer)
     if not isinstance(value, Tensor):
         raise computed_on_host(optimizer, index, key, value)
     if name is None or group.get("capturable") is False:
-        return  # CUDA itself refuses a read, and PyTorch the whole step
+        return  # CUDA itself refuses a read; PyTorch refuses a step without capturable=True
     if name == "SGD" and key == "lr" and value.requires_grad and on_cuda.is_loop(group):
-        return  # SGD multiplies by such a one
+        return  # SGD multiplies by an lr that requires a gradient
     how = on_cuda.change(name, group, key)
     if how != "":
         shown = Reason(f"tensor in param_groups[{index}]")
-        remedy = how or "no form of it does without"
-        raise ArgumentError(key, shown, f"{name} would read it, which no capture can: {remedy}")
+        remedy = how or "no option avoids that, so do not capture the step"
+        raise ArgumentError(key, shown, f"{name} would read it, which a capture forbids: {remedy}")
 
 
 def computed_on_host(optimizer: Optimizer, index: int, key: str, value: object) -> ArgumentError:
-    """Make the error of a value that Python writes; the arguments are those of refuse_frozen."""
+    """Return the error for a value that Python writes; the arguments are those of refuse_frozen."""
     group, name = optimizer.param_groups[index], rules.name_of(optimizer)
     shown = Reason("tensor") if isinstance(value, Tensor) else value
     remedy = ", and ".join(_ways_to_a_tensor(group, name, key))

@@ -1,7 +1,7 @@
-"""The same for whole lists of parameters: PyTorch's foreach steps and its fused kernels.
+"""Optimizer arithmetic on lists of parameters, with a tensor where PyTorch takes a number.
 
-These take numbers where the step of one parameter takes tensors too, and read a tensor on the host.
-A product of the list with the tensor is an operand like any other.
+foreach functions and fused kernels take numbers where the step of one parameter takes tensors too,
+and read a tensor on the host. A list multiplied by the tensor stays on the device.
 """
 
 from __future__ import annotations
@@ -17,24 +17,24 @@ Function = Callable[..., Any]
 
 
 def _with_alpha(function: Function) -> Function:
-    """A sum of a list and another, which may be scaled by a tensor, or a tensor for all."""
+    """Wrap a sum of lists, so that ``alpha`` or the second operand may be a tensor."""
 
     def apply(one: Tensors, other: Any, **options: Any) -> Any:
         alpha = options.get("alpha")
         if isinstance(alpha, Tensor):
             return function(one, torch._foreach_mul(other, alpha))
         if isinstance(other, Tensor):
-            options.setdefault("alpha", 1)  # without it PyTorch takes the form for a number
+            options.setdefault("alpha", 1)  # without it PyTorch takes the overload for a number
         return function(one, other, **options)
 
     return apply
 
 
 def _with_value(function: Function) -> Function:
-    """Add to a list what is made of two others and may be scaled by a tensor."""
+    """Wrap addcdiv or addcmul of lists, so that ``value`` may be a tensor."""
 
     def apply(target: Tensors, one: Tensors, other: Tensors, value: Any = 1) -> Any:
-        # A vector has a number for each of the list.
+        # A vector has one number for each tensor of the list.
         if isinstance(value, Tensor) and value.dim() == 0:
             return function(target, torch._foreach_mul(one, value), other)
         return function(target, one, other, value)
@@ -56,11 +56,11 @@ def _pow(base: Any, exponents: Any) -> Any:
 
 
 def _fused_adamw_(params: Tensors, grads: Tensors, *states: Any, **options: Any) -> Any:
-    """The weight decay first, as the kernel does it, which takes a number for it."""
+    """Apply a tensor weight decay first, as the kernel does, which takes only a number for it."""
     decay = options["weight_decay"]
     if isinstance(decay, Tensor):
         found_inf = options.get("found_inf")
-        if found_inf is not None:  # then the kernel changes nothing
+        if found_inf is not None:  # at 1 the kernel changes nothing
             decay = decay * (1 - found_inf)
         torch._foreach_mul_(params, 1 - options["lr"] * decay)
         options["weight_decay"] = 0.0
@@ -68,7 +68,7 @@ def _fused_adamw_(params: Tensors, grads: Tensors, *states: Any, **options: Any)
 
 
 def _with_decay(function: Function) -> Function:
-    """A fused kernel that adds the decay to the gradients, which takes a number for it."""
+    """Wrap a fused kernel: add a tensor weight decay to the gradients first, as the kernel does."""
 
     def apply(params: Tensors, grads: Tensors, *states: Tensors, **options: Any) -> Any:
         decay = options["weight_decay"]

@@ -1,7 +1,7 @@
-"""On CUDA: which of PyTorch's optimizers take a scheduled value as a tensor, and what others read.
+"""Rules for CUDA: which optimizers take a scheduled value as a tensor, and which read it.
 
-The numbers are in cuda.json, which ``benchmarks/rules.py cuda`` counts without a GPU, by the Python
-of PyTorch itself (:mod:`accelsched._costs.simulated_cuda`); the tests count them again.
+The counts are in cuda.json. ``benchmarks/rules.py cuda`` counts without a GPU, by running PyTorch's
+own Python (:mod:`accelsched._costs.simulated_cuda`); the tests count again.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from accelsched._optimizers.on_device import entered
 from accelsched._optimizers.rules import Rule
 from accelsched._runtimes import Counters
 
-#: The ways to build an optimizer there. By default PyTorch takes the foreach form, mostly.
+#: The ways to build an optimizer on CUDA. By default PyTorch mostly takes the foreach form.
 OPTIONS = (
     "",
     "foreach",
@@ -30,19 +30,19 @@ OPTIONS = (
     "foreach=False",
     "capturable foreach=False",
 )
-#: The ways to build and to step it.
+#: The ways to build and to step an optimizer.
 CONFIGURATIONS = (*OPTIONS, *(f"{way} on_device".strip() for way in OPTIONS))
-#: The values that are scheduled.
+#: The keys of the scheduled values.
 KEYS = ("lr", *rules.KEYS)
-#: What always works where Python takes the steps.
+#: The remedy that always works where Python runs the steps.
 _ON_THE_HOST = "give lowering='host'"
 
 
 @functools.cache
 def table(name: str, key: str) -> dict[str, Rule]:
-    """What a step of an optimizer reads with a scheduled value, by configuration.
+    """Return the reads of an optimizer's step with a scheduled value, by configuration.
 
-    A configuration that PyTorch refuses is left out.
+    Configurations that PyTorch refuses are left out.
     """
     text = resources.files("accelsched._optimizers").joinpath("cuda.json").read_text()
     rows = json.loads(text).get(name, {}).get(key)
@@ -54,7 +54,7 @@ def table(name: str, key: str) -> dict[str, Rule]:
 
 
 def configuration_of(group: dict[str, Any]) -> str:
-    """The configuration that a param group's options select, and the context of the caller."""
+    """Return the configuration that a param group's options and the caller's context select."""
     given = [option for option in ("capturable", "foreach", "fused") if group.get(option)]
     if is_loop(group):
         given.append("foreach=False")
@@ -62,22 +62,22 @@ def configuration_of(group: dict[str, Any]) -> str:
 
 
 def is_loop(group: dict[str, Any]) -> bool:
-    """Whether PyTorch loops over the parameters."""
+    """Return whether PyTorch loops over the parameters."""
     return group.get("foreach") is False and not group.get("fused")
 
 
 def takes_tensors(optimizer: Optimizer, groups: Sequence[dict[str, Any]], key: str) -> bool:
-    """Whether a step takes this value of all groups on the device, and was built for that."""
+    """Return whether a step takes this value of all groups as a tensor, and was built for that."""
     return all(_takes_tensor(rules.name_of(optimizer), group, key) for group in groups)
 
 
 def _takes_tensor(name: str | None, group: dict[str, Any], key: str) -> bool:
     if entered() and name is None:
         return True
-    # It may take a tensor without, as RAdam does, but nobody asks for one.
+    # Some take a tensor without these, as RAdam does, but only these show that one is wanted.
     if not (group.get("capturable") or group.get("fused") or entered()):
         return False
-    # An optimizer with a step of its own that has these options takes the rate so, as PyTorch's do.
+    # An optimizer with its own step and these options takes a tensor lr, as PyTorch's do.
     return key == "lr" if name is None else _stays(name, key, configuration_of(group))
 
 
@@ -87,7 +87,7 @@ def _stays(name: str, key: str, way: str) -> bool:
 
 
 def change(name: str, group: dict[str, Any], key: str) -> str | None:
-    """Say how to build or step it so that it reads nothing; "" as it is; None if nothing helps."""
+    """Return how to build or step it so that it reads nothing; "" if unchanged, None if no way."""
     way = configuration_of(group)
     stay = [other for other in CONFIGURATIONS if _stays(name, key, other)]
     if not stay:
@@ -96,7 +96,7 @@ def change(name: str, group: dict[str, Any], key: str) -> str | None:
 
 
 def remedy(name: str, group: dict[str, Any], key: str) -> str | None:
-    """Say what stops the reads of a scheduled tensor; None if there are none."""
+    """Return how to stop the reads of a scheduled tensor; None if there are none."""
     how = change(name, group, key)
     if how == "":
         return None
@@ -104,9 +104,9 @@ def remedy(name: str, group: dict[str, Any], key: str) -> str | None:
 
 
 def _distance(way: str, other: str) -> tuple[bool, bool, int, int]:
-    """What to prefer: lists to a loop, a change where it is built, few, and the first named."""
+    """Return a sort key: lists before a loop, then building before stepping, then few changes."""
     given, wanted = set(way.split()), set(other.split())
     loop = "foreach=False" in wanted - given
-    # Whoever steps within on_device already need not stop to.
+    # Whoever steps within on_device already need not leave it.
     steps = "on_device" in wanted - given
     return loop, steps, len(given ^ wanted), CONFIGURATIONS.index(other)

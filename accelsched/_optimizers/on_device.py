@@ -1,7 +1,7 @@
-"""The arithmetic of an optimizer's step, with a tensor where PyTorch takes a number.
+"""Optimizer arithmetic on single parameters, with a tensor where PyTorch takes a number.
 
-``add_(delta, alpha=-lr)`` wants a number: PyTorch reads a tensor on the host, which ends the graph
-on a lazy back end. The same arithmetic with the tensor as an operand stays on the device.
+``add_(delta, alpha=-lr)`` takes a number, so PyTorch reads a tensor on the host, which ends the
+graph on a lazy back end. The same arithmetic with the tensor as an operand stays on the device.
 """
 
 from __future__ import annotations
@@ -17,22 +17,20 @@ from accelsched._optimizers import lists
 
 
 class on_device(TorchFunctionMode):
-    """Inside it, the steps of PyTorch's optimizers compute with scheduled tensors as they are.
+    """A context in which PyTorch's optimizers compute with scheduled tensors on the device.
 
-    It is for optimizers without an option for that; :func:`accelsched.check` says which. All
-    results stay the same, but for the order of two roundings. PyTorch checks on the host whether
-    weight decay or momentum is zero. Inside ``on_device()`` the check is skipped, and they are
-    always applied. (So a momentum that begins at 0 has seen the gradients since the start, which
-    PyTorch forgets.)
+    It is for optimizers that have no option for that; :func:`accelsched.check` says which. Results
+    stay the same, except for the order of two roundings. PyTorch checks on the host whether weight
+    decay or momentum is zero. Inside ``on_device()`` the check is skipped, and both are always
+    applied. So a momentum that begins at 0 has accumulated the gradients since the start, which
+    PyTorch forgets.
 
-    Steps of whole lists (``foreach``) compute with tensors too. Of fused kernels these are the
-    learning rate and the weight decay, which is applied before the kernel. Betas and a momentum are
-    numbers to a fused kernel.
+    ``foreach`` steps compute with tensors too. A fused kernel takes the learning rate as a tensor,
+    and a tensor weight decay is applied before the kernel. Its betas and momentum must be numbers.
 
-    A scheduler that is built inside of it expects the steps to be inside as well, and does not
-    warn.
-
-    So build it inside for an optimizer with a ``step`` of its own too, if that reads nothing.
+    A scheduler that is built inside ``on_device()`` expects the optimizer's steps inside as well,
+    and does not warn. So for an optimizer with its own ``step`` that reads nothing, build the
+    scheduler inside.
 
     Example:
         >>> from accelsched import Scheduler
@@ -61,15 +59,15 @@ _SCHEDULED = "_accelsched_scheduled"
 
 
 def mark(value: Tensor) -> None:
-    """Mark a tensor: :class:`on_device` answers its comparisons with 0 without reading it."""
+    """Mark a tensor so that :class:`on_device` answers comparisons with 0 without reading it."""
     setattr(value, _SCHEDULED, True)
 
 
 class Factor(torch.nn.Parameter):
-    """A learning rate that requires a gradient: SGD multiplies by such a one, with addcmul_.
+    """A learning rate that requires a gradient, so that SGD multiplies by it, with addcmul_.
 
-    Lazy back ends take ten times as long to trace an addcmul_ as the product and the difference
-    that it stands for. Saved, it is a plain parameter.
+    Lazy back ends take ten times as long to trace addcmul_ as the equivalent product and
+    difference, which this class computes instead. It is saved as a plain parameter.
     """
 
     @classmethod
@@ -88,12 +86,12 @@ def _is_zero(number: object) -> bool:
 
 
 def entered() -> bool:
-    """Whether the caller is inside of :class:`on_device`."""
+    """Return whether the caller is inside :class:`on_device`."""
     modes: list[TorchFunctionMode] = _get_current_function_mode_stack()  # type: ignore[no-untyped-call]
     return any(isinstance(mode, on_device) for mode in modes)
 
 
-#: What comparisons of a scheduled value with 0 are answered: it is above 0.
+#: The results of comparing a scheduled value with 0, as if it were above 0.
 _IS_NOT_ZERO = {Tensor.ne: True, Tensor.gt: True, Tensor.__eq__: False}
 
 
@@ -122,7 +120,7 @@ def _addcmul_(target: Tensor, one: Tensor, other: Tensor, *, value: Any = 1) -> 
 
 
 def _lerp_(target: Tensor, end: Tensor, weight: Any) -> Tensor:
-    # PyTorch's lazy back end has the host do it; PyTorch's own form for a weight below 1/2.
+    # PyTorch's lazy back end runs lerp_ on the host. This is PyTorch's form for a weight below 1/2.
     if isinstance(weight, Tensor) or (isinstance(weight, float) and weight < 0.5):
         return target.add_((end - target) * weight)
     return target.lerp_(end, weight)

@@ -1,4 +1,4 @@
-"""Which of PyTorch's optimizers read a scheduled tensor on the host, and what stops it."""
+"""Warnings for optimizers that read a scheduled tensor on the host, with the remedies."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from accelsched.errors import SynchronizationWarning
 
 
 def needs_grad(optimizer: Optimizer, index: int, key: str, runtime: Runtime) -> bool:
-    """Whether the value must be marked as requiring a gradient; warns if the host will read it.
+    """Return whether the value must require a gradient; warn if the host will read it.
 
     SGD multiplies, on the device, by a learning rate that requires a gradient, and reads any other.
-    No gradient is ever computed for it: a step runs without autograd.
+    No gradient is ever computed for it, since a step runs without autograd.
     """
     name = rules.name_of(optimizer)
     if runtime.takes_floats:
@@ -36,32 +36,32 @@ def needs_grad(optimizer: Optimizer, index: int, key: str, runtime: Runtime) -> 
         return True
     remedy = _remedy(name, group, key, runtime)
     if remedy:
-        reads = f"{name} reads {key!r} on the host at every step on this device ({runtime.name})"
-        _warn(f"{reads}, and that stops it: {remedy}")
+        reads = f"{name} reads {key!r} on the host at every step ({runtime.name})"
+        _warn(f"{reads}, which stops the device: {remedy}")
     return False
 
 
 def _needs_grad_on_cuda(
     name: str | None, group: dict[str, Any], key: str, runtime: Runtime
 ) -> bool:
-    """The same where PyTorch takes the foreach form, which does not ask, unless it is told not to.
+    """Return the same for CUDA, where the default foreach form does not check for a gradient.
 
-    Of an optimizer with a step of its own whoever gave it a tensor knows.
+    An optimizer with its own step gets no warning: whoever gave it a tensor knows that step.
     """
     if key == "lr" and name == "SGD" and on_cuda.is_loop(group) and _sgd_asks_for_grad():
         return True
     stops = None if name is None else on_cuda.remedy(name, group, key)
     if stops:
-        reads = f"{name} reads {key!r} on the host at every step that is not compiled"
-        _warn(f"{reads}, and that stops this device ({runtime.name}): {stops}")
+        reads = f"{name} reads {key!r} on the host at every uncompiled step"
+        _warn(f"{reads}, which stops the device ({runtime.name}): {stops}")
     return False
 
 
 _NOT_KNOWN = (
-    "{} has a step of its own: if it reads {!r} on the host, that stops this device ({}) once for "
-    "each parameter. Step it within accelsched.on_device(), and build the scheduler within it; "
-    "accelsched.check(optimizer, measure=True) counts the reads. If there are none, building the "
-    "scheduler within it is enough."
+    "{} has a step of its own, which may read {!r} on the host ({}). Step it within "
+    "accelsched.on_device(), and build the scheduler within that, too. Each read stops the device, "
+    "once for each parameter; accelsched.check(optimizer, measure=True) counts them. If there are "
+    "none, building the scheduler within accelsched.on_device() is enough."
 )
 
 
@@ -70,7 +70,7 @@ def _warn(message: str) -> None:
 
 
 def level_of_the_caller() -> int:
-    """The stack level of the code that built the scheduler, whichever class it is of."""
+    """Return the stack level of the first caller outside accelsched, for warnings."""
     level, frame = 1, sys._getframe(1)
     while frame.f_back is not None and frame.f_globals["__name__"].startswith("accelsched."):
         level, frame = level + 1, frame.f_back
@@ -79,12 +79,12 @@ def level_of_the_caller() -> int:
 
 @functools.cache
 def _sgd_asks_for_grad() -> bool:
-    """Whether the SGD of this PyTorch has the branch for gradients: that of 2.4 has not."""
+    """Return whether this PyTorch's SGD checks if lr requires a gradient; that of 2.4 does not."""
     return "lr.requires_grad" in inspect.getsource(sys.modules["torch.optim.sgd"])
 
 
 def _remedy(name: str, group: dict[str, object], key: str, runtime: Runtime) -> str | None:
-    """Say what stops the reads of a scheduled value; None if there are none."""
+    """Return how to stop the reads of a scheduled value; None if there are none."""
     known = rules.table(runtime.name).get(name)
     if known is None:
         return None
@@ -102,7 +102,7 @@ def _remedy(name: str, group: dict[str, object], key: str, runtime: Runtime) -> 
 
 
 def _remedy_of_key(runtime: str, name: str, key: str, way: str) -> str | None:
-    """Say the same for a value other than the learning rate."""
+    """Return the same for a value other than the learning rate."""
     best = rules.best_of_key(runtime, name, key)
     if best is None:
         return "it has no option that helps there"
@@ -111,12 +111,12 @@ def _remedy_of_key(runtime: str, name: str, key: str, way: str) -> str | None:
 
 
 def remedy(optimizer: Optimizer, key: str, runtime: str) -> str | None:
-    """Say what keeps the steps of this optimizer on the device; None if they stay already.
+    """Return how to keep an optimizer's steps on the device; None if they stay there already.
 
     Args:
-        optimizer: any; of one that has a step of its own nothing is known.
-        key: the value that is scheduled.
-        runtime: the name of a runtime that rules are known for.
+        optimizer: any optimizer; for one with its own step the answer is always ``on_device()``.
+        key: the key of the scheduled value.
+        runtime: the name of a runtime whose rules are known.
     """
     name, way = rules.name_of(optimizer), rules.configuration_of(optimizer.param_groups[0])
     if name is None:

@@ -1,7 +1,7 @@
-"""What a step of each torch.optim optimizer costs with a scheduled learning rate, as measured.
+"""Measured costs of a step of each torch.optim optimizer with a scheduled learning rate.
 
-The numbers are in rules.json, which benchmarks/rules.py writes; the tests measure them again. By
-runtime and optimizer it has the versions of torch from which on they differ.
+The numbers are in rules.json, which benchmarks/rules.py writes; the tests measure them again. Each
+runtime and optimizer has an entry for every torch version at which its numbers change.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from torch.torch_version import TorchVersion
 
 from accelsched._runtimes import Counters
 
-#: The ways to build or to step an optimizer, the plainest first.
+#: The ways to build or to step an optimizer, the simplest first.
 CONFIGURATIONS = ("", "foreach", "capturable", "capturable foreach", "on_device")
 
 
 @dataclass(frozen=True)
 class Rule:
-    """The cost of one step, once it is warm: a fixed part, and a part for each parameter tensor.
+    """The cost of one warm step: a fixed part, and a part for each parameter tensor.
 
     Attributes:
         fixed: the cost that does not depend on the parameters.
@@ -60,9 +60,10 @@ def _rules(ways: dict[str, Any]) -> dict[str, Rule]:
 
 
 def of_this_torch(rows: dict[str, Any]) -> Any:
-    """Of the rules of an optimizer, by version of torch, those of the version that runs.
+    """Return the rules of an optimizer for the running torch, from its rules by version.
 
-    They are those of the newest version that is not newer; of the oldest if all are.
+    These are the rules of the newest version that is not newer than the running torch, or of the
+    oldest version if all are newer.
     """
     known = sorted(rows, key=TorchVersion)
     old = [version for version in known if TorchVersion(version) <= torch.__version__]
@@ -70,12 +71,12 @@ def of_this_torch(rows: dict[str, Any]) -> Any:
 
 
 def name_of(optimizer: Optimizer) -> str | None:
-    """Return the class of torch.optim whose ``step`` an optimizer has; None if it has another."""
+    """Return the name of the torch.optim class whose ``step`` an optimizer has, or None."""
     for cls in type(optimizer).__mro__:
         if not issubclass(cls, Optimizer) or cls is Optimizer:
             continue
         if f"{cls.__module__}.".startswith("torch.optim."):
-            # PyTorch wraps the step of a class when the first optimizer of it is built.
+            # PyTorch wraps the step of a class when its first optimizer is built.
             inherited = inspect.unwrap(type(optimizer).step) is inspect.unwrap(cls.step)
             return cls.__name__ if inherited else None
     return None
@@ -87,9 +88,9 @@ def configuration_of(group: dict[str, Any]) -> str:
 
 
 def best(runtime: str, name: str) -> str | None:
-    """Return the plainest configuration whose step stays on the device; None if there is none.
+    """Return the simplest configuration whose step stays on the device; None if there is none.
 
-    One that sends nothing to the device comes before one that does.
+    Configurations that send nothing to the device come first.
     """
     rules = table(runtime).get(name, {})
     stay = [way for way in CONFIGURATIONS if way in rules and rules[way].stays_on_device]
@@ -98,16 +99,17 @@ def best(runtime: str, name: str) -> str | None:
 
 #: The keys besides ``lr`` that were measured, with every optimizer that has them.
 KEYS = ("weight_decay", "momentum", "betas[0]", "betas[1]")
-#: What is read within ``on_device`` too, unless the optimizer is ``capturable``.
+#: The values that are read even within ``on_device``, unless the optimizer is ``capturable``.
 _READ = {("NAdam", "betas[0]"), ("RAdam", "betas[1]")}
 
 
 def best_of_key(runtime: str, name: str, key: str) -> str | None:
     """Return the configuration that stays on the device with a scheduled value other than ``lr``.
 
-    PyTorch has no option for a weight decay or a momentum: it checks whether they are 0. The
-    ``foreach`` forms take numbers. With tensor betas the bias corrections must be ``capturable``,
-    or the number of the step is a new constant at each step. Then beta1 is not read at all.
+    PyTorch has no option for weight decay or momentum: it checks on the host whether they are 0.
+    The ``foreach`` forms take numbers. With tensor betas the optimizer must be ``capturable``, or
+    its bias corrections make the step number a new constant at each step. If it is ``capturable``,
+    beta1 is not read at all.
     """
     if key not in KEYS or best(runtime, name) is None:
         return None
@@ -121,7 +123,7 @@ def best_of_key(runtime: str, name: str, key: str) -> str | None:
 
 
 def change(way: str, to: str) -> str:
-    """Say in words how to get from one configuration to another."""
+    """Return in words how to change one configuration into another."""
     given, wanted = set(way.split()), set(to.split())
     dropped = [
         _as_argument(option)

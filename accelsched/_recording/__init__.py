@@ -1,4 +1,4 @@
-"""Which operations does a formula do? A recorder, and double-float arithmetic."""
+"""The operations of a formula: a recorder, and double-float arithmetic."""
 
 from accelsched._recording.recorder import Recording, Untraceable, call, origin_of, record
 

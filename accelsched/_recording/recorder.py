@@ -1,8 +1,8 @@
-"""A function of the step as a graph of ATen operations, recorded while it runs once.
+"""A recorder: runs a function of the step once, and returns the graph of its ATen operations.
 
-PyTorch's ``make_fx`` records as well. But its first call imports a compiler and a computer algebra
-system, for a second or more, and it takes what NumPy computes from a tensor for a constant, without
-an error. The step that is recorded here has no memory, so nothing can read it unseen.
+PyTorch's ``make_fx`` records too. But its first call takes a second or more to import a compiler
+and a computer algebra system. It also takes a NumPy result for a constant, without an error. The
+step recorded here has no memory, so any read of it is caught.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from accelsched.errors import ArgumentError, Reason
 
 _TORCH = str(Path(torch.__file__).parent)
 _REMEDY = (
-    "write it in torch operations, without `if`, `min`, `math`, NumPy or `.item()` on the step, or "
-    "make it a table: Tabulated(function, total_iters), or total_iters of Lambda and LambdaLR"
+    "use torch operations on the step, no `if`, `min`, `math`, NumPy or `.item()`; or make the "
+    "function a table: Tabulated(function, total_iters), or total_iters of Lambda and LambdaLR"
 )
 
 
 class Untraceable(ArgumentError):
-    """A schedule is no graph of operations on the step; the error says at which line."""
+    """A schedule cannot be recorded as operations on the step; the message names the line."""
 
     def __init__(self, reason: str) -> None:
         super().__init__("schedule", Reason(reason), _REMEDY)
@@ -39,10 +39,10 @@ class Untraceable(ArgumentError):
 
 
 class Recording(torch.nn.Module):
-    """A graph with its constants, by the names that its nodes have for them.
+    """A graph, with its constants as buffers under the names in its nodes.
 
-    It is no ``GraphModule``, which writes a source for its graph at once, and has PyTorch and
-    :mod:`linecache` keep that for ever.
+    A ``GraphModule`` would write source code for its graph at once, which PyTorch and
+    :mod:`linecache` keep forever.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class Recording(torch.nn.Module):
     ) -> None:
         super().__init__()
         self.graph = graph
-        #: The user's functions that were called, whose variables may change later.
+        #: The user's functions that ran; the variables that they read may change later.
         self.functions = functions
         for name, constant in constants.items():
             self.register_buffer(name, constant)
@@ -61,15 +61,15 @@ def record(
     replacements: Mapping[Any, Callable[..., Any]] | None = None,
     shape: Sequence[int] = (),
 ) -> Recording:
-    """Record the operations that a function does on an int64 step, on the CPU.
+    """Record the operations that a function performs on an int64 step, on the CPU.
 
-    What does not depend on the step is computed now, and is a constant of the graph. The ``meta``
-    of a node has the ``"value"`` that it had, and the ``"origin"`` that it comes from, a line.
+    Whatever does not depend on the step is computed now and becomes a constant of the graph. The
+    ``meta`` of a node holds its recorded ``"value"`` and its ``"origin"``, a line of source code.
 
     Args:
-        function: from the step to a list of tensors.
-        replacements: for an ATen operation, a function that does the same by others.
-        shape: that of the step.
+        function: maps the step to a list of tensors.
+        replacements: for an ATen operation, a function that computes the same with others.
+        shape: the shape of the step.
 
     Raises:
         Untraceable: the function reads the step on the host, changes a tensor in place, draws
@@ -78,7 +78,7 @@ def record(
     recorder = _Recorder(replacements or {})
     try:
         with torch.no_grad():
-            # Not step 0, where a formula may divide by the step.
+            # Not step 0: a formula may divide by the step.
             step = torch.ones(shape, dtype=torch.int64, device="cpu")
             counter = recorder.recorded(step, recorder.graph.placeholder("step"))
             counter.has_views = True
@@ -94,7 +94,7 @@ def record(
 
 
 def call(function: Callable[[Tensor], Any], argument: Tensor) -> Any:
-    """Call a user's function; a recording remembers that it did."""
+    """Call a user's function; if the argument is being recorded, note the function."""
     if isinstance(argument, _Recorded):
         argument.recorder.functions.append(function)
     return function(argument)
@@ -107,7 +107,7 @@ class _Recorder:
         self.graph = Graph()
         self._replacements = replacements
         self.functions: list[Any] = []
-        # With the tensor itself, as the id of one that is gone may be given to another.
+        # Keep each tensor alive, or its id may be reused for another.
         self._constants: dict[int, tuple[Tensor, Node]] = {}
 
     def recorded(self, value: Tensor, node: Node, origin: str = "") -> _Recorded:
@@ -116,7 +116,7 @@ class _Recorder:
         return _Recorded(value, node, self)
 
     def node(self, value: Any) -> Any:
-        """Return what stands for an argument in the graph."""
+        """Return the node of a tensor argument; any other argument as it is."""
         if isinstance(value, _Recorded):
             return value.node
         if not isinstance(value, Tensor):
@@ -129,7 +129,7 @@ class _Recorder:
         return self._constants[id(value)][1]
 
     def constants(self) -> dict[str, Tensor]:
-        """The constants that the graph reads, by name."""
+        """Return the constants that the graph reads, by name."""
         nodes = (node for node in self.graph.nodes if node.op == "get_attr")
         return {node.target: node.meta["value"] for node in nodes}
 
@@ -147,7 +147,7 @@ class _Recorder:
             raise Untraceable(f"{operation} {refusal}, {origin}")
         outputs = operation(*tree_map(_value, args), **tree_map(_value, kwargs))
         if not isinstance(outputs, (Tensor, list, tuple)):
-            return outputs  # a dtype, say
+            return outputs  # for example a dtype
         nodes = tree_map(self.node, args), tree_map(self.node, kwargs)
         node = self.graph.call_function(operation, *nodes)
         if isinstance(outputs, Tensor):
@@ -161,25 +161,25 @@ class _Recorder:
 
 
 def _refusal(operation: Any, args: Sequence[Any]) -> str | None:
-    """Say why an operation cannot be recorded, if so."""
+    """Return why an operation cannot be recorded; None if it can."""
     tags = operation.tags
     if torch.Tag.data_dependent_output in tags:
-        return "reads a number of the step on the host"
-    # PyTorch says so of any indexing, since a mask would have a shape that depends on it.
+        return "reads the step on the host"
+    # PyTorch tags all indexing as dynamic, but only a boolean mask gives such a shape.
     by_number = operation is torch.ops.aten.index.Tensor and not any(
         index is not None and index.dtype == torch.bool for index in args[1]
     )
     if torch.Tag.dynamic_output_shape in tags and not by_number:
         return "has a shape that depends on the step"
     if torch.Tag.nondeterministic_seeded in tags:
-        return "is random, and a schedule is a function of the step"
+        return "is random, but a schedule must be a function of the step"
     return "changes a tensor in place" if operation._schema.is_mutable else None
 
 
 def _out_of_place(operation: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
-    """Return the operation that computes what one in place writes; None if nobody may write there.
+    """Return the out-of-place form of an in-place operation; None if it must not be replaced.
 
-    Nobody else may see what is written: no view of it, and not whoever made the step.
+    The write must not be visible elsewhere: neither in a view, nor to the caller of the function.
     """
     name = operation._schema.name.removeprefix("aten::")
     written = args[0] if args else None
@@ -196,12 +196,12 @@ def _out_of_place(operation: Any, args: Sequence[Any], kwargs: Mapping[str, Any]
 
 
 def _arguments(operation: Any) -> list[tuple[str, bool]]:
-    """The types of an operation's arguments; those that are given by name say so."""
+    """Return the type of each argument of an operation, and whether it is keyword-only."""
     return [(str(a.type), a.kwarg_only) for a in operation._schema.arguments]
 
 
 def _share_memory(operation: Any, args: Sequence[Any], made: _Recorded) -> None:
-    """Mark a view and what it is a view of."""
+    """Mark a view and the tensor that it is a view of."""
     if any(returned.alias_info is not None for returned in operation._schema.returns):
         for tensor in (made, *args):
             if isinstance(tensor, _Recorded):
@@ -209,12 +209,12 @@ def _share_memory(operation: Any, args: Sequence[Any], made: _Recorded) -> None:
 
 
 class _Recorded(Tensor):
-    """A tensor without memory that depends on the step."""
+    """A tensor that depends on the step, and has no memory."""
 
     node: Node
     value: Tensor
     recorder: _Recorder
-    #: Whether somebody else would see what is written into it.
+    #: Whether a write into it would be visible elsewhere.
     has_views = False
 
     @staticmethod
@@ -226,7 +226,7 @@ class _Recorded(Tensor):
         return wrapper
 
     def __hash__(self) -> int:
-        # A dict would take the step for a key that it has not.
+        # A dict would treat the step as a missing key.
         origin = _origin(sys._getframe(1))
         raise Untraceable(f"the step is looked up in a dict or a set, {origin}")
 
@@ -247,18 +247,18 @@ def _value(argument: Any) -> Any:
     return argument.value if isinstance(argument, _Recorded) else argument
 
 
-# Where in the user's code an operation comes from.
+# The line of the user's code that an operation comes from.
 
 
 def _origin(frame: FrameType | None) -> str:
-    """Find the innermost line of the stack outside of PyTorch and of this file."""
+    """Return the innermost line of the stack outside PyTorch and this file."""
     while frame is not None and _is_machinery(frame.f_code.co_filename):
         frame = frame.f_back
     return f"at {frame.f_code.co_filename}:{frame.f_lineno}" if frame else "at an unknown place"
 
 
 def origin_of(error: Exception) -> str:
-    """Find the innermost line of an error's traceback outside of PyTorch and of this file."""
+    """Return the innermost line of an error's traceback outside PyTorch and this file."""
     trace, found = error.__traceback__, "at an unknown place"
     while trace is not None:
         filename = trace.tb_frame.f_code.co_filename

@@ -1,4 +1,4 @@
-"""Which variables do the user's functions read, that may have another value at the next step?"""
+"""The variables that users' functions read, and that may have another value at the next step."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 #: Reads a variable.
 Read = Callable[[], Any]
 
-# What is found in these is the same for ever.
+# The contents of these modules never change.
 _LIBRARIES = {"accelsched", "numpy", "torch"}
 _CONSTANT_MODULES = sys.stdlib_module_names | _LIBRARIES
 _NUMBERS = (int, float, complex, str, bytes, type(None))
@@ -19,23 +19,23 @@ _MISSING = object()
 
 
 def variables_of(functions: Iterable[Any]) -> list[Read] | None:
-    """Return what reads each variable of some functions.
+    """Return one reader for each variable that some functions read.
 
-    A function may read variables of the functions around it, and of its module, itself or in
-    functions that it calls. A variable is known by its object: another number is another object.
+    These are variables of enclosing functions and of the module, read by a function itself or by
+    the functions that it calls. Readers return objects: another number is another object.
 
     Args:
-        functions: Python functions, partial ones, or anything else that can be called.
+        functions: Python functions, partials, or other callables.
 
     Returns:
-        Functions without arguments. None if there is more that may change: an attribute, an item
-        of a list or a dictionary, a tensor.
+        Functions without arguments. None if anything else may change: an attribute, an item of a
+        list or a dictionary, a tensor.
     """
     reads: list[Read] = []
     seen: set[int] = set()
 
     def fixed(value: Any) -> bool:
-        """Whether a value has no parts that may change, but for the variables that are added."""
+        """Return whether no part of a value may change, apart from the variables that are read."""
         if isinstance(value, _NUMBERS) or id(value) in seen or _is_constant(value):
             return True
         if isinstance(value, tuple):
@@ -54,17 +54,17 @@ def variables_of(functions: Iterable[Any]) -> list[Read] | None:
 
 
 def _is_constant(value: Any) -> bool:
-    """Whether this is a module that nobody changes, or something of one."""
+    """Return whether this is a module that does not change, or an object from one."""
     if value is _MISSING:
         return True
     if isinstance(value, types.ModuleType):
         return _root(value.__name__) in _CONSTANT_MODULES
     if isinstance(value, types.BuiltinFunctionType):
-        owner = value.__self__  # of a method of an object, which may change
+        owner = value.__self__  # for a method: its object, which may change
         return owner is None or isinstance(owner, types.ModuleType)
     if isinstance(value, (type, types.FunctionType)):
         return _root(value.__module__) in _CONSTANT_MODULES
-    # An operation of a library, a schedule.
+    # An operation of a library, or a schedule.
     return callable(value) and _root(type(value).__module__) in _LIBRARIES
 
 
@@ -73,7 +73,7 @@ def _root(module: str | None) -> str:
 
 
 def _variables(function: types.FunctionType) -> Iterator[Read]:
-    """What reads the variables that a function takes from outside."""
+    """Yield a reader for each variable that a function takes from outside."""
     for cell in function.__closure__ or ():
         yield functools.partial(_content, cell)
     variables = function.__globals__
@@ -90,6 +90,6 @@ def _content(cell: types.CellType) -> Any:
 
 
 def _names(code: types.CodeType) -> set[str]:
-    """The names of variables of the module in a function, and in those that are written in it."""
+    """Return the names of global variables in a function, and in the functions defined in it."""
     inner = (constant for constant in code.co_consts if isinstance(constant, types.CodeType))
     return set(code.co_names).union(*map(_names, inner))

@@ -1,4 +1,4 @@
-"""The back ends, one file each: nothing else asks which one a tensor lives on."""
+"""The back ends, one file each. No code outside this package checks a tensor's back end."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _BY_DEVICE: dict[str, Runtime] = {
     "cuda": Cuda(),
 }
 
-#: The runtimes that the demo and the tests can drive, by the name a user gives.
+#: The runtimes that the demo and the tests can drive, by the name that a user gives.
 NAMED: dict[str, Runtime] = {
     runtime.name: runtime
     for runtime in (_BY_DEVICE["xla"], _BY_DEVICE["lazy"], Dynamo(), _BY_DEVICE["cpu"])

@@ -1,4 +1,4 @@
-"""The interface of a back end; the defaults are those of eager PyTorch."""
+"""The interface to a back end, with the defaults of eager PyTorch."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from accelsched._runtimes.device_graph import DeviceGraph
 from accelsched._runtimes.one_kernel import OneKernel
 from accelsched._runtimes.packed_curves import PackedCurves
 
-#: From the step counter to tensors.
+#: Maps the step counter to tensors.
 Evaluate = Callable[[Tensor], Sequence[Tensor]]
 _CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True)
 class Counters:
-    """What a back end has done since its start; ``after - before`` counts what came between.
+    """Counts of a back end since its start; ``after - before`` counts the time between.
 
     Attributes:
         compiles: graphs compiled (for torch.compile: frames, recompiles included).
-        executions: graphs executed, or calls of compiled graphs where that is counted.
+        executions: graphs executed, or calls of compiled graphs where those are counted.
         to_device: transfers of data from the host to the device.
         from_device: transfers from the device to the host.
-        fallbacks: operations that the back end handed to the host.
+        fallbacks: operations that the back end ran on the host.
     """
 
     compiles: int = 0
@@ -48,28 +48,28 @@ ALL_COUNTS = tuple(Counters.__dataclass_fields__)
 
 
 class Runtime:
-    """What differs from back end to back end."""
+    """The properties and hooks in which back ends differ."""
 
-    #: The name a user gives it.
+    #: The name that a user gives.
     name = "eager"
-    #: Whether a number read on the host stops the device, so that state has to live on it.
+    #: Whether a read on the host makes the host wait for the device, so state lives on the device.
     on_device = True
-    #: Whether its kernels take a number of the host for nothing, so that values are Python floats
-    #: unless the optimizer takes them as tensors.
+    #: Whether kernels take a host number at no cost, so values are Python floats unless the
+    #: optimizer takes them as tensors.
     takes_floats = False
-    #: Whether a graph may capture what is launched there, and repeat it without any Python.
+    #: Whether a graph can capture launches there, and replay them without Python.
     captures = False
-    #: Whether such a read ends the graph that is being gathered.
+    #: Whether a read on the host ends the graph that is being gathered.
     reads_cost_an_execution = False
-    #: Whether every step is traced anew, so that each operation of a schedule costs the host time.
+    #: Whether every step is traced anew, so that each operation of a schedule costs host time.
     traces_every_step = False
-    #: Whether only the first step of a run is traced, and then repeated without any Python.
+    #: Whether only the first step of a run is traced, and then repeated without Python.
     traces_once = False
-    #: Whether PyTorch lets an optimizer there be built with capturable=True.
+    #: Whether PyTorch accepts capturable=True for an optimizer there.
     accepts_capturable = True
-    #: Which of its :class:`Counters` it keeps; the others stay 0.
+    #: The :class:`Counters` that are kept; the others stay 0.
     counts: tuple[str, ...] = ()
-    #: Whether it computes in float64; where not, formulas are in double-float.
+    #: Whether float64 exists; if not, formulas use double-float arithmetic.
     has_float64 = True
 
     def as_state(self, state: Tensor, device: torch.device) -> Tensor:
@@ -79,7 +79,7 @@ class Runtime:
     def as_data(self, vector: Tensor, device: torch.device) -> Tensor:
         """Put a CPU tensor of shape [n] on the device, as data that no operation makes there.
 
-        A graph that reads it is the same whatever is in it, and whether or not it is new.
+        A graph that reads the tensor stays the same for other contents, or for a new tensor.
         """
         return vector.to(device)
 
@@ -89,15 +89,15 @@ class Runtime:
         device: torch.device,
         shape: Sequence[int] = (),
     ) -> Evaluate:
-        """Record an evaluation, and return what this back end calls at each step.
+        """Record an evaluation, and return the function that this back end calls at each step.
 
         Args:
             evaluation: makes the evaluation for a device.
-            device: where it is to run.
-            shape: that of the counter.
+            device: the device to run on.
+            shape: the shape of the counter.
 
         Raises:
-            Untraceable: a user's function reads a number, on a back end that has to trace it.
+            Untraceable: a user's function reads a number, on a back end that must trace it.
         """
         try:
             graph = self._record(evaluation(_CPU), shape)
@@ -110,13 +110,13 @@ class Runtime:
     def refill(
         self, held: Evaluate, evaluation: Callable[[torch.device], Evaluate]
     ) -> Callable[[], None] | None:
-        """Return what makes something lowered another evaluation, by writing numbers in place.
+        """Return a function that turns ``held`` into another evaluation by writing its numbers.
 
-        Nothing that was compiled or captured with it is compiled again. None if this is another
-        structure: then :meth:`lower` it.
+        Graphs that were compiled or captured with ``held`` stay valid. None if the structure
+        differs: then :meth:`lower` the evaluation.
 
         Args:
-            held: as :meth:`lower` returned it.
+            held: the result of :meth:`lower`.
             evaluation: as for :meth:`lower`.
         """
         graph = self.graph_of(held)
@@ -129,28 +129,30 @@ class Runtime:
         return graph.refill(recording, self.rewritten)
 
     def has_one_kernel(self, tensors: Sequence[Tensor]) -> bool:
-        """Whether curves that are rows of numbers may be one kernel, which writes these tensors."""
+        """Return whether one kernel can evaluate segments or tables, and write these tensors."""
         return False
 
     def one_kernel(self, curves: PackedCurves, tensors: Sequence[Tensor]) -> OneKernel | None:
-        """Return what computes a whole step at once, where :meth:`has_one_kernel`; None if not.
+        """Return a kernel that does a whole step; None if it cannot be built.
+
+        Call this only where :meth:`has_one_kernel` holds.
 
         Args:
-            curves: of the values, on the CPU.
+            curves: the curves of the values, on the CPU.
             tensors: the counter, and the values.
         """
         return None
 
     def graph_of(self, held: Evaluate) -> DeviceGraph | None:
-        """Return the graph that was made callable, if it was one."""
+        """Return the graph behind a result of :meth:`lower`; None if it has none."""
         return held if isinstance(held, DeviceGraph) else None
 
     def rewritten(self, state: Tensor, content: Tensor) -> Tensor:
-        """Write a CPU tensor into one that :meth:`as_state` made, and return the one to hold."""
+        """Write a CPU tensor into one from :meth:`as_state`, and return the tensor to hold."""
         return state.copy_(content)
 
     def _record(self, function: Evaluate, shape: Sequence[int]) -> Recording:
-        """Record a function, in double-float arithmetic where there is no float64."""
+        """Record a function, in double-float arithmetic if there is no float64."""
         if not self.has_float64:
             function = in_float32(record(function, shape=shape))
         return record(function, self.replacements(), shape)
@@ -158,7 +160,7 @@ class Runtime:
     def as_callable(
         self, graph: DeviceGraph, device: torch.device, shape: Sequence[int]
     ) -> Evaluate:
-        """Make a graph callable on this back end; the arguments are those of :meth:`lower`."""
+        """Make a graph callable on this back end; ``device`` and ``shape`` as for :meth:`lower`."""
         return graph
 
     def replacements(self) -> dict[Any, Callable[..., Tensor]]:
@@ -166,25 +168,25 @@ class Runtime:
         return {}
 
     def assign(self, tensors: Sequence[Tensor], values: Sequence[Tensor]) -> None:
-        """Write values of shape [] in place, one into each tensor."""
+        """Write one value of shape [] into each tensor, in place."""
         for tensor, value in zip(tensors, values, strict=True):
-            # copy_ and fill_ would leave the graph on some lazy back ends.
+            # copy_ and fill_ leave the graph on some lazy back ends.
             torch.add(value.to(tensor.device), 0, out=tensor)
 
     def execute(self, tensors: Sequence[Tensor]) -> None:
-        """Compute tensors now, so that a graph that is gathered next takes them as they are."""
+        """Compute tensors now, so that the next graph takes them as inputs."""
 
     def before_step(self, state: Sequence[Tensor], optimizer: Optimizer) -> None:
-        """Prepare for a step of a scheduler of this optimizer, before its state moves on."""
+        """Prepare for a step of this optimizer's scheduler, before the state changes."""
 
     def is_capturing(self) -> bool:
-        """Whether what is called now is kept, and runs whenever somebody replays it."""
+        """Return whether operations are being captured now, to be replayed later."""
         return False
 
-    # For those that drive a whole training loop: the demo, the tests, the benchmarks.
+    # The rest serves code that drives a whole training loop: the demo, the tests, the benchmarks.
 
     def available(self) -> str | None:
-        """Say why this back end cannot run here; None if it can."""
+        """Return why this back end cannot run here; None if it can."""
         return None
 
     def device(self) -> torch.device:
@@ -192,11 +194,11 @@ class Runtime:
         return torch.device("cpu")
 
     def compiled(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """Return a function as this back end runs it."""
+        """Return a function in the form that this back end runs."""
         return function
 
     def finish_step(self) -> None:
-        """Execute what a lazy back end has gathered."""
+        """Execute the operations that a lazy back end has gathered."""
 
     def wait(self) -> None:
         """Block until the device is idle."""
@@ -206,5 +208,5 @@ class Runtime:
         return Counters()
 
     def nodes(self, tensors: Sequence[Tensor]) -> int:
-        """Count the operations that a lazy back end has gathered for tensors, with constants."""
+        """Return how many operations, constants included, a lazy back end has gathered."""
         return 0

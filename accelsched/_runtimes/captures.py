@@ -1,4 +1,4 @@
-"""Is a CUDA graph captured now, or is what runs a rehearsal for it?"""
+"""Detection of CUDA graph captures, and of rehearsals for them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _rehearsals = 0
 
 @contextlib.contextmanager
 def rehearsal() -> Iterator[None]:
-    """Within it, what a capture would refuse is refused: what runs is to be captured next."""
+    """Refuse within this context what a capture would refuse: the code is to be captured next."""
     global _rehearsals
     _rehearsals += 1
     try:
@@ -22,11 +22,11 @@ def rehearsal() -> Iterator[None]:
 
 
 def is_captured() -> bool:
-    """Whether a CUDA graph captures what is launched now; in 0.2 us."""
-    # Without a driver PyTorch cannot say, and fake tensors are on "cuda" there too.
+    """Return whether a CUDA graph captures launches now; takes 0.2 us."""
+    # Without a CUDA driver PyTorch cannot tell, and fake tensors may be on "cuda" even then.
     return torch.cuda.is_initialized() and torch.cuda.is_current_stream_capturing()
 
 
 def is_for_a_graph() -> bool:
-    """Whether a CUDA graph captures what is launched now, or is to capture it next."""
+    """Return whether a CUDA graph captures launches now, or is to capture them next."""
     return _rehearsals > 0 or is_captured()

@@ -1,8 +1,8 @@
 """cerebras_pytorch on a wafer-scale system: the front end traces the first step of a run.
 
-The system repeats that step without Python. It carries from step to step the state that the
-optimizer's registered schedulers name. Any other tensor is a constant, without a warning, and so is
-a learning rate that was put in a param group outside of the step.
+The system repeats that step without Python. From step to step it carries the state that the
+optimizer's registered schedulers name. Any other tensor becomes a constant, without a warning, and
+so does a learning rate that was put in a param group outside the step.
 """
 
 from __future__ import annotations
@@ -23,8 +23,9 @@ from accelsched.errors import ArgumentError
 class Cerebras(Runtime):
     """The CSX backend of cerebras_pytorch, with the optimizers of ``cerebras.pytorch.optim``.
 
-    Its arithmetic is float32; it refuses float64. So the default is segments, of float32 alone; a
-    curve of too many parts is a table, or the formula in double-float arithmetic.
+    It computes in float32, and refuses float64. So the default lowering is segments, which need
+    float32 only. A curve that needs too many segments becomes a table, or the formula in
+    double-float arithmetic.
     """
 
     name = "cerebras"
@@ -32,12 +33,12 @@ class Cerebras(Runtime):
     has_float64 = False
 
     def as_state(self, state: Tensor, device: torch.device) -> Tensor:
-        # Outside of this context the backend drops what a tensor holds.
+        # Outside this context the backend drops a tensor's content.
         with _backend().device:
             return state.to(device)
 
     def rewritten(self, state: Tensor, content: Tensor) -> Tensor:
-        # The state is asked for at each run: see CarriedState.
+        # A new tensor is fine: the backend reads the state anew at each run (see CarriedState).
         return self.as_state(content, state.device)
 
 
@@ -45,8 +46,8 @@ RUNTIME = Cerebras()
 
 
 def in_use() -> bool:
-    """Whether the lazy device of this process is that of cerebras_pytorch."""
-    # Asking must not import it: it takes seconds, and replaces parts of PyTorch.
+    """Return whether the lazy device of this process belongs to cerebras_pytorch."""
+    # Do not import it here: that takes seconds, and replaces parts of PyTorch.
     backend = sys.modules.get("cerebras.pytorch.backend")
     return backend is not None and backend.use_cs()
 
@@ -61,8 +62,8 @@ def _backend() -> Any:
 def exact() -> Iterator[None]:
     """Compute on the host as PyTorch does.
 
-    From its first run on, the backend has pow, exp and others cast float64 to float32, on the CPU
-    too.
+    After its first run, the backend makes pow, exp and other operations cast float64 to float32,
+    on the CPU too.
     """
     import cerebras.pytorch
     from cerebras.pytorch.amp._amp_state import _amp_state
@@ -73,7 +74,7 @@ def exact() -> Iterator[None]:
 
 
 def is_tracing() -> bool:
-    """Whether a step is being traced, so that tensors have no values yet."""
+    """Return whether a step is being traced, so that tensors have no values yet."""
     return bool(_backend().is_tracing)
 
 
@@ -84,52 +85,53 @@ def read(state: Tensor) -> Tensor:
 
 
 def skip_if_not_finite(optimizer: Optimizer, state: Tensor) -> None:
-    """Let dynamic loss scaling undo this step's change of a carried tensor if it skips the step."""
+    """Make dynamic loss scaling undo the step's change of a carried tensor when it skips a step."""
     import cerebras.pytorch
 
     cerebras.pytorch.amp.update_if_finite(optimizer, state)
 
 
 class CarriedState(Protocol):
-    """What the backend needs of a driver."""
+    """The methods of a driver that the backend needs."""
 
     def state(self) -> Sequence[Tensor]:
-        """Return the tensors to carry: always as many, in the same order."""
+        """Return the tensors to carry: always the same number, in the same order."""
 
     def assign(self) -> None:
-        """Put the values of this step, as operations of it, in the param groups."""
+        """Put this step's values in the param groups, as operations of the traced step."""
 
     def counter(self) -> Tensor:
-        """Return the step, as an operation of the traced one."""
+        """Return the step count, as an operation of the traced step."""
 
     def report(self, step: int) -> None:
-        """Take the step that the device has returned."""
+        """Accept the step count that the device has returned."""
 
 
 class Registration:
     """All drivers of one optimizer, as the one scheduler that the backend sees.
 
     Args:
-        optimizer: one of ``cerebras.pytorch.optim``.
-        carried: asked for at each use, since it changes while schedulers are composed.
+        optimizer: an optimizer of ``cerebras.pytorch.optim``.
+        carried: returns the drivers; called at each use, since they change as schedulers are
+            composed.
 
     Raises:
-        ArgumentError: the optimizer is not one of these.
+        ArgumentError: the optimizer is not one of ``cerebras.pytorch.optim``.
     """
 
-    #: Below the optimizer's at the end of each step, so that update_groups is called there.
+    #: Below the optimizer's count at the end of each step, so the backend calls update_groups.
     _step_count = -1
 
     def __init__(self, optimizer: Optimizer, carried: Callable[[], Iterable[CarriedState]]) -> None:
         registry = _registry(optimizer)
         self._carried = carried
         if not hasattr(optimizer, "_step_count"):
-            # The backend compares the two; its own schedulers set this one too.
+            # The backend compares both counts; its own schedulers set this attribute too.
             optimizer._step_count = 0  # type: ignore[attr-defined]
         registry[self] = None
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what the backend names and carries: the same names in every process."""
+        """Return the state that the backend names and carries: same names in every process."""
         return {"accelsched": [list(carried.state()) for carried in self._carried()]}
 
     def update_last_value(self) -> None:
@@ -142,10 +144,10 @@ class Registration:
         return [carried.counter() for carried in self._carried()]
 
     def update_groups(self, steps: list[Tensor]) -> None:
-        """Make the steps outputs, for logs and checkpoints; called at the end of a step.
+        """Make the step counts outputs, for logs and checkpoints; called at the end of a step.
 
-        The host computes the values of them: another evaluation on the device would double its
-        operations.
+        The host computes the values from them: a second evaluation on the device would double the
+        operations there.
         """
         import cerebras.pytorch
 
@@ -159,15 +161,18 @@ class Registration:
 def registration(
     optimizer: Optimizer, carried: Callable[[], Iterable[CarriedState]]
 ) -> Registration:
-    """Return the registration of an optimizer; it lives as long as a driver holds it."""
+    """Return the registration of an optimizer, and make it if there is none.
+
+    The registration lives as long as a driver holds it.
+    """
     present = (entry for entry in _registry(optimizer) if isinstance(entry, Registration))
     return next(present, None) or Registration(optimizer, carried)
 
 
 def _registry(optimizer: Optimizer) -> Any:
-    """Return the optimizer's own list of schedulers; refuse an optimizer without one."""
+    """Return the optimizer's registry of schedulers; raise if it has none."""
     registry = getattr(optimizer, "_schedulers_registry", None)
     if registry is None:
-        remedy = "give an optimizer of cerebras.pytorch.optim: the backend knows no other"
+        remedy = "give an optimizer of cerebras.pytorch.optim: the backend accepts no other"
         raise ArgumentError("optimizer", type(optimizer).__name__, remedy)
     return registry

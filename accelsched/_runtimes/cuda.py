@@ -1,4 +1,4 @@
-"""CUDA: eager kernels, or a captured graph of them that is replayed."""
+"""CUDA: eager kernels, or a captured graph that is replayed."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ class Cuda(Runtime):
         try:
             return OneKernel(curves, values, counter)
         except Exception:
-            # Triton needs a compiler for C, and knows not all devices. What was recorded serves.
+            # Triton needs a C compiler, and does not support all devices. Use the recorded graph.
             return None
 
     def assign(self, tensors: Sequence[Tensor], values: Sequence[Tensor]) -> None:
         if torch.compiler.is_compiling():
             return super().assign(tensors, values)
-        # One kernel for all of a kind, as far as they are on one device.
+        # One kernel for all tensors of a dtype, if they are on one device.
         kinds: dict[torch.dtype, tuple[list[Tensor], list[Tensor]]] = {}
         for tensor, value in zip(tensors, values, strict=True):
             into, content = kinds.setdefault(tensor.dtype, ([], []))

@@ -1,8 +1,8 @@
 """A recorded formula as a flat list of ATen operations that runs on a device.
 
-Whatever is the same at every step happened once, while it was recorded: the Python of the formula,
-the copies of constants to the device, and the choice of operations that the back end keeps in its
-graph. Only the list is left for the back end to trace, compile or run.
+Work that is the same at every step is done once, at recording: the formula's Python, the copies of
+constants to the device, and the choice of operations that the back end keeps in its graph. The back
+end only traces, compiles or runs the list.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from accelsched._recording import Recording
 
 _CPU = torch.device("cpu")
 _FILE = "<recorded by accelsched>"
-#: What the source of a graph calls things.
+#: The names that the source of a graph uses.
 _NAMES = {"torch": torch, "device": torch.device, "inf": math.inf, "nan": math.nan}
 
 
 class DeviceGraph:
-    """A recorded graph, moved to a device: a function from the counter to tensors.
+    """A recorded graph on a device: a function that maps the counter to tensors.
 
     Args:
-        recording: on the CPU. It is changed.
-        device: where it is to run.
-        as_state: puts a tensor of the CPU on that device.
+        recording: a recording on the CPU; it is modified.
+        device: the device to run on.
+        as_state: puts a CPU tensor on that device.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class DeviceGraph:
     ) -> None:
         constants = torch.nn.Module()
         for name, constant in recording.named_buffers():
-            # First the name: what a back end makes of a constant is a buffer, or a Parameter.
+            # Register the name first: as_state returns a plain tensor, or a Parameter.
             constants.register_buffer(name, None)
             setattr(constants, name, as_state(constant, device))
         self._device = device
@@ -48,13 +48,13 @@ class DeviceGraph:
     def refill(
         self, recording: Recording, rewritten: Callable[[Tensor, Tensor], Tensor]
     ) -> Callable[[], None] | None:
-        """Return what makes this the graph of another recording, by its numbers alone.
+        """Return a function that makes this the graph of another recording, by its numbers alone.
 
-        None if that is of other operations, or its constants are of other shapes.
+        None if the recording has other operations, or constants of other shapes.
 
         Args:
-            recording: on the CPU. It is changed.
-            rewritten: from a tensor on the device and its new content to the tensor to hold.
+            recording: a recording on the CPU; it is modified.
+            rewritten: writes new content into a tensor on the device, and returns the one to hold.
         """
         if _source(recording, self._device) != self._source:
             return None
@@ -72,8 +72,8 @@ class DeviceGraph:
     def _set(self, constants: torch.nn.Module, source: str) -> None:
         self._constants, self._source = constants, source
         names: dict[str, Any] = dict(_NAMES)
-        # All of one file's name, or cerebras_pytorch compiles the same lines anew. Lines that are
-        # registered for tracebacks, as those of a GraphModule are, stay registered for ever.
+        # All sources share one file name, or cerebras_pytorch would compile the same lines anew.
+        # They are not registered for tracebacks, as a GraphModule's are: that would be forever.
         exec(compile(source, _FILE, "exec"), names)
         self._forward: Callable[[Tensor], Sequence[Tensor]] = names["forward"].__get__(constants)
 
@@ -81,7 +81,7 @@ class DeviceGraph:
         return self._forward(counter)
 
     def tensors(self) -> list[Tensor]:
-        """Return all tensors that it holds on the device."""
+        """Return all tensors that the graph holds on the device."""
         return [*self._constants.buffers(), *self._constants.parameters()]
 
     def __getstate__(self) -> tuple[torch.device, torch.nn.Module, str]:
@@ -93,7 +93,7 @@ class DeviceGraph:
 
 
 def _source(recording: Recording, device: torch.device) -> str:
-    """The operations of a recording, on a device, as a function in Python."""
+    """Return the operations of a recording, on a device, as the source of a Python function."""
     for node in recording.graph.nodes:
         if node.kwargs.get("device") == _CPU:
             node.update_kwarg("device", device)

@@ -1,4 +1,4 @@
-"""torch.compile: on the CPU here; its counters are Dynamo's."""
+"""torch.compile on the CPU, with Dynamo's counters."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from accelsched._runtimes.base import Counters, Runtime
 
 
 class Dynamo(Runtime):
-    """A training step under torch.compile, on the CPU."""
+    """A training step with torch.compile, on the CPU."""
 
     name = "compile"
     counts = ("compiles",)
 
     def compiled(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        # Inductor wants a C++ compiler; without one Dynamo still captures and guards.
+        # Inductor needs a C++ compiler; without one Dynamo still captures and guards.
         inductor = shutil.which("g++") or shutil.which("clang++") or shutil.which("cl")
         return torch.compile(function, backend="inductor" if inductor else "aot_eager")
 

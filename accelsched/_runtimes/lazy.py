@@ -1,7 +1,7 @@
-"""PyTorch's own lazy-tensor back end (device "lazy"), the core that other back ends build on.
+"""PyTorch's own lazy-tensor back end (device "lazy"), which other back ends build on.
 
-Its TorchScript executor hands some operations to the host, each at the cost of a graph execution.
-They are replaced by equal ones that stay in the graph.
+Its TorchScript executor runs some operations on the host, and each costs a graph execution. They
+are replaced by equal operations that stay in the graph.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ class Lazy(Runtime):
 
     def rewritten(self, state: Tensor, content: Tensor) -> Tensor:
         state.copy_(content)
-        # Uploaded now, or the next graph would have it as one more output.
+        # Upload now, or the tensor would be one more output of the next graph.
         self.execute([state])
         return state
 
     def assign(self, tensors: Sequence[Tensor], values: Sequence[Tensor]) -> None:
-        # In a third of the time of a sum with 0, and of its nodes. Without the clone, which is no
-        # node, tensors of one value or of one vector would share their memory.
+        # This takes a third of the time, and of the nodes, of adding 0. Without the clone, which
+        # adds no node, tensors of one value or of one vector would share memory.
         for tensor, value in zip(tensors, values, strict=True):
             tensor.data = value.to(tensor.device).clone()
 
@@ -49,7 +49,7 @@ class Lazy(Runtime):
 
     def as_data(self, vector: Tensor, device: torch.device) -> Tensor:
         data = vector.to(device)
-        # As in rewritten. Nothing is compiled or executed here.
+        # Upload now, as in rewritten. This compiles and executes nothing.
         self.execute([data])
         return data
 
@@ -57,9 +57,9 @@ class Lazy(Runtime):
         return _in_graph()
 
     def available(self) -> str | None:
-        # Both register themselves as the one lazy back end of the process.
+        # Both register themselves as the process's only lazy back end.
         if "torch_xla" in sys.modules:
-            return "PyTorch's lazy back end crashes in a process that has imported torch_xla"
+            return "PyTorch's lazy back end crashes beside torch_xla: run it in another process"
         return None
 
     def device(self) -> torch.device:
@@ -100,7 +100,7 @@ def _initialize() -> None:
     """Start the back end, once in a process."""
     import torch._lazy.ts_backend
 
-    # It may be registered once in a process, and the user may have done so.
+    # A process may register it only once, and the user may have done so.
     with contextlib.suppress(RuntimeError):
         torch._lazy.ts_backend.init()
 
@@ -109,7 +109,7 @@ def _in_graph() -> dict[Any, Callable[..., Tensor]]:
     """Map each operation that would leave the graph to an equal one that does not.
 
     New tensors are made from existing ones. An empty 0-dim tensor would be uploaded with whatever
-    its memory held, and where that equals another number of the graph, the graph is another one.
+    its memory holds. If that equals another number of the graph, the graph changes.
     """
     aten = torch.ops.aten
     return {
@@ -129,14 +129,14 @@ def _zeros_like(like: Tensor, dtype: torch.dtype | None = None, **_: Any) -> Ten
 
 
 def _sin(x: Tensor) -> Tensor:
-    # What is missing, of pi / 2 in float64 and of a small x, would be left of a small sine.
+    # ``missing`` is what float64 loses of pi / 2 and of a small x; a small sine needs it.
     shifted = x - math.pi / 2
     missing = (x - (shifted + math.pi / 2)) - math.cos(math.pi / 2)
     return torch.cos(shifted) + missing * torch.cos(x)
 
 
 def _log1p(x: Tensor) -> Tensor:
-    # The rounding of 1 + x is known, and so is what it does to the logarithm.
+    # Subtract the effect of rounding 1 + x from the logarithm.
     shifted = 1 + x
     return torch.log(shifted) - ((shifted - 1) - x) / shifted.clamp(min=2.0**-53)
 

@@ -1,4 +1,4 @@
-"""A step of a scheduler in one launch, on a device that Triton compiles for."""
+"""A scheduler's step in one launch, on devices that Triton supports."""
 
 from __future__ import annotations
 
@@ -13,26 +13,25 @@ from torch import Tensor
 
 from accelsched._runtimes.packed_curves import MOST_STARTS, PackedCurves
 
-#: What is compiled into the kernel: the terms of a polynomial beside the constant one, which are
-#: what is left of the constant and the powers; how often the starts are halved; and how many groups
-#: are computed at once.
+#: Compiled into the kernel: the terms of a polynomial beside its constant (the remainder of the
+#: constant, and the powers), the halvings of a search among the starts, and the groups computed at
+#: once.
 CONSTANTS = {"TERMS": 5, "HALVINGS": (MOST_STARTS - 1).bit_length(), "BLOCK": 128}
 
 
 @functools.cache
 def is_installed() -> bool:
-    """Whether there is Triton; it is not imported."""
+    """Return whether Triton is installed, without importing it."""
     return importlib.util.find_spec("triton") is not None
 
 
 class OneKernel:
-    """Moves a counter on, and writes the value of each group where it is.
+    """Advances a counter, and writes the value of each group into its tensor.
 
-    It leaves the versions of the tensors as they are, by which a driver knows what other code has
-    written.
+    The tensors' versions do not change: a driver compares them to detect writes by other code.
 
     Args:
-        curves: of all groups, on the CPU.
+        curves: the curves of all groups, on the CPU.
         tensors: the values of the groups: float32, on one device.
         counter: int64, on the same device.
 
@@ -43,14 +42,14 @@ class OneKernel:
     def __init__(self, curves: PackedCurves, tensors: Sequence[Tensor], counter: Tensor) -> None:
         self._device = counter.device
         self._curves = _on(curves, self._device)
-        self._counter, self._tensors = counter, tensors  # the kernel has their addresses only
+        self._counter, self._tensors = counter, tensors  # keep alive: the kernel has addresses only
         addresses = [address_of(tensor) for tensor in tensors]
         self._addresses = torch.tensor(addresses, device="cpu").to(self._device)
         self._nothing = torch.zeros(1, dtype=torch.int64, device=self._device)
         self._launch(0, self._nothing, groups=0)
 
     def __call__(self, by: int | Tensor) -> None:
-        """Move on by a number, or by that in a tensor of int64 on the device."""
+        """Advance by a number, or by an int64 tensor on the device."""
         is_there = isinstance(by, Tensor)
         stride, further = (0, by) if is_there else (by, self._nothing)
         self._launch(stride, further, groups=len(self._tensors))
@@ -63,7 +62,7 @@ class OneKernel:
         )
 
     def refill(self, curves: PackedCurves) -> Callable[[], None] | None:
-        """Return what makes these the curves, in place; None if they have another shape."""
+        """Return a function that writes these curves in place; None if their shapes differ."""
         held, new = vars(self._curves), vars(curves)
         if any(held[name].shape != new[name].shape for name in new):
             return None
@@ -76,12 +75,12 @@ class OneKernel:
 
 
 def address_of(tensor: Tensor) -> int:
-    """Where the number of a tensor is in the memory of its device."""
+    """Return the address of a tensor's number in device memory."""
     return tensor.data_ptr()
 
 
 def launch(counter: Tensor, *others: Any) -> None:
-    """Launch the kernel, whose arguments these are, where the counter is."""
+    """Launch the kernel with these arguments, on the counter's device."""
     from accelsched._runtimes.triton_kernel import advance
 
     with _current(counter.device):
@@ -93,7 +92,7 @@ def _on(curves: PackedCurves, device: torch.device) -> PackedCurves:
 
 
 def _current(device: torch.device) -> contextlib.AbstractContextManager[Any]:
-    """Triton launches on the current device, which takes 2 us to set."""
+    """Make a device current, as Triton launches there; skip the 2 us if it is current already."""
     if device.type != "cuda" or device.index == torch.cuda.current_device():
         return contextlib.nullcontext()
     return torch.cuda.device(device)

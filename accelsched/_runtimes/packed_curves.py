@@ -1,6 +1,6 @@
-"""The curves of all groups as three vectors: what one kernel needs to compute all values of a step.
+"""The curves of all groups as three tensors, from which one kernel computes all values of a step.
 
-A curve is rows of polynomials that begin at given steps, or a table, which is a row for each step.
+A curve is a list of rows: polynomials that begin at given steps, or one table entry per step.
 """
 
 from __future__ import annotations
@@ -12,28 +12,30 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-#: What the plan says of each group: where its starts and origins are among the integers, and its
-#: rows among the numbers; how far apart two columns of a row are; the terms of its polynomials
-#: beside the constant one; the last row of a table, 0 for polynomials; from which step on its
-#: values repeat, and after how many.
+#: The fields of the plan, for each group: the offset and number of its starts, and the offset of
+#: its origins, among the integers; the offset of its rows among the numbers, and the distance
+#: between two columns of a row; the terms of its polynomials beside the constant; the last row of a
+#: table (0 for polynomials); the step from which its values repeat, and the period.
 FIELDS = ("starts", "count", "origins", "rows", "apart", "terms", "last", "begin", "period")
-#: More starts than any curve has: the kernel looks for one in ten halvings.
+#: More starts than any curve has: the kernel finds a row in ten halvings.
 MOST_STARTS = 1024
 
 
 @dataclass(frozen=True)
 class Curves:
-    """Some curves of one shape: F curves of S rows each, T terms beside the constant one.
+    """Curves of one shape: F curves of S rows each, with T terms beside the constant.
 
     Attributes:
         columns: the constant, the terms and the scale of each row: float32, shape [T + 2, F * S];
-            of a table shape [1, F * S].
-        starts: the step at which each row but the first begins: shape [F, S - 1].
-        origins: the step from which the offset of each row counts: shape [F * S].
-        begin: the step from which on values repeat, of each curve.
-        period: after how many steps.
-        positions: which groups have these curves: each its own, or all the only one.
-        least: the value that replaces any smaller one.
+            for a table, shape [1, F * S].
+        starts: the step at which each row but the first begins: shape [F, S - 1]; empty for a
+            table.
+        origins: the step from which the offset of each row counts: shape [F * S]; empty for a
+            table.
+        begin: the step from which the values of each curve repeat.
+        period: the period of each curve in steps.
+        positions: the groups that have these curves: one curve each, or one for all.
+        least: the value that replaces any smaller one; None for no limit.
     """
 
     columns: Tensor
@@ -47,12 +49,12 @@ class Curves:
 
 @dataclass(frozen=True)
 class PackedCurves:
-    """The curves of all groups.
+    """The packed curves of all groups.
 
     Attributes:
-        plan: :data:`FIELDS` of each group: int64, shape [len(FIELDS), G].
-        integers: int64, shape [n].
-        numbers: float32, shape [m]; in front the least value of each group.
+        plan: the :data:`FIELDS` of each group: int64, shape [len(FIELDS), G].
+        integers: the starts and origins: int64, shape [n].
+        numbers: the least value of each group, then the rows: float32, shape [m].
     """
 
     plan: Tensor
@@ -61,7 +63,7 @@ class PackedCurves:
 
 
 def pack(batches: Sequence[Curves]) -> PackedCurves:
-    """Put the curves of all groups, whose positions are those from 0 on, into one pack."""
+    """Pack the curves of all groups; their positions are 0 to G - 1."""
     groups = sum(len(batch.positions) for batch in batches)
     plan = torch.zeros(len(FIELDS), groups, dtype=torch.int64)
     least = torch.full((groups,), -math.inf)
@@ -78,7 +80,7 @@ def pack(batches: Sequence[Curves]) -> PackedCurves:
 
 
 def _fields(batch: Curves, first_integer: int, first_number: int) -> list[Tensor]:
-    """The column of each group of a batch, by field: shape [groups]."""
+    """Return the fields of the groups of a batch: for each field a tensor of shape [groups]."""
     curves, starts = batch.starts.shape
     columns, rows = batch.columns.shape
     length, is_table = rows // curves, columns == 1

@@ -1,7 +1,7 @@
-"""A step of a scheduler as one Triton kernel: the counter, and the values of all groups.
+"""A scheduler's step as one Triton kernel, which updates the counter and the values of all groups.
 
-It is the same for every schedule. What it reads, :mod:`.packed_curves`, is data, so it is compiled
-once, and other numbers in the same place act in the next step or replay.
+The kernel is the same for every schedule: it reads :mod:`.packed_curves` as data. So it compiles
+once, and new numbers in the same tensors take effect at the next step or replay.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ _NOT_SPECIALIZED = (
 )
 
 
-# One warp: no thread stores the counter before another has read it. With one form for all
-# arguments nothing is compiled later, where a graph may be being captured.
+# It runs as one warp, so no thread stores the counter before another has read it. Without
+# specialization nothing compiles later, when a graph capture may be running.
 @triton.jit(do_not_specialize=_NOT_SPECIALIZED)  # type: ignore[untyped-decorator]
 def advance(  # type: ignore[no-untyped-def]
     counter,
@@ -49,12 +49,12 @@ def advance(  # type: ignore[no-untyped-def]
         period = tl.load(field + 8 * groups, mask=real, other=1)
         least = tl.load(numbers + lane, mask=real, other=0.0)
 
-        # The step of the first period that has the same value.
+        # The step of the first period with the same value.
         late = tl.maximum(step - begin, 0)
         within = step - late + late % period
 
-        # How many rows have begun; of a table, as many as there were steps. A tensor may have had
-        # the counter go below 0, where nothing is to be read.
+        # The number of rows that have begun; for a table, the number of steps. A stride from a
+        # tensor may have moved the counter below 0, where nothing may be read.
         row = tl.zeros_like(within)
         for halving in tl.static_range(HALVINGS):
             probe = row + (1 << (HALVINGS - 1 - halving))
@@ -63,7 +63,7 @@ def advance(  # type: ignore[no-untyped-def]
             row = tl.where(there & (within >= start), probe, row)
         row += tl.maximum(tl.minimum(within, last), 0)
 
-        # As BatchedSegments does, with terms of 0 in front.
+        # As in BatchedSegments; missing leading terms are 0.
         curved = real & (terms > 0)
         cell = numbers + rows + row
         origin = tl.load(integers + origins + row, mask=curved, other=0)

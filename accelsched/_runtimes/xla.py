@@ -1,4 +1,4 @@
-"""torch_xla: traced anew at every step, compiled once as long as the graph stays the same."""
+"""torch_xla: traced anew at every step, compiled once while the graph stays the same."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class Xla(Runtime):
     counts = ALL_COUNTS
 
     def as_state(self, state: Tensor, device: torch.device) -> Tensor:
-        # A fresh 0-dim tensor shares its buffer with every equal constant of a graph, and
-        # backend="openxla" then takes the state itself for that constant.
+        # A fresh 0-dim tensor shares its buffer with every equal constant of a graph, so
+        # backend="openxla" would mistake the state for that constant.
         return state.to(device).clone()
 
     def as_callable(
@@ -36,7 +36,7 @@ class Xla(Runtime):
         counter = self.as_state(torch.tensor(1, device="cpu"), device)
         before = self.counters().fallbacks
         computation = XlaComputation(graph, counter)
-        # What a device hands to the host is computed there now, and would be a constant of it.
+        # An operation that falls back to the host runs now, and would become a constant.
         whole = self.counters().fallbacks == before
         return computation if whole and computation.reads_the_counter else graph
 
@@ -44,8 +44,8 @@ class Xla(Runtime):
         return super().graph_of(held.graph if isinstance(held, XlaComputation) else held)
 
     def rewritten(self, state: Tensor, content: Tensor) -> Tensor:
-        # What a copy_ uploads would share its buffer with every equal number, as in as_state, and a
-        # graph of fewer parameters is another graph.
+        # A tensor that copy_ uploads would share its buffer with every equal number, as in
+        # as_state. The graph would have fewer parameters, and compile again.
         if is_spmd():
             return super().rewritten(state, content)
         (uploaded,) = internals()._xla_tensors_from_aten([content], [str(state.device)])
@@ -53,7 +53,7 @@ class Xla(Runtime):
         return state
 
     def assign(self, tensors: Sequence[Tensor], values: Sequence[Tensor]) -> None:
-        # As its own FSDP does: in a quarter of the time of a copy_.
+        # torch_xla's own FSDP does the same. It takes a quarter of the time of copy_.
         replace = internals()._replace_xla_tensor
         is_traced = torch.compiler.is_compiling() or is_spmd()
         for tensor, value in zip(tensors, values, strict=True):
@@ -67,10 +67,10 @@ class Xla(Runtime):
         internals()._xla_sync_multi(list(tensors), devices, wait=False)
 
     def before_step(self, state: Sequence[Tensor], optimizer: Optimizer) -> None:
-        # backend="openxla" executes what its own graphs take. State that moves on outside of them,
-        # as a counter does, gathers more operations at each step, and what depends on it is
-        # compiled again. It is not so where the optimizer's step is pending too, as in a graph of
-        # several steps.
+        # backend="openxla" executes only the inputs of its own graphs. State that changes outside
+        # them, such as a counter, gathers more operations at each step, and its users recompile.
+        # This does not happen if the optimizer's step is pending too, as in a graph of several
+        # steps.
         if torch.compiler.is_compiling() or not _is_pending(state):
             return
         parameters = [p for group in optimizer.param_groups for p in group["params"]]
@@ -110,7 +110,7 @@ class Xla(Runtime):
         names: list[str] = [name for name in met.counter_names() if name.startswith("aten::")]
         return Counters(
             compiles=samples("CompileTime"),
-            # The second under SPMD.
+            # Under SPMD, executions count in the second metric.
             executions=samples("ExecuteTime") + samples("ExecuteReplicatedTime"),
             to_device=samples("TransferToDeviceTime"),
             from_device=samples("TransferFromDeviceTime"),
@@ -123,12 +123,12 @@ class Xla(Runtime):
 
 
 def _is_pending(tensors: Sequence[Tensor]) -> bool:
-    """Whether one of the tensors is gathered and not executed; 0.3 us for one tensor."""
+    """Return whether a tensor is gathered but not executed; takes 0.3 us for one tensor."""
     return any(internals()._check_tensor_need_materialization(list(tensors)))
 
 
 def _exact() -> dict[Any, Callable[..., Tensor]]:
-    """Replace the integer division of users' functions: torch_xla's own goes through float32."""
+    """Map the integer division in users' functions to an exact one: torch_xla's uses float32."""
     return {torch.ops.aten.floor_divide.default: _floor_divide}
 
 

@@ -1,7 +1,7 @@
 """A recorded graph as a single node of the graphs that torch_xla traces.
 
-Each traced operation costs the host some 5 us at every step, and a cosine has thirty. So its HLO is
-made once and called: a step costs the same for any schedule.
+Each traced operation costs the host some 5 us at every step, and a cosine has thirty operations. So
+the graph's HLO is built once and called: a step takes the host equally long for any schedule.
 """
 
 from __future__ import annotations
@@ -21,27 +21,27 @@ class XlaComputation:
     """The operations of a recorded graph on the counter, as one operation.
 
     Args:
-        graph: on a device of torch_xla, with all of its operations in the graph.
-        counter: of shape [], on that device; only for its kind.
+        graph: a graph on a torch_xla device; none of its operations falls back to the host.
+        counter: a tensor of shape [] on that device; its value is not used.
 
     Attributes:
-        graph: the same, whose tensors are parameters of the computation.
+        graph: the graph, whose tensors are parameters of the computation.
     """
 
     def __init__(self, graph: DeviceGraph, counter: Tensor) -> None:
         self.graph = graph
         held = [counter, *graph.tensors()]
-        # What is still to be computed would become a part of it, and be no parameter.
+        # A pending tensor would be computed inside the graph, instead of being a parameter.
         internals()._xla_sync_multi(held, [str(counter.device)], wait=True)
         context = internals().lowering.LoweringContext(_NAME)
         context.build(list(graph(counter)))
         self._proto: bytes = context.hlo()
-        # The numbers in the formula are parameters as well.
+        # The numbers in the formula are parameters too.
         found = context.device_parameter_id_tensor_mapping()
         places = {_place(context, tensor): tensor for tensor in held}
         self._inputs = [places.get(i, found[i]).to(counter.device) for i in range(len(found))]
         at = _place(context, counter)
-        #: Whether it is a function of the counter, and no constant.
+        #: Whether the result depends on the counter.
         self.reads_the_counter = at is not None
         self._at = at or 0
         self._load()
@@ -52,7 +52,7 @@ class XlaComputation:
         self._computation = computation_from_module_proto(_NAME, self._proto)
 
     def __call__(self, counter: Tensor) -> Sequence[Tensor]:
-        # Dynamo knows ATen operations only, and under SPMD a call of another computation crashes.
+        # Dynamo traces only ATen operations, and under SPMD a call of another computation crashes.
         if torch.compiler.is_compiling() or is_spmd():
             return self.graph(counter)
         self._inputs[self._at] = counter
@@ -70,7 +70,7 @@ class XlaComputation:
 
 
 def _place(context: Any, tensor: Tensor) -> int | None:
-    """Return which parameter of the built computation a tensor is, if it is one."""
+    """Return a tensor's parameter number in the built computation; None if it is no parameter."""
     try:
         place: int = context.tensor_parameter_id(tensor)
     except RuntimeError:
@@ -79,14 +79,14 @@ def _place(context: Any, tensor: Tensor) -> int | None:
 
 
 def is_spmd() -> bool:
-    """Whether torch_xla runs one program on several devices."""
+    """Return whether torch_xla runs one program on several devices (SPMD)."""
     import torch_xla.runtime as xr
 
     return bool(xr.is_spmd())
 
 
 def internals() -> Any:
-    """Return the part of torch_xla that is in C++."""
+    """Return torch_xla's C++ extension module."""
     import torch_xla
 
     module: Any = torch_xla

@@ -34,7 +34,7 @@ from accelsched.schedules.ramps import CosineDecay, Linear, Logarithmic, OneMinu
 from accelsched.schedules.shifted import Shifted
 from accelsched.schedules.warmup import WarmupCosine, WarmupStableDecay
 
-#: The name that release 0.1 gave to :data:`Table`.
+#: The name of :data:`Table` in release 0.1.
 Lookup = Table  # type: ignore[type-arg]
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""Curves on the axes of matplotlib, which is imported when something is drawn."""
+"""Curves on matplotlib axes. matplotlib is imported on first use."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ GRAY = "#7b8794"
 def plot(
     curves: Mapping[str, Schedule], quantity: str, steps: int | None, axes: Axes | None
 ) -> Axes:
-    """Draw schedules on axes, and return those.
+    """Draw schedules on axes, and return the axes.
 
     Args:
-        curves: by label.
-        quantity: what their values are.
+        curves: the schedules, by label.
+        quantity: the label of the value axis.
         steps: the last step; shortly past the last change if None.
-        axes: those to draw on; the current ones of pyplot if None.
+        axes: the axes to draw on; the current axes of pyplot if None.
 
     Raises:
-        ArgumentError: ``steps`` is no number of steps, or 0.
+        ArgumentError: ``steps`` is not a whole number above 0.
         ImportError: matplotlib is not installed.
     """
     if steps is not None:
@@ -54,7 +54,7 @@ def draw(axes: Axes, schedules: list[Schedule], steps: int | None) -> list[Line2
 
 
 def label_axes(axes: Axes, quantity: str, **font: Any) -> None:
-    """Have axes say what is on them, and leave out the lines that do not."""
+    """Label axes, and hide the lines above and to the right."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(GRAY)
     axes.tick_params(color=GRAY)

@@ -1,4 +1,4 @@
-"""A Python function that is called at each step, as torch calls it: on the host only."""
+"""A Python function that is called at each step, on the host only, as in torch."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from accelsched.schedules.base import Schedule
 
 @dataclass(frozen=True)
 class Called(Schedule):
-    """What a function says at each step, without end and without a table.
+    """The value of a function at each step, without an end and without a table.
 
     Args:
-        function: from the step, an int, to a number.
+        function: a function from the step, an int, to a number.
     """
 
     function: Callable[..., Any]

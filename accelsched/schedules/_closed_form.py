@@ -1,4 +1,4 @@
-"""A formula that is a method of a user's class, ``_get_closed_form``, as a schedule."""
+"""A schedule whose formula is the ``_get_closed_form`` method of a user's class."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from accelsched._recording import Untraceable, record
 from accelsched.schedules import terms
 from accelsched.schedules.base import Schedule
 
-#: What a state holds of an attribute, alone or in lists.
+#: The attribute types that a state can store, alone or in lists.
 _PLAIN = (bool, int, float, str, type(None))
 
 
 @dataclass(frozen=True)
 class ClosedForm(Schedule):
-    """What a method of a user's class says of the step, recorded once.
+    """The value of a method of a user's class, recorded once.
 
     Args:
-        method: from the step, the numbers and ``inner`` to a value.
-        numbers: the attributes that the method may read and a state holds, as pairs of a name and a
-            value; lists are tuples here.
-        inner: the schedule of the class that the user's is derived from, if that has one.
+        method: a function from the step, ``numbers`` and ``inner`` to a value.
+        numbers: the attributes that the method may read and a state stores, as pairs of a name and
+            a value, with tuples for lists.
+        inner: the schedule of the base class of the user's class, if that has one.
 
     Raises:
-        Untraceable: the method is no graph of operations on the step.
+        Untraceable: the method cannot be recorded as operations on the step.
     """
 
     method: Callable[..., Any]
@@ -41,7 +41,7 @@ class ClosedForm(Schedule):
         def values(step: Tensor) -> list[Tensor]:
             value = self.formula(step)
             if value.shape != step.shape:
-                raise Untraceable(f"it has values of shape {list(value.shape)}, not one number")
+                raise Untraceable(f"the method returns shape {list(value.shape)}, not one number")
             return [value]
 
         record(values)
@@ -61,19 +61,19 @@ class ClosedForm(Schedule):
 
 
 def is_plain(value: Any) -> bool:
-    """Whether an attribute is a number or text, or a list of such."""
+    """Return whether an attribute is None, a number or text, or a list of these."""
     if isinstance(value, (list, tuple)):
         return all(map(is_plain, value))
     return isinstance(value, _PLAIN)
 
 
 def frozen(value: Any) -> Any:
-    """The same with tuples for lists."""
+    """Return a value with tuples for lists."""
     return tuple(map(frozen, value)) if isinstance(value, (list, tuple)) else value
 
 
 def like(original: Any, value: Any) -> Any:
-    """A frozen value with lists where the original has them."""
+    """Return a frozen value with lists where the original has them."""
     if not isinstance(value, tuple) or not isinstance(original, (list, tuple)):
         return value
     pairs = itertools.zip_longest(original[: len(value)], value)

@@ -1,4 +1,4 @@
-"""Where the values of a schedule end, as far as that is known, and what to say where it is not."""
+"""The end of a schedule if it is known, and a description if it is not."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from accelsched.schedules.custom import Tabulated
 
 
 def unscaled(schedule: Schedule) -> Schedule:
-    """The schedule that a factor above 0 multiplies, which has the same shape; or this itself."""
+    """Return the schedule without its factors above 0, which do not change its shape."""
     while isinstance(schedule, Scaled) and schedule.factor > 0:
         schedule = schedule.schedule
     return schedule
 
 
 def end_of(schedule: Schedule) -> int | None:
-    """The step from which the value stays; None if there is none, or it is not known.
+    """Return the step from which the value is constant; None if there is none, or if unknown.
 
-    It is where the schedule settles. Two kinds do not say so of themselves: a table may go on past
-    the last change, and a user's method past the ``total_iters`` of its class.
+    It is the step at which the schedule settles, but for two kinds. A table may continue past its
+    last change, and a user's method may end at the ``total_iters`` of its class.
     """
     inner = unscaled(schedule)
     if isinstance(inner, ClosedForm):
@@ -35,7 +35,7 @@ def end_of(schedule: Schedule) -> int | None:
 
 
 def _end_of_method(form: ClosedForm) -> int | None:
-    """Where a user's class, or the one that it is derived from, ends, if the values stay there."""
+    """Return ``total_iters`` of a user's class or of its base, if the values are constant there."""
     numbers: Any = form.numbers
     end = dict(numbers).get("total_iters", form.inner.settles if form.inner else None)
     if type(end) is not int or not 0 <= end < MAX_STEP // 16:
@@ -45,27 +45,27 @@ def _end_of_method(form: ClosedForm) -> int | None:
 
 
 def _end_of_table(table: Tabulated) -> int | None:
-    """From where on the entries are the same; None if a table by default did not reach that."""
+    """Return the step of the last change; None if a table of default length ends before it."""
     others = (table.values != table.values[-1]).nonzero()
     end = int(others[-1]) + 1 if len(others) else 0
     return None if end == DEFAULT_STEPS else end
 
 
 def period_of(schedule: Schedule) -> int | None:
-    """After how many steps the values of a schedule without an end come back, if they do."""
+    """Return after how many steps a schedule without an end repeats; None if it does not."""
     return None if schedule.repeats is None or schedule.settles is not None else schedule.repeats[1]
 
 
 def without_end(schedule: Schedule) -> str:
-    """What there is to say of a schedule of which :func:`end_of` knows no end."""
+    """Describe the end of a schedule for which :func:`end_of` returns None."""
     period = period_of(schedule)
     if period is not None:
         return f"has no end: it repeats every {period:,} steps"
-    return "has no end that is known" if is_of_a_user(schedule) else "has no end"
+    return "has no known end" if is_of_a_user(schedule) else "has no end"
 
 
 def is_of_a_user(part: object) -> bool:
-    """Whether there is a user's function in a schedule, of which nobody knows where it ends."""
+    """Return whether a schedule contains a user's function, whose end is unknown."""
     if isinstance(part, tuple):
         return any(map(is_of_a_user, part))
     if not isinstance(part, Schedule):

@@ -1,4 +1,4 @@
-"""The fields of a schedule: what an annotation means, how a value is checked and converted."""
+"""The fields of a schedule: the annotations, and how they check and convert values."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import math
 import numbers
 import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Literal, TypeVar
 
 from torch import Tensor
@@ -19,36 +19,37 @@ from accelsched.errors import ArgumentError, require
 
 T = TypeVar("T")
 
-#: Steps are below this: the counter, an int64, never wraps.
+#: All steps are below this, so the int64 counter never wraps.
 MAX_STEP = 2**62
 
-#: A tuple of numbers that the formula reads by index, such as ``milestones: Table[int]``. On a
-#: device it is one tensor, so its length adds no operation to a graph.
-Table = Annotated[tuple[T, ...], "table"]
+#: Numbers that the formula reads by index, such as ``milestones: Table[int]``. Any sequence is
+#: accepted and becomes a tuple. On a device it is one tensor, so its length adds no operation to a
+#: graph.
+Table = Annotated[Sequence[T], "table"]
 #: A table that is a tensor from the start, such as ``values: TensorTable``.
 TensorTable = Annotated[Tensor, "table"]
-#: A number that counts steps, such as ``total_iters: Steps`` or ``milestones: Table[Steps]``. If
-#: the step and all of these are multiplied by one number, the value is to stay as it is: this is
-#: how :meth:`accelsched.Scheduler.extend` stretches a curve.
+#: A number that counts steps, such as ``total_iters: Steps`` or ``milestones: Table[Steps]``.
+#: Multiplying the step and all such fields by one number must not change the value:
+#: :meth:`accelsched.Scheduler.extend` stretches a curve this way.
 Steps = Annotated[int, "steps"]
-#: The same, of a length that may end between two steps.
+#: Like :data:`Steps`, for a length that may end between two steps.
 RealSteps = Annotated[float, "steps"]
 #: A field that other fields are derived from, and that the formula itself does not read, such as
-#: ``schedules: Source[tuple[Schedule, ...]]``.
+#: ``schedules: Source[Sequence[Schedule]]``.
 Source = Annotated[T, "source"]
 
 
 @dataclasses.dataclass(frozen=True)
 class FieldType:
-    """What the annotation of a field says.
+    """The type of a field, read from its annotation.
 
     Attributes:
-        element: checks and converts a value, given the name of its argument; of a tuple each item.
+        element: checks and converts a value, or each item of a tuple, given the argument's name.
         is_tuple: whether the value is a tuple.
-        is_table: whether it is a :data:`Table` or a :data:`TensorTable`.
-        is_source: whether it is a :data:`Source`.
-        is_number: whether it, or each item, is an int or a float.
-        is_steps: whether it, or each item, is a :data:`Steps`.
+        is_table: whether the value is a :data:`Table` or a :data:`TensorTable`.
+        is_source: whether the value is a :data:`Source`.
+        is_number: whether the value, or each item, is an int or a float.
+        is_steps: whether the value, or each item, is a :data:`Steps`.
     """
 
     element: Callable[[str, Any], Any]
@@ -79,7 +80,7 @@ def field_types(cls: type[Any]) -> dict[str, FieldType]:
 
 
 def check_fields(schedule: Any) -> None:
-    """Convert each field that the constructor takes.
+    """Check and convert each field that the constructor takes.
 
     Raises:
         ArgumentError: a value is not of its field's type.
@@ -92,11 +93,11 @@ def check_fields(schedule: Any) -> None:
 
 
 def _field_type(hint: Any) -> FieldType:
-    """Read an annotation."""
+    """Return the type of a field with this annotation."""
     if typing.get_origin(hint) is Annotated:
         marks: dict[str, Any] = {f"is_{mark}": True for mark in hint.__metadata__}
         return dataclasses.replace(_field_type(typing.get_args(hint)[0]), **marks)
-    if typing.get_origin(hint) is tuple:
+    if typing.get_origin(hint) in (tuple, Sequence):
         return dataclasses.replace(_field_type(typing.get_args(hint)[0]), is_tuple=True)
     if typing.get_origin(hint) is Literal:
         return FieldType(_one_of(typing.get_args(hint)))
@@ -115,7 +116,7 @@ def _optional(kind: FieldType) -> FieldType:
 
 
 def real(name: str, value: Any) -> float:
-    """Check an argument that is a finite number."""
+    """Return a finite number as a float; raise for any other value."""
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise ArgumentError(name, value, "give a number")
     try:
@@ -127,23 +128,23 @@ def real(name: str, value: Any) -> float:
 
 
 def integer(name: str, value: Any) -> int:
-    """Check an argument that counts steps."""
-    # YAML and JSON read 1e5 as a float, so a float that is a whole number is taken for one.
+    """Return a number of steps as an int; raise for any other value."""
+    # YAML and JSON read 1e5 as a float, so a float with a whole value is accepted.
     number = real(name, value)
     require(number == int(number), name, value, "give a whole number of steps")
-    require(abs(int(value)) < MAX_STEP, name, value, "give a number that int64 can count with")
+    require(abs(int(value)) < MAX_STEP, name, value, "give a number between -2**62 and 2**62")
     return int(value)
 
 
 def step_number(name: str, value: Any) -> int:
-    """Check an argument that is a step."""
+    """Return a step as an int; raise for any other value."""
     number = integer(name, value)
-    require(number >= 0, name, value, "steps are counted from 0")
+    require(number >= 0, name, value, "steps are counted from 0: give 0 or more")
     return number
 
 
 def boolean(name: str, value: Any) -> bool:
-    """Check an argument that is True or False."""
+    """Return True or False; raise for any other value."""
     require(isinstance(value, bool), name, value, "give True or False")
     return bool(value)
 
@@ -177,25 +178,30 @@ _KNOWN: dict[Any, FieldType] = {
 }
 
 
-# What several schedules check.
+# Checks that several schedules share.
 
 
 def require_positive(schedule: Any, *names: str) -> None:
-    """Refuse a field that is not above zero."""
+    """Raise unless the fields are above 0."""
     for name in names:
         value = getattr(schedule, name)
         require(value > 0, name, value, "give a number above 0")
 
 
 def require_not_negative(schedule: Any, *names: str) -> None:
-    """Refuse a field below zero."""
+    """Raise unless the fields are 0 or more."""
     for name in names:
         value = getattr(schedule, name)
-        require(value >= 0, name, value, "give 0 or a number above it")
+        require(value >= 0, name, value, "give 0 or more")
 
 
-def require_increasing(name: str, milestones: tuple[int, ...]) -> None:
-    """Refuse decreasing milestones; two equal ones make a phase of no steps."""
+def require_increasing(name: str, milestones: Sequence[int]) -> None:
+    """Raise if milestones decrease or are negative; two equal ones make a phase of 0 steps."""
     ordered = all(a <= b for a, b in itertools.pairwise(milestones))
     require(ordered, name, milestones, "give steps in increasing order")
-    require(not milestones or milestones[0] >= 0, name, milestones, "steps are counted from 0")
+    require(
+        not milestones or milestones[0] >= 0,
+        name,
+        milestones,
+        "steps are counted from 0: give 0 or more",
+    )

@@ -1,4 +1,4 @@
-"""A Python function of the step as a schedule: traced, or tabulated where it cannot be."""
+"""A Python function of the step as a schedule: traced, or tabulated if that fails."""
 
 from __future__ import annotations
 
@@ -16,33 +16,34 @@ from accelsched.errors import require
 from accelsched.schedules.base import Schedule
 from accelsched.schedules.custom import Lambda, Tabulated
 
-#: How many steps of a function are tabulated if nobody says how many are needed.
+#: The number of steps to tabulate if ``total_iters`` is not given.
 DEFAULT_STEPS = 2**20
-#: A table by its function, the steps, and the variables that the function reads.
+#: Tables by function, number of steps, and values of the variables that the function reads.
 _TABLES: weakref.WeakValueDictionary[tuple[Any, ...], Tabulated] = weakref.WeakValueDictionary()
-#: Steps at which a traced function must give what Python gives.
+#: Steps at which a traced function must return the same values as in Python.
 PROBES = (0, 1, 2, 3, 4, 5, 7, 10, 31, 99, 100, 1000, 12345, 10**6)
 
 
 def from_function(
     function: Callable[[int], Any], total_iters: int | None = None, argument: str = "function"
 ) -> Schedule:
-    """Make a schedule whose value at a step is that of a function.
+    """Return a schedule whose value at each step is that of a function.
 
-    A function in operators or torch functions becomes a :class:`Lambda`, which is evaluated on the
-    device. Any other (``math``, ``numpy``, an ``if``, ``min``) is called once for each step and
-    becomes a :class:`Tabulated`, whose last value holds past its end.
+    A function of operators or torch functions becomes a :class:`Lambda`, which is evaluated on the
+    device. Any other function (``math``, NumPy, ``if``, ``min``) is called once for each step. It
+    becomes a :class:`Tabulated`, which holds its last value past the end.
 
     Args:
-        function: from the step, an int, to a number.
-        total_iters: the steps to tabulate if need be; ``DEFAULT_STEPS`` if not given.
-        argument: what errors call the function.
+        function: a function from the step, an int, to a number.
+        total_iters: the number of steps to tabulate if tracing fails. Default ``DEFAULT_STEPS``.
+        argument: the name of the function in errors.
 
     Raises:
-        ArgumentError: it is no function, or its values are not finite numbers.
+        ArgumentError: ``function`` is not callable, or a value is not a finite number.
 
     Warns:
-        UserWarning: no ``total_iters`` was given, and the value has not settled at its default.
+        UserWarning: ``total_iters`` is not given, and the values still change in the second half
+            of the table.
     """
     require(callable(function), argument, function, "give a function of the step")
     if isinstance(function, Schedule):
@@ -53,8 +54,8 @@ def from_function(
     late = table.values[DEFAULT_STEPS // 2 :]
     if total_iters is None and bool((late != late[0]).any()):
         warnings.warn(
-            f"{argument}={function!r} cannot be traced, so its first {DEFAULT_STEPS} steps were "
-            "tabulated, and past them the last value holds: give total_iters if you need more",
+            f"{argument}={function!r} cannot be traced: give total_iters. Only its first "
+            f"{DEFAULT_STEPS} steps were tabulated; later steps hold the last value",
             UserWarning,
             stacklevel=2,
         )
@@ -62,11 +63,11 @@ def from_function(
 
 
 def _tabulated(function: Callable[[int], Any], total_iters: int) -> Tabulated:
-    """Tabulate a function, once for all schedulers that have it at the same time."""
+    """Tabulate a function, once for all schedules that use it at the same time."""
     reads = variables_of([function])
     if reads is None:
         return Tabulated(function, total_iters)
-    # While a table lives, so does its function, and no other one has its id.
+    # A table keeps its function alive, so no other function can have the same id.
     key = (id(function), total_iters, tuple(read() for read in reads))
     try:
         table = _TABLES.get(key)
@@ -78,7 +79,7 @@ def _tabulated(function: Callable[[int], Any], total_iters: int) -> Tabulated:
 
 
 def never_reads_the_step(function: Callable[[Any], Any]) -> bool:
-    """Whether a function returns its value without using the step."""
+    """Return whether a function returns a value without using the step."""
     try:
         return not isinstance(function(_Untouchable()), (Tensor, _Untouchable))
     except Exception:
@@ -99,11 +100,11 @@ class _Untouchable:
 
 
 def is_traceable(function: Callable[[Any], Any]) -> bool:
-    """Whether torch operations on a tensor of steps give what Python gives at each step."""
+    """Return whether a function has the same values for a tensor of steps as for each int."""
     steps = torch.tensor(PROBES, dtype=torch.float64)
     try:
         record(lambda step: [Lambda(1.0, (function,)).formula(step)])
-        # It may still tell a tensor from a number.
+        # The function may still treat a tensor and a number differently.
         traced = function(steps)
         called = [float(function(step)) for step in PROBES]
     except Exception:
@@ -112,11 +113,11 @@ def is_traceable(function: Callable[[Any], Any]) -> bool:
 
 
 def alike(traced: Any, called: Sequence[float]) -> bool:
-    """Whether a value at a tensor of steps is what Python has at each of them."""
+    """Return whether the value at a tensor of steps equals the values that Python computed."""
     numbers = torch.tensor(called, dtype=torch.float64)
     if not isinstance(traced, Tensor):
         traced = torch.full_like(numbers, traced)
-    # The few roundings in which an operator may differ from Python's.
+    # An operator may differ from Python's by a few roundings.
     return traced.shape == numbers.shape and torch.allclose(
         traced.to(torch.float64), numbers, rtol=2**-48, atol=0.0, equal_nan=True
     )

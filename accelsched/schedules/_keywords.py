@@ -1,4 +1,4 @@
-"""Classes whose arguments past the first are to be given by keyword; positions warn."""
+"""Classes that warn about positional arguments after the first."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ _BY_KEYWORD: set[type] = set()
 
 
 def by_keyword(cls: C) -> C:
-    """Have the constructor of a class warn of positional arguments past the first.
+    """Make the constructor of a class warn about positional arguments after the first.
 
-    Their order is not the usual one: initial, end, total_iters, shape. So it invites mistakes.
+    The order of its arguments is not the usual one: initial, end, total_iters, shape. So positional
+    arguments invite mistakes.
     """
     construct = cls.__init__  # type: ignore[misc]
 
@@ -35,15 +36,15 @@ def by_keyword(cls: C) -> C:
 def warn_of_positions(
     cls: type, args: Sequence[Any], keywords: Mapping[str, Any], stacklevel: int
 ) -> None:
-    """Warn of positional arguments past the first, if the class is to have none."""
+    """Warn about positional arguments after the first, if :func:`by_keyword` marks the class."""
     if cls not in _BY_KEYWORD or len(args) < 2:
         return
     names = inspect.signature(cls).parameters
     given = {**dict(zip(names, args, strict=False)), **keywords}
     call = ", ".join(f"{name}={shown(value)}" for name, value in given.items())
     warnings.warn(
-        f"{cls.__name__} is to be given keywords past its first argument, and the next release "
-        f"takes nothing else: write {cls.__name__}({call})",
+        "the next release refuses positional arguments after the first: write "
+        f"{cls.__name__}({call})",
         FutureWarning,
         stacklevel=stacklevel,
     )

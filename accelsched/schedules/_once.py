@@ -1,4 +1,4 @@
-"""What a schedule computes when it is first asked for, without a lock."""
+"""A property that is computed on first use, without a lock."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ T = TypeVar("T")
 class computed_once(Generic[T]):
     """A property that keeps its first value in the ``__dict__`` of its object.
 
-    Until Python 3.12 that of :mod:`functools` holds one lock for all objects of all classes that
-    inherit it: while one schedule is compiled no other is evaluated, and a process that is forked
-    then waits for ever. Here two threads may both compute a value; all get the same one.
+    Before Python 3.12, :class:`functools.cached_property` holds one lock for all objects of a class
+    and its subclasses. While one schedule compiles, no other can be evaluated, and a process
+    forked then waits forever. Here two threads may both compute a value, but all get the same one.
     """
 
     def __init__(self, function: Callable[[Any], T]) -> None:
@@ -25,6 +25,6 @@ class computed_once(Generic[T]):
     def __get__(self, instance: Any, owner: Any = None) -> T:
         if instance is None:
             raise AttributeError(self._name)
-        # No __set__, so Python asks here only until the value is there.
+        # Without a __set__, Python calls this only until __dict__ has the value.
         value: T = vars(instance).setdefault(self._name, self._function(instance))
         return value

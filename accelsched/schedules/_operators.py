@@ -1,6 +1,6 @@
 """The operators of :class:`~accelsched.schedules.Schedule`, and the schedules they make.
 
-What they make is flat: a loop that adds a term, or multiplies by a number, nests nothing.
+The results are flat: a loop that adds terms, or multiplies by numbers, does not nest them.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from accelsched.schedules.shifted import Shifted
 
 
 def add(one: Schedule, other: Schedule | float) -> Schedule:
-    """Return ``one + other``; a number is a constant schedule."""
+    """Return ``one + other``; a number becomes a constant schedule."""
     return Sum(_terms(Sum, one, other))
 
 
@@ -41,7 +41,9 @@ def multiply(one: Schedule, other: Schedule | float) -> Schedule:
 def divide(one: Schedule, divisor: float) -> Schedule:
     """Return ``one / divisor``."""
     number = real("divisor", divisor)
-    require(abs(number) >= sys.float_info.min, "divisor", divisor, "give 2**-1022 or more")
+    require(
+        abs(number) >= sys.float_info.min, "divisor", divisor, "too near 0: give 2**-1022 or more"
+    )
     return multiply(one, 1.0 / number)
 
 
@@ -52,7 +54,7 @@ def minimum(*schedules: Schedule | float) -> Schedule:
         schedules: at least one schedule or number.
 
     Raises:
-        ArgumentError: there is none, or one is neither a schedule nor a number.
+        ArgumentError: none is given, or one is neither a schedule nor a number.
 
     Example:
         >>> from accelsched.schedules import Linear
@@ -70,7 +72,7 @@ def maximum(*schedules: Schedule | float) -> Schedule:
         schedules: at least one schedule or number.
 
     Raises:
-        ArgumentError: there is none, or one is neither a schedule nor a number.
+        ArgumentError: none is given, or one is neither a schedule nor a number.
 
     Example:
         A decay with a floor:
@@ -86,7 +88,7 @@ def maximum(*schedules: Schedule | float) -> Schedule:
 def _terms(
     kind: type[Sum] | type[Product] | type[Minimum] | type[Maximum], *items: Schedule | float
 ) -> tuple[Schedule, ...]:
-    """What is to be combined: of a schedule of this kind its terms, of a number a constant."""
+    """Return the terms to combine: schedules of this kind are flattened, numbers are constants."""
     terms: list[Schedule] = []
     for item in items:
         if type(item) is kind:
@@ -100,7 +102,7 @@ def join(first: Schedule, following: Schedule, at: int, restart: bool) -> Schedu
     """Return ``first.then(following, at=at)``; a sequence gets one more phase."""
     if not isinstance(following, Schedule):
         raise ArgumentError("following", following, "give a Schedule")
-    # A sequence shows each phase its own steps: this one is ahead by those it did not see.
+    # A sequence restarts each phase at step 0, so advance this one by the steps before it.
     phase = following if restart else shift(following, at)
     if isinstance(first, Sequential):
         return Sequential((*first.schedules, phase), (*first.milestones, at))
@@ -108,7 +110,7 @@ def join(first: Schedule, following: Schedule, at: int, restart: bool) -> Schedu
 
 
 def shift(schedule: Schedule, by: int) -> Schedule:
-    """Return ``schedule.shifted(by)``; shifts that do not undo each other are one."""
+    """Return ``schedule.shifted(by)``; merge shifts, but not a delay after an advance."""
     by = integer("by", by)
     if type(schedule) is Shifted and (by >= 0 or schedule.by <= 0):
         return Shifted(schedule.schedule, schedule.by + by)

@@ -1,4 +1,4 @@
-"""What a picture of a schedule shows: which steps, and the values there."""
+"""The steps and the values that a picture of a schedule shows."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from accelsched.schedules._fields import MAX_STEP
 if TYPE_CHECKING:
     from accelsched.schedules.base import Schedule
 
-#: The steps of schedules that never settle, if nobody says how many.
+#: The default number of steps for schedules that never settle.
 STEPS = 1000
-#: Steps of a curve that are computed for a picture, and the spans that it is drawn in.
+#: The number of steps to compute for a picture, and of spans to draw.
 SAMPLES, SPANS = 2**20, 2000
 
 
@@ -28,22 +28,22 @@ def _shown_steps(schedule: Schedule) -> int:
     end, repeats = schedule.settles, schedule.repeats
     if end is not None:
         return end + max(1, end // 10)
-    # Of what repeats, two periods.
+    # Show two periods of a schedule that repeats.
     return STEPS if repeats is None else max(STEPS, repeats[0] + 2 * repeats[1])
 
 
 def outline(
     schedule: Schedule, steps: int, spans: int = SPANS
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Return what a picture can show of a curve: of each of its spans the highest and the lowest.
+    """Return the points of a curve to draw: the lowest and the highest one of each span.
 
     Args:
         schedule: the curve.
         steps: the last step.
-        spans: how many spans of equal length there are.
+        spans: the number of spans, all of equal length.
 
     Returns:
-        steps, in increasing order, and the values there.
+        The steps, in increasing order, and their values.
     """
     stride = -(-(steps + 1) // SAMPLES)
     at = np.append(np.arange(0, steps, stride), steps)
@@ -60,7 +60,7 @@ def outline(
 
 
 def value_range(values: NDArray[np.float64]) -> tuple[float, float]:
-    """Return the lowest and the highest value of a picture; 0 is in it unless that is far off."""
+    """Return the lowest and the highest value to draw; include 0 unless it is far off."""
     finite = values[np.isfinite(values)]
     low, high = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 0.0)
     if 0 <= low <= high / 2:

@@ -1,7 +1,7 @@
-"""The phases of a sequence as few schedules: phases that differ only in their numbers are merged.
+"""Merge the phases of a sequence that differ only in their numbers.
 
-Their numbers are looked up by the step, so a hundred phases of a kind cost a graph no more
-operations than two.
+The merged schedule looks up its numbers by the step. So a hundred phases of one structure cost a
+graph no more operations than three.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from accelsched.schedules._pytree import (
 from accelsched.schedules.base import Schedule
 from accelsched.schedules.shifted import Shifted
 
-#: From how many on phases of a kind are merged; fewer are fewer operations by themselves.
+#: The least number of phases to merge; fewer phases need fewer operations unmerged.
 MERGED_FROM = 3
 
 
@@ -37,8 +37,7 @@ class MergedPhases(Schedule):
     Args:
         pattern: the structure, with a :class:`PerPhase` for each leaf that differs.
         starts: the first step of each schedule, in increasing order.
-        depth: the depth of these leaves, which tells them from those that the phases have
-            themselves.
+        depth: the depth of these leaves, which tells them from the phases' own leaves of this kind.
     """
 
     pattern: Schedule
@@ -63,7 +62,7 @@ def merge_phases(
     """Merge schedules that follow each other into as few as possible.
 
     Yields:
-        A schedule of the whole sequence's step, and the positions of the phases that it stands for.
+        A schedule of the sequence's step, and the positions of the phases that it replaces.
     """
     alike: dict[Hashable, list[int]] = {}
     for position, schedule in enumerate(schedules):
@@ -85,11 +84,11 @@ def _merged_leaf(depth: int, column: list[Any]) -> Any:
 
 
 def _tables_of(leaves: Sequence[Any]) -> Hashable:
-    """What a schedule reads by index, which phases that are to be merged must share."""
+    """Return the tables of a schedule, which phases must share to be merged."""
     kinds = (tuple, PerPhase, TablePerTerm, Tensor)
     return tuple(identity(leaf) for leaf in leaves if isinstance(leaf, kinds))
 
 
 def identity(leaf: Any) -> Hashable:
-    """What two leaves have in common that are the same; a tensor is only the same as itself."""
+    """Return a key that is equal for equal leaves; a tensor equals only itself."""
     return id(leaf) if isinstance(leaf, Tensor) else leaf

@@ -1,7 +1,7 @@
-"""A schedule whose end may be planned anew at any step: by numbers beside it.
+"""A schedule whose end can be planned anew at any step, by numbers beside it.
 
-What drives a scheduler without a known end is one of these from the start. To begin a decay, or to
-stretch what is left, is to have other numbers: the structure, and so the graph, stays as it is.
+It drives an open-ended scheduler from the start. Beginning a decay, or stretching the rest of the
+schedule, changes only these numbers. The structure, and so the graph, stays the same.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from accelsched.schedules._slowed import most_steps, require_stretches, slowed
 from accelsched.schedules.base import Schedule
 from accelsched.schedules.warmup import WarmupStableDecay
 
-#: The last step that there is.
+#: The last possible step.
 END = MAX_STEP - 1
-#: The shapes of a decay; a schedule holds the position, so that all are one structure.
+#: The shapes of a decay. A schedule stores the position here, so all shapes share one structure.
 SHAPES = ("linear", "cosine", "1-sqrt", "exponential")
-#: A position, and any count of steps in such, is at most this, so that int64 has sums of them.
+#: The limit of positions and of counts in smaller steps, so that their sums fit int64.
 MOST_SMALL = 2**61
 _COSINE, _ROOT, _EXPONENTIAL = range(1, len(SHAPES))
 
 
 @dataclass(frozen=True)
 class Planned(Schedule):
-    """A schedule, but for the steps of a decay: from ``initial`` to ``end``, which is then held.
+    """A schedule in which a decay from ``initial`` to ``end``, then held, replaces some steps.
 
     The value at step ``t``, where ``schedule`` may be between two steps::
 
@@ -51,16 +51,16 @@ class Planned(Schedule):
     Args:
         schedule: any schedule.
         start: the first step of the decay. Default 0.
-        last: the last step of it; past it the schedule is in force again. Default -1: no decay.
+        last: the last step of the decay; past it the schedule applies again. Default -1: no decay.
         total_iters: the steps from ``initial`` to ``end``, at least 1.
         initial: the value at ``start``.
         end: the value from step ``start + total_iters`` on.
         shape: a position in :data:`SHAPES`.
-        since: the step after which the schedule is at other steps than the run. Default: none.
-        until: the step from which it stays where it is.
+        since: the step after which the schedule is at other steps than the run. Default: never.
+        until: the step from which the schedule stays at ``target``.
         slow: how many smaller steps a step of the schedule is cut into, at least 1.
-        pace: how many of these a step of the run is, past ``since``.
-        target: where the schedule is at step ``until``, in these.
+        pace: how many smaller steps a step of the run takes, past ``since``.
+        target: the position of the schedule at step ``until``, in smaller steps.
 
     Raises:
         ArgumentError: the numbers do not fit together.
@@ -80,14 +80,14 @@ class Planned(Schedule):
     target: int = 0
     #: The schedule in smaller steps.
     inner: Schedule = field(init=False, repr=False, compare=False)
-    #: What an exponential decay multiplies by in all; 1 for the others.
+    #: The factor of a whole exponential decay; 1 for the other shapes.
     ratio: float = field(init=False, repr=False, compare=False)
 
     def check(self) -> None:
         require_not_negative(self, "start")
         require_positive(self, "total_iters")
         after = self.start + self.total_iters <= END
-        require(after, "total_iters", self.total_iters, "a decay ends before step 2**62")
+        require(after, "total_iters", self.total_iters, "must end before step 2**62: give fewer")
         is_exponential = self.shape == _EXPONENTIAL
         object.__setattr__(self, "ratio", self._ratio() if is_exponential else 1.0)
         self._check_clock()
@@ -100,16 +100,16 @@ class Planned(Schedule):
             require_stretches(self.schedule)
             most = max(self.until * self.pace, self.target, most_steps(self.schedule) * self.slow)
             fits = most <= MOST_SMALL and self.since <= self.until
-            require(fits, "slow", self.slow, "int64 cannot count such small steps")
+            require(fits, "slow", self.slow, "int64 cannot count such steps: give a smaller one")
         else:
-            require(self.slow == 1, "slow", self.slow, "1 is for a schedule at its own steps")
+            require(self.slow == 1, "slow", self.slow, "only a stretched schedule has more: give 1")
 
     def _ratio(self) -> float:
-        remedy = 'an exponential decay is from one number above 0 to another: give shape="linear"'
+        remedy = 'an exponential decay needs two numbers above 0: give shape="linear"'
         require(self.initial > 0, "initial", self.initial, remedy)
         require(self.end > 0, "end", self.end, remedy)
         ratio, least = self.end / self.initial, sys.float_info.min
-        remedy = f"end / initial is {ratio:g}, and float64 has not the powers of it"
+        remedy = f"end / initial is {ratio:g}, beyond float64: give an end nearer to initial"
         require(least <= ratio <= 1 / least, "end", self.end, remedy)
         return ratio
 
@@ -137,13 +137,13 @@ class Planned(Schedule):
         return torch.where(step >= self.start, value, own)
 
     def _position(self, step: Tensor) -> Tensor:
-        """Where the schedule is, in its smaller steps: exact, as all of it are integers."""
+        """Return the position in smaller steps; it is exact, as all numbers are integers."""
         as_before = step.clamp(max=self.since) * self.slow
         stretched = self.target - (self.until - step).clamp(min=0) * self.pace
         return torch.where(step <= self.since, as_before, stretched.clamp(min=0))
 
     def _decay(self, step: Tensor) -> Tensor:
-        """The value of the decay; the shapes are a few operations each, so all are computed."""
+        """Return the value of the decay. Each shape takes few operations, so all are computed."""
         since = (step - self.start).clamp(min=0).clamp(max=self.total_iters)
         elapsed = terms.real(since) / self.total_iters
         rest = terms.real(self.total_iters - since) / self.total_iters
@@ -151,7 +151,7 @@ class Planned(Schedule):
         parts = zip(
             (elapsed, rest),
             terms.half_wave(elapsed, rest),
-            # 1 - sqrt(x) without the cancellation.
+            # The second is 1 - sqrt(x), without cancellation.
             (elapsed.sqrt(), rest / (elapsed.sqrt() + 1.0)),
             strict=True,
         )
@@ -163,20 +163,20 @@ class Planned(Schedule):
         return torch.where(shape == _EXPONENTIAL, self._power(elapsed, rest), blended)
 
     def _power(self, elapsed: Tensor, rest: Tensor) -> Tensor:
-        """The value of an exponential decay, from the end that is nearer: both are exact."""
+        """Return an exponential decay, computed from the nearer end so that both are exact."""
         early = elapsed < rest
         power = terms.power(self.ratio, torch.where(early, elapsed, -rest))
         return torch.where(early, power * self.initial, power * self.end)
 
 
 def is_open_ended(schedule: Schedule) -> bool:
-    """Whether a schedule, or one that it is made of, is a warm-up to a value without an end."""
+    """Return whether a schedule is or contains a warm-up to a value without an end."""
     own = isinstance(schedule, WarmupStableDecay) and schedule.total_iters is None
     return own or any(map(is_open_ended, _parts(schedule)))
 
 
 def _parts(schedule: Schedule) -> Iterator[Schedule]:
-    """The schedules that one was given."""
+    """Yield the schedules among the arguments of a schedule."""
     for known in dataclasses.fields(schedule):
         value = getattr(schedule, known.name) if known.init else None
         items = value if isinstance(value, tuple) else (value,)

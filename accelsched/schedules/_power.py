@@ -1,4 +1,4 @@
-"""A number times a power, which is finite though the power alone may not be."""
+"""A number times a power, which is finite even if the power alone is not."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from torch import Tensor
 from accelsched.schedules import terms
 from accelsched.schedules.base import Schedule
 
-#: Steps are below it, and so is every exponent.
+#: All steps, and so all exponents, are below this.
 _MOST_STEPS = 2.0**62
-#: Binary digits by which a power may grow or fall before it is taken from elsewhere.
+#: Binary digits by which a power may grow or fall before ``beyond`` replaces the factor.
 _REACH = 1000
-#: From 2**-1022 on float64 loses digits; those of a number up to this times such a power may go.
+#: Below 2**-1022, float64 loses digits. For a factor up to this, such a loss does not matter.
 _SMALL = 2.0**52
 
 
@@ -24,14 +24,14 @@ _SMALL = 2.0**52
 class Power(Schedule):
     """``factor * rate ** exponent``; 0 for a factor of 0, finite wherever the product is.
 
-    Where the power leaves the range of float64 and the product may not, ``rate ** shift`` is taken
-    out of it beyond the exponent ``turn``: the rest is ``beyond * rate ** (exponent - shift)``.
-    Nothing is done for the usual decays, of a factor that is not huge.
+    If the power may leave the range of float64 while the product does not, exponents above
+    ``turn`` are computed as ``beyond * rate ** (exponent - shift)``. The usual decays, whose factor
+    is not huge, do not need this.
 
     Args:
-        factor: what the power is multiplied by.
+        factor: the number that multiplies the power.
         rate: the base of the power, not negative.
-        is_scaled: whether :meth:`at` is given fractions that the product is multiplied by.
+        is_scaled: whether :meth:`at` receives a scale that multiplies the product.
     """
 
     factor: float
@@ -45,7 +45,7 @@ class Power(Schedule):
 
     def check(self) -> None:
         if self.factor == 0:
-            object.__setattr__(self, "rate", 1.0)  # no infinity that is multiplied by 0
+            object.__setattr__(self, "rate", 1.0)  # avoids infinity times 0
         size, grows = abs(self.factor), self.rate > 1
         turns = size < 1 or self.is_scaled if grows else 0 < self.rate < 1 and size > _SMALL
         digits = abs(math.log2(self.rate)) if self.rate > 0 else 0.0
@@ -62,7 +62,7 @@ class Power(Schedule):
         return self.at(terms.real(step))
 
     def at(self, exponent: Tensor, scale: Tensor | None = None) -> Tensor:
-        """The product at an exponent, times a scale from 0 to 1."""
+        """Return the product at an exponent, times a scale from 0 to 1."""
         if self.turns:
             is_beyond = exponent > self.turn
             exponent = torch.where(is_beyond, exponent - self.shift, exponent)
@@ -74,23 +74,23 @@ class Power(Schedule):
 
 
 def _shift(size: float, grows: bool) -> float:
-    """The binary digits to take out of a power, with which no factor leaves the range.
+    """Return the binary digits to take out of a power so that no factor leaves the range.
 
     They are midway between those of the power at ``turn`` and at the end of float64, for a scale
-    down to that of one step in all. What is left is at most 2**1020.
+    down to one step in all steps. The remaining power is at most 2**1020.
     """
     digits = math.log2(size)
     return min(1043 - digits / 2, 1020 - digits) if grows else 1037 + digits / 2
 
 
 def _rounded(number: float) -> float:
-    """To 40 digits, so that its difference from a whole number is exact."""
+    """Round to 40 binary digits, so that differences from whole numbers are exact."""
     mantissa, exponent = math.frexp(number)
     return math.ldexp(round(math.ldexp(mantissa, 40)), exponent - 40)
 
 
 def _product(factor: float, rate: float, exponent: float) -> float:
-    """``factor * rate ** exponent``, rounded once."""
+    """Return ``factor * rate ** exponent``, rounded once."""
     from decimal import Context, Decimal, localcontext
 
     with localcontext(Context(prec=60)):

@@ -1,7 +1,7 @@
-"""A schedule as a pytree: its numbers are the leaves, all else is its structure.
+"""A schedule as a pytree: its numbers are the leaves, everything else is its structure.
 
 Schedules of one structure are stacked for several param groups, merged as phases of a sequence, and
-evaluated by the same machine code. Each of these maps over their leaves.
+evaluated by the same machine code. Each of these maps over the leaves.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class PerPhase:
 
     Attributes:
         values: one leaf for each phase.
-        depth: 1, or one more than that of the phases' own leaves of this kind.
+        depth: 1, or one more than the depth of the phases' own leaves of this kind.
     """
 
     values: tuple[Any, ...] | Tensor
@@ -36,9 +36,9 @@ class TablePerTerm:
 
     Attributes:
         values: one table for each term, all of the same length.
-        depth: more than those of the terms' own leaves of this kind.
-        phases: the depth of the :class:`PerPhase` that each table is the values of; None for a
-            table of the schedule itself.
+        depth: more than the depth of the terms' own leaves of this kind.
+        phases: the depth of the :class:`PerPhase` whose values the tables are; None for tables of
+            the schedule itself.
     """
 
     values: tuple[tuple[Any, ...], ...] | Tensor
@@ -56,21 +56,21 @@ def flatten(schedule: Schedule) -> tuple[list[Any], Hashable]:
     """Return the leaves of a schedule, in the order of its fields, and its structure.
 
     A leaf is a number, a table (a tuple of numbers, or a tensor), a :class:`PerPhase` or a
-    :class:`TablePerTerm`. Two schedules of equal structure have as many leaves, of the same kinds,
-    in the same order.
+    :class:`TablePerTerm`. Schedules of equal structure have leaves of the same number and kinds, in
+    the same order.
     """
     leaves: list[Any] = []
     return leaves, _structure(schedule, leaves)
 
 
 def unflatten(pattern: Schedule, leaves: Iterable[Any]) -> Schedule:
-    """Build a schedule of the structure of ``pattern`` with other leaves, unchecked."""
+    """Return a schedule with the structure of ``pattern`` and these leaves, unchecked."""
     others = iter(leaves)
     return map_leaves(lambda *_: next(others), pattern)
 
 
 def map_leaves(function: Callable[[Any, FieldType], Any], schedule: Schedule) -> Schedule:
-    """Map each leaf of a schedule, given the type of its field, to another one, unchecked."""
+    """Replace each leaf of a schedule by a function of the leaf and its field's type, unchecked."""
     made = object.__new__(type(schedule))
     for name, field_type in field_types(type(schedule)).items():
         value = _mapped(function, getattr(schedule, name), field_type)
@@ -82,7 +82,7 @@ def tree_map(function: Callable[[list[Any]], Any], schedules: Sequence[Schedule]
     """Map schedules of one structure to one schedule, leaf by leaf.
 
     Args:
-        function: from the leaves in one place of each schedule to the leaf for that place.
+        function: a function from the leaves in one place, one per schedule, to the new leaf.
         schedules: at least one.
     """
     columns = zip(*(flatten(schedule)[0] for schedule in schedules), strict=True)
@@ -90,7 +90,7 @@ def tree_map(function: Callable[[list[Any]], Any], schedules: Sequence[Schedule]
 
 
 def all_equal(leaves: Sequence[Any]) -> bool:
-    """Whether all leaves are the same number, or the same numbers."""
+    """Return whether all leaves are the same number, or the same numbers."""
     first = leaves[0]
     return all(_equal(leaf, first) for leaf in leaves)
 
@@ -112,7 +112,7 @@ def _structure_of(value: Any, field_type: FieldType, leaves: list[Any]) -> Hasha
         return tuple(_structure_of(item, field_type, leaves) for item in value)
     if isinstance(value, Schedule):
         return _structure(value, leaves)
-    # A function may have no hash; while the schedule lives, so does its id.
+    # A function may not be hashable; its id is unique while the schedule lives.
     return id(value) if callable(value) else value
 
 
@@ -130,7 +130,7 @@ def _structure_of_leaf(leaf: Any, field_type: FieldType) -> Hashable:
 
 
 def _mapped(function: Callable[[Any, FieldType], Any], value: Any, field_type: FieldType) -> Any:
-    """Return a field's value with other leaves in the place of its own."""
+    """Return a field's value with its leaves mapped."""
     if field_type.is_source or value is None:
         return value
     if _is_leaf(value, field_type):

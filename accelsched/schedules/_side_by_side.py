@@ -1,6 +1,6 @@
-"""The terms of a sum, or the like, as few schedules: those of one structure are merged.
+"""Merge the terms of a sum, product, minimum or maximum that have one structure.
 
-They are evaluated as one vector, so a hundred terms of a kind cost a graph no more operations than
+Merged terms are evaluated as one vector, so a hundred terms cost a graph no more operations than
 eight.
 """
 
@@ -24,19 +24,19 @@ from accelsched.schedules._pytree import (
 )
 from accelsched.schedules.base import Schedule
 
-#: From how many on terms of a kind are merged; fewer are added in the order given, as Python would.
+#: The least number of terms to merge; fewer are added in the given order, as in Python.
 MERGED_FROM = 8
 
 
 @dataclass(frozen=True)
 class MergedTerms(Schedule):
-    """The sum of schedules of one structure, or another reduction of their values.
+    """The sum, or another reduction, of schedules of one structure.
 
     Args:
-        pattern: what they are, with a :class:`PerPhase` or a :class:`TablePerTerm` in the place of
-            a leaf that differs.
-        depth: that of these leaves, which tells them from those that the terms have themselves.
-        reduction: the method of a tensor that combines the values along a dimension.
+        pattern: the structure, with a :class:`PerPhase` or a :class:`TablePerTerm` for each leaf
+            that differs.
+        depth: the depth of these leaves, which tells them from the terms' own leaves of this kind.
+        reduction: the tensor method that reduces the values along a dimension.
     """
 
     pattern: Schedule
@@ -45,7 +45,7 @@ class MergedTerms(Schedule):
     stretches = True
 
     def formula(self, step: Tensor) -> Tensor:
-        # The terms are along a dimension in front of those of the step or of the param groups.
+        # The terms have a leading dimension, before those of the step or of the param groups.
         rank = max(step.dim(), 1)
         steps = step.reshape(1, *step.shape) if step.dim() else step.reshape(1, 1)
 
@@ -64,7 +64,7 @@ class MergedTerms(Schedule):
 
 
 def merge_terms(schedules: Sequence[Schedule], reduction: str) -> tuple[Schedule, ...]:
-    """Schedules that are combined to the same as these; as few as may be."""
+    """Return schedules with the same combined value as these, as few as possible."""
     alike: dict[Hashable, list[Schedule]] = {}
     for schedule in schedules:
         leaves, structure = flatten(schedule)
@@ -82,7 +82,7 @@ def merge_terms(schedules: Sequence[Schedule], reduction: str) -> tuple[Schedule
 def _merged(schedules: Sequence[Schedule], reduction: str) -> Schedule:
     leaves = flatten(schedules[0])[0]
     depth = depth_above(leaves)
-    # One leaf at least is of all terms, though all be the same: it tells how many they are.
+    # Keep one leaf per term even if all are equal, as it tells how many terms there are.
     first = next(i for i, leaf in enumerate(leaves) if _counts(leaf))
     places = iter(range(len(leaves)))
 
@@ -99,12 +99,12 @@ def _merged(schedules: Sequence[Schedule], reduction: str) -> Schedule:
 
 
 def _counts(leaf: Any) -> bool:
-    """Whether a leaf of each term tells how many terms there are."""
+    """Return whether such a leaf, one per term, tells how many terms there are."""
     return isinstance(leaf, (int, float, tuple))
 
 
 def _may_differ(leaf: Any) -> bool:
-    """Whether terms may be merged that differ in this leaf: a number, or numbers in a row."""
+    """Return whether merged terms may differ in this leaf: a number, or a row of numbers."""
     row = leaf.values if isinstance(leaf, PerPhase) else leaf
     return _counts(row) and (not isinstance(row, tuple) or all(map(_is_number, row)))
 

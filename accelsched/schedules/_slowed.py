@@ -1,4 +1,4 @@
-"""A schedule whose steps are cut into smaller ones, so that it can be at a fraction of a step."""
+"""Cut the steps of a schedule into smaller ones, so that it can be between two steps."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from accelsched.schedules._fields import FieldType, field_types
 from accelsched.schedules._pytree import PerPhase, TablePerTerm, map_leaves
 from accelsched.schedules.base import Schedule
 
-#: What int64 counts to; a multiple of what float32 rounds it to. No position comes so far.
+#: Within int64, and exact in float32. No position is as large.
 _MOST = 2**63 - 2**40
 
 
@@ -19,8 +19,8 @@ def slowed(schedule: Schedule, by: int) -> Schedule:
     """Return a schedule of the same structure whose value at ``by * t`` is this one's at ``t``.
 
     Args:
-        schedule: one that :func:`require_stretches` takes.
-        by: how many smaller steps a step is; for 1 it is the schedule itself.
+        schedule: a schedule that passes :func:`require_stretches`.
+        by: the number of smaller steps in a step; 1 returns the schedule itself.
     """
     if by == 1:
         return schedule
@@ -32,7 +32,7 @@ def slowed(schedule: Schedule, by: int) -> Schedule:
 
 
 def _times(leaf: Any, by: int) -> Any:
-    """A count of steps, or many, in smaller steps."""
+    """Return one or many counts of steps in smaller steps."""
     if isinstance(leaf, (PerPhase, TablePerTerm)):
         return dataclasses.replace(leaf, values=_times(leaf.values, by))
     if isinstance(leaf, tuple):
@@ -41,7 +41,7 @@ def _times(leaf: Any, by: int) -> Any:
 
 
 def most_steps(schedule: Schedule) -> int:
-    """The largest number of steps that a formula adds to another, or multiplies."""
+    """Return the largest number of steps that a formula adds or multiplies."""
     counts = [1]
 
     def counted(leaf: Any, kind: FieldType) -> Any:
@@ -55,14 +55,14 @@ def most_steps(schedule: Schedule) -> int:
 
 
 def require_stretches(schedule: Schedule) -> None:
-    """Refuse a schedule with a part of which nobody knows what its numbers count.
+    """Raise unless a schedule and all of its parts can be stretched.
 
     Raises:
-        ArgumentError: there is such a part.
+        ArgumentError: a part does not declare which of its numbers count steps.
     """
     remedy = (
-        "nobody knows which of its numbers count steps, so that it cannot be stretched: give "
-        "another schedule, scheduler.schedule = ..."
+        "cannot be stretched: set scheduler.schedule = ... instead. It is unknown which of its "
+        "numbers count steps"
     )
     require(schedule.stretches, "schedule", schedule, remedy)
     for part in _parts(schedule):
@@ -70,7 +70,7 @@ def require_stretches(schedule: Schedule) -> None:
 
 
 def _parts(schedule: Schedule) -> Iterator[Schedule]:
-    """The schedules that the formula of one reads."""
+    """Yield the schedules that the formula of a schedule reads."""
     for name, kind in field_types(type(schedule)).items():
         value = None if kind.is_source else getattr(schedule, name)
         items = value if isinstance(value, tuple) else (value,)

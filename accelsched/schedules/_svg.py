@@ -1,7 +1,7 @@
-"""A curve as an SVG to be put into a page: for notebooks, and for the documentation.
+"""Curves as inline SVG, for notebooks and for the documentation.
 
-Lines and letters have the colour of the text around the picture, so it can be read on light and on
-dark ground. A page may set the colour of the curve, ``--accelsched-curve``.
+Lines and letters have the color of the surrounding text, so the picture is readable on light and
+dark backgrounds. A page may set the color of the curve, ``--accelsched-curve``.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ from accelsched.schedules._outline import outline, shown_steps, value_range
 if TYPE_CHECKING:
     from accelsched.schedules.base import Schedule
 
-#: Of the picture, and of the room for the numbers around the curve: left, right, above, below.
+#: The size of the picture, and its margins for the numbers: left, right, above, below.
 WIDTH, HEIGHT, MARGINS = 480, 220, (58, 14, 14, 26)
-#: A curve is drawn to a fraction of a pixel.
+#: The largest error of a drawn curve, in pixels.
 PRECISION = 0.1
-#: As many spans as there are pixels, more or less.
+#: The number of spans to draw, about one per pixel.
 SPANS = 400
-#: Of several curves; the first one is what a page may set.
+#: The colors of several curves; a page may set the first one.
 COLORS = ("#3584c8", "#d9622b", "#3b9a5a", "#b0588f", "#9a8414")
 
 
 def svg(schedules: Sequence[Schedule], title: str, steps: int | None = None) -> str:
-    """Draw curves, one over the other.
+    """Return curves, drawn one over the other, as an SVG.
 
     Args:
         schedules: at least one.
-        title: what the picture is called, for those who cannot see it.
+        title: the name of the picture, for screen readers.
         steps: the last step; shortly past the last change by default.
     """
     last = shown_steps(schedules) if steps is None else steps
@@ -52,7 +52,7 @@ def svg(schedules: Sequence[Schedule], title: str, steps: int | None = None) -> 
 
 
 def _frame(last: int, low: float, high: float) -> str:
-    """The axes, and the numbers at their ends."""
+    """Return the axes, and the numbers at their ends."""
     left, right, above, below = MARGINS
     floor, end = HEIGHT - below, WIDTH - right
     axes = f'<path d="M{left},{above}V{floor}H{end}" stroke="currentColor" stroke-opacity=".4"/>'
@@ -93,7 +93,7 @@ def _path(
 
 
 def _corners(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.intp]:
-    """Return which points a line needs, all others being near it (Douglas and Peucker, 1973)."""
+    """Return the indices of the points that a line needs (Douglas and Peucker, 1973)."""
     ends = (0, len(x) - 1)
     kept, spans = set(ends[: len(x)]), [ends]
     while spans:

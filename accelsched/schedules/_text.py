@@ -1,4 +1,4 @@
-"""A schedule as text: in full, as Python reads it, and on one line of a terminal."""
+"""A schedule as text: in full, as Python code, and cut to one terminal line."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
-#: The letters of a line.
+#: The length of a line in characters.
 WIDTH = 79
-#: Of a long tuple, the items that are shown.
+#: The number of items to show of a long tuple.
 _FIRST = 3
 
 
 def in_full(schedule: Any) -> str:
-    """The call that makes a schedule, without the arguments that have their defaults."""
+    """Return the call that makes a schedule, without arguments that have their defaults."""
     return _call(schedule, repr)
 
 
 def in_a_line(schedule: Any) -> str:
-    """The same, cut to the width of a terminal: the deepest parts go first."""
-    # To cut comes first: in full, ten thousand phases are a megabyte.
+    """Return the same call, cut to the width of a terminal, the deepest parts first."""
+    # Cut before formatting: in full, ten thousand phases are a megabyte.
     texts = (_cut(schedule, depth) for depth in (5, 4, 3, 2, 1))
     return next(text for text in texts if len(text) <= WIDTH or text.endswith("(...)"))
 
@@ -40,7 +40,7 @@ def _is_default(value: Any, default: Any) -> bool:
 
 
 def _cut(value: Any, depth: int) -> str:
-    """A value without what is deeper."""
+    """Return a value as text, without parts deeper than ``depth``."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         if depth == 1:
             return f"{type(value).__name__}(...)"

@@ -1,6 +1,6 @@
-"""The schedules of all param groups as few: those that differ only in their numbers are vectorized.
+"""Vectorize the schedules of param groups that differ only in their numbers.
 
-A vector of G numbers in the place of a number costs a graph no more operations than the number.
+A vector of G numbers costs a graph no more operations than one number.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from accelsched.schedules.base import Schedule
 
 @dataclass(frozen=True)
 class Batch:
-    """The schedules of some param groups that are evaluated at once.
+    """The schedules of some param groups, which are evaluated together.
 
     Attributes:
         schedules: schedules of one structure.
         dtype: the dtype of their values.
-        positions: the positions of their groups among the driven ones.
-        least: the value that replaces any smaller one; None if all are written as they are.
+        positions: the positions of their groups among the driven groups.
+        least: the lower bound of the written values; None if there is none.
     """
 
     schedules: tuple[Schedule, ...]
@@ -36,7 +36,7 @@ class Batch:
     least: float | None = None
 
     def written(self, values: Tensor) -> Tensor:
-        """These values, in float64, as they are written."""
+        """Return float64 values as they are written: rounded, and not below ``least``."""
         rounded = values.to(self.dtype)
         return rounded if self.least is None else rounded.clamp(min=self.least)
 
@@ -46,7 +46,7 @@ def group_by_structure(
     dtypes: Sequence[torch.dtype],
     least: Sequence[float | None] | None = None,
 ) -> list[Batch]:
-    """Put the schedules of all groups in as few batches as their structures allow."""
+    """Put the schedules of all groups into as few batches as their structures allow."""
     least = [None] * len(schedules) if least is None else least
     alike: dict[tuple[Hashable, torch.dtype, float | None], list[int]] = {}
     for position, (schedule, dtype, low) in enumerate(zip(schedules, dtypes, least, strict=True)):
@@ -59,11 +59,11 @@ def group_by_structure(
 
 
 class BatchedFormulas:
-    """Evaluates batches at a step, on a device: for each a tensor of shape [] or [G].
+    """A callable that evaluates batches at a step, each to a tensor of shape [] or [G].
 
     Args:
         batches: schedules, by structure.
-        device: where the steps are.
+        device: the device of the steps.
         as_data: see :func:`stack`.
     """
 
@@ -94,16 +94,17 @@ def per_group(
 
 
 def stack(schedules: Sequence[Schedule], device: torch.device, *, as_data: bool = True) -> Schedule:
-    """Make one schedule of G schedules of the same structure, its tables on the device.
+    """Return one schedule for G schedules of one structure, with its tables on the device.
 
-    A number that differs becomes a tensor of shape [G] (a table or a :class:`PerPhase` one of shape
-    [n] or [G, n]), so the value of a step has shape [G], or [] where nothing differs.
+    A number that differs becomes a tensor of shape [G], so the value of a step has shape [G], or []
+    if nothing differs. A table or a :class:`PerPhase` becomes a tensor of shape [n] or [G, n].
 
     Args:
-        schedules: of one structure.
-        device: where the steps are.
-        as_data: whether a number that all share is a tensor too, of shape []: data of what is
-            recorded, which may change later. If not, it stays a Python number.
+        schedules: schedules of one structure.
+        device: the device of the steps.
+        as_data: whether a number that all share also becomes a tensor, of shape []. A recorded
+            graph then reads the number as data, which may change later. If False, it stays a
+            Python number.
     """
 
     def stacked(column: list[Any]) -> Any:

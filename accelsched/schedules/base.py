@@ -1,4 +1,4 @@
-"""The base of schedules: a frozen dataclass with one pure formula from steps to values."""
+"""The base class of schedules: a frozen dataclass with one pure formula."""
 
 from __future__ import annotations
 
@@ -30,10 +30,11 @@ class Schedule(ABC):
     A schedule holds numbers and other schedules, never an optimizer, a device or a step. So the
     same schedule can be called, drawn, composed with others, and bound to any number of optimizers.
 
-    A new schedule is a frozen dataclass with a :meth:`formula`. The annotations of its fields say
-    how arguments are checked and converted: ``float``, ``int``, ``bool``, ``Literal``,
-    ``Schedule``, tuples of these, :data:`Steps`, an int that counts steps, and :data:`Table`, a
-    tuple that the formula reads by index. :meth:`check` adds what only the class knows.
+    To write a schedule, subclass this class as a frozen dataclass with a :meth:`formula`. The
+    annotations of its fields define how arguments are checked and converted: ``float``, ``int``,
+    ``bool``, ``Literal``, ``Schedule``, or a ``Sequence`` of these, which becomes a tuple.
+    :data:`Steps` is an int that counts steps, and :data:`Table` is a sequence of numbers that the
+    formula reads by index. Override :meth:`check` for checks that the annotations cannot express.
 
     Example:
         >>> from dataclasses import dataclass
@@ -52,15 +53,15 @@ class Schedule(ABC):
         tensor([0.1000, 0.0500], dtype=torch.float64)
 
     Raises:
-        ArgumentError: a field is of another type, is not finite, or does not fit the others.
+        ArgumentError: a field has the wrong type, is not finite, or does not fit the others.
 
-    Elsewhere: optax' schedules are functions of the step too; Keras' are ``LearningRateSchedule``
-    objects, torch's are bound to an optimizer from the start.
+    Elsewhere: optax's schedules are also functions of the step. Keras' schedules are
+    ``LearningRateSchedule`` objects. torch's schedulers are bound to an optimizer from the start.
     """
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
-        # A dataclass writes its own unless the class has one, be it the one that it inherits.
+        # @dataclass generates a __repr__ unless the class defines one: define the inherited one.
         cls.__repr__ = cls.__repr__  # type: ignore[method-assign]
 
     def __post_init__(self) -> None:
@@ -74,10 +75,10 @@ class Schedule(ABC):
     def formula(self, step: Tensor) -> Tensor:
         """Return the value at each step.
 
-        Write it in torch operations on ``step``'s device, without a Python branch on a tensor.
-        Steps are integers: subtract and divide them as integers, and convert once, with
+        Write the formula in torch operations on ``step``'s device, without a Python branch on a
+        tensor. Steps are integers: subtract and divide them as integers, then convert once with
         :func:`accelsched.schedules.terms.real`. A numeric field is a Python number, or a tensor of
-        shape [G] where the schedules of G param groups are evaluated together.
+        shape [G] when the schedules of G param groups are evaluated together.
 
         Args:
             step: int64 tensor of any shape, not negative.
@@ -88,15 +89,15 @@ class Schedule(ABC):
 
     @property
     def base(self) -> float:
-        """The nominal initial value, by which :class:`Chained` divides to get a relative factor."""
+        """The nominal initial value; :class:`Chained` divides by it to get a relative factor."""
         initial = getattr(self, "initial", None)
         return float(self.formula(torch.tensor(0)) if initial is None else initial)
 
     @property
     def settles(self) -> int | None:
-        """The step from which the value stays the same; None if it never does, or if unknown.
+        """The step from which the value is constant; None if it never is, or if unknown.
 
-        A schedule that settles can be a table on the device: ``lowering="table"``.
+        A schedule that settles can be lowered to a table on the device: ``lowering="table"``.
         """
         return None
 
@@ -104,16 +105,17 @@ class Schedule(ABC):
     def repeats(self) -> tuple[int, int] | None:
         """The step from which the values repeat, and their period in steps.
 
-        None if they never do, or if it is unknown. One that settles has a period of 1.
+        None if the values never repeat, or if that is unknown. A schedule that settles has a
+        period of 1.
         """
         return None if self.settles is None else (self.settles, 1)
 
     @property
     def stretches(self) -> bool:
-        """Whether its steps can be stretched, as :meth:`accelsched.Scheduler.extend` does.
+        """Whether :meth:`accelsched.Scheduler.extend` can stretch this schedule.
 
-        If so, the value stays what it is if the step and all fields that are :data:`Steps` are
-        multiplied by one number. By default a class with such a field says so.
+        If True, multiplying the step and all :data:`Steps` fields by one number must not change
+        the value. The default is True for a class with such a field.
         """
         return any(kind.is_steps for kind in field_types(type(self)).values())
 
@@ -124,19 +126,19 @@ class Schedule(ABC):
     def __call__(self, step: int | Tensor) -> float | Tensor:
         """Return the value at ``step``: a float for an int, a tensor for an integer tensor.
 
-        Machine code evaluates an int. It is compiled once for all schedules that differ in numbers
-        only, and kept on disk. The formula evaluates a tensor, on the tensor's device: in float64,
-        or in float32 where the device has no float64.
+        For an int, machine code computes the value. It is compiled once for each structure and
+        cached on disk. For a tensor, the formula runs on the tensor's device: in float64, or in
+        float32 if the device has no float64.
 
         Args:
-            step: a step from 0 on, or an integer tensor of steps, of any shape.
+            step: a step, 0 or more, or an integer tensor of steps of any shape.
 
         Raises:
             ArgumentError: the step is negative, or not an integer.
         """
         if isinstance(step, Tensor):
             if step.is_floating_point() or step.is_complex() or step.dtype == torch.bool:
-                raise ArgumentError("step", step.dtype, "steps are counted: give an int64 tensor")
+                raise ArgumentError("step", step.dtype, "steps are integers: give an int64 tensor")
             _require_counted(step)
             return self._on_device(step.to(torch.int64))
         return self._on_host.at(step_number("step", step))[0]
@@ -146,7 +148,7 @@ class Schedule(ABC):
 
         Args:
             start: the first step.
-            stop: the step before which to stop.
+            stop: the step to stop before.
             step: the distance from one value to the next, in steps, at least 1. Default 1.
 
         Returns:
@@ -169,16 +171,15 @@ class Schedule(ABC):
         """Draw the curve with matplotlib.
 
         Args:
-            steps: the last step of the picture. Default: shortly past the last change, or two
-                periods, or 1,000 steps.
-            axes: the axes to draw on. Default: the current ones, so that a second call adds a
-                curve.
+            steps: the last step to draw. Default: shortly past the last change, or two periods, or
+                1,000 steps.
+            axes: the axes to draw on. Default: the current axes, so a second call adds a curve.
 
         Returns:
-            The axes. The label of the line is the schedule; ``axes.legend()`` shows it.
+            The axes. The line is labeled with the schedule; ``axes.legend()`` shows the label.
 
         Raises:
-            ArgumentError: ``steps`` is not a number of steps above 0.
+            ArgumentError: ``steps`` is not a whole number above 0.
             ImportError: matplotlib is not installed: ``pip install accelsched[plot]``.
         """
         from accelsched.schedules import _axes
@@ -186,17 +187,17 @@ class Schedule(ABC):
         return _axes.plot({str(self): self}, "value", steps, axes)
 
     def _repr_html_(self) -> str:
-        """The curve, as a notebook shows it."""
+        """Return the curve as an SVG, for notebooks."""
         from accelsched.schedules._svg import svg
 
         return svg([self], str(self))
 
     def __repr__(self) -> str:
-        """The call that makes this schedule, without the arguments that have their defaults."""
+        """Return the call that makes this schedule, without arguments that have their defaults."""
         return _text.in_full(self)
 
     def __str__(self) -> str:
-        """The same, cut to one line of a terminal."""
+        """Return the same call, cut to one terminal line."""
         return _text.in_a_line(self)
 
     def _on_device(self, step: Tensor) -> Tensor:
@@ -210,16 +211,15 @@ class Schedule(ABC):
 
     @computed_once
     def _on_host(self) -> HostFunction:
-        from accelsched.kernels import host_function  # and with it the compiler
+        from accelsched.kernels import host_function  # imports the compiler
 
         return host_function(self._values)
 
     def __getstate__(self) -> dict[str, Any]:
         return {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
 
-    # Operators make schedules of classes that inherit from this one. So _operators imports this
-    # module, and this module imports _operators when the first operator is used: the only two
-    # files of the package that import each other.
+    # Operators create subclasses of Schedule, so _operators imports this module. This module
+    # imports _operators when the first operator is used. No other two files import each other.
 
     def __add__(self, other: Schedule | float) -> Schedule:
         made: Schedule = _operators().add(self, other)
@@ -248,13 +248,13 @@ class Schedule(ABC):
         return made
 
     def then(self, following: Schedule, *, at: int, restart: bool = True) -> Schedule:
-        """Follow this schedule before step ``at``, and ``following`` from there on.
+        """Return this schedule before step ``at``, and ``following`` from step ``at`` on.
 
         Args:
             following: the schedule that takes over.
-            at: the step at which it takes over.
-            restart: whether it counts its own steps from 0 there. If not, it is at step ``at``, as
-                a decay that has run beside the warm-up. Default True.
+            at: the step at which ``following`` takes over.
+            restart: whether ``following`` counts its own steps from 0 at ``at``. If False, it
+                starts at its own step ``at``, as if it had run from the start. Default True.
 
         Example:
             >>> from accelsched.schedules import Constant, InverseSquareRootDecay, Linear
@@ -263,7 +263,7 @@ class Schedule(ABC):
             >>> [schedule(t) for t in (0, 8, 16, 64)]
             [0.0, 0.05, 0.1, 0.1]
 
-            One over the root of the step since the start, not of that since the warm-up:
+            Count the steps of the decay from the start, not from the end of the warm-up:
 
             >>> schedule = warmup.then(InverseSquareRootDecay(0.4), at=16, restart=False)
             >>> [schedule(t) for t in (0, 8, 16, 64)]
@@ -273,13 +273,13 @@ class Schedule(ABC):
         return made
 
     def shifted(self, by: int) -> Schedule:
-        """Return this schedule ``by`` steps on, or later if ``by`` is negative.
+        """Return this schedule advanced by ``by`` steps, or delayed if ``by`` is negative.
 
-        Libraries differ in the learning rate of the first step of a warm-up of n steps. Here, the
-        first training step has ``schedule(0)``.
+        Libraries differ in the first learning rate of a warm-up of n steps. Here, the first
+        training step uses ``schedule(0)``.
 
         ================================== ================== ==============================
-        a warm-up of n steps to lr         first rates        is here
+        warm-up of n steps to lr, in       first lr values    in accelsched
         ================================== ================== ==============================
         accelsched, optax, Keras,          0, lr/n, 2 lr/n    ``Linear(0, lr, n)``
         transformers, Megatron, timm,
@@ -290,8 +290,8 @@ class Schedule(ABC):
         ================================== ================== ==============================
 
         Args:
-            by: how many steps it is ahead. If negative, it begins so many steps later, and holds
-                its first value until then.
+            by: the number of steps to advance. If negative, the schedule starts that many steps
+                later and holds its first value until then.
 
         Example:
             >>> from accelsched.schedules import Linear
@@ -306,11 +306,13 @@ class Schedule(ABC):
 
 
 def _require_counted(step: Tensor) -> None:
-    """Refuse negative steps, where to look at them does not wait for a device or a compiler."""
+    """Raise for negative steps, unless reading them would synchronize or break a trace."""
     if type(step) is not Tensor or step.device.type != "cpu" or torch.compiler.is_compiling():
         return
     negative = step[step < 0]
-    require(not len(negative), "step", negative[:1].tolist(), "steps are counted from 0")
+    require(
+        not len(negative), "step", negative[:1].tolist(), "steps are counted from 0: give 0 or more"
+    )
 
 
 def _operators() -> Any:

@@ -1,4 +1,4 @@
-"""Schedules made of schedules; they nest to any depth, since each is a pure function."""
+"""Schedules made of other schedules. Each is a pure function, so they nest to any depth."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import functools
 import math
 import sys
 from abc import abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -21,15 +22,15 @@ from accelsched.schedules._side_by_side import merge_terms
 from accelsched.schedules.base import Schedule
 
 
-def _last_settles(schedules: tuple[Schedule, ...]) -> int | None:
-    """The step at which the last of them settles, if all do."""
+def _last_settles(schedules: Sequence[Schedule]) -> int | None:
+    """Return the step at which the last schedule settles; None unless all do."""
     steps = [schedule.settles for schedule in schedules]
     known = [step for step in steps if step is not None]
     return max(known) if len(known) == len(steps) else None
 
 
-def _repeat_together(schedules: tuple[Schedule, ...]) -> tuple[int, int] | None:
-    """From which step on all of them repeat, and after how many steps, if all do."""
+def _repeat_together(schedules: Sequence[Schedule]) -> tuple[int, int] | None:
+    """Return the step from which all schedules repeat, and their period; None unless all do."""
     known = [schedule.repeats for schedule in schedules]
     starts_and_periods = [one for one in known if one is not None]
     if len(starts_and_periods) < len(known):
@@ -38,13 +39,13 @@ def _repeat_together(schedules: tuple[Schedule, ...]) -> tuple[int, int] | None:
     return max(starts), math.lcm(*periods)
 
 
-def _require_some(name: str, schedules: tuple[Schedule, ...]) -> None:
+def _require_some(name: str, schedules: Sequence[Schedule]) -> None:
     require(bool(schedules), name, schedules, "give at least one")
 
 
 @dataclass(frozen=True)
 class Sequential(Schedule):
-    """One schedule after the other; each counts its own steps from 0 at its milestone.
+    """Schedules one after the other; each counts its own steps from 0 at its milestone.
 
     The value at step ``t``::
 
@@ -55,9 +56,8 @@ class Sequential(Schedule):
     ``first.then(second, at=10)`` is ``Sequential([first, second], [10])``.
 
     Args:
-        schedules: one schedule more than there are milestones; they may be composed themselves.
-        milestones: steps from 0 on, in increasing order. At a milestone the next schedule is in
-            force.
+        schedules: one more schedule than milestones; they may themselves be composed.
+        milestones: steps from 0 on, in increasing order. The next schedule starts at the milestone.
 
     Example:
         >>> from accelsched.schedules import CosineDecay, Linear
@@ -70,12 +70,12 @@ class Sequential(Schedule):
     Raises:
         ArgumentError: there are too many or too few schedules, or the milestones decrease.
 
-    Elsewhere: ``optax.join_schedules(schedules, boundaries)`` and torch's ``SequentialLR``; the
-    latter, and Cerebras', go wrong where one is inside of another.
+    Elsewhere: ``optax.join_schedules(schedules, boundaries)`` and torch's ``SequentialLR``.
+    ``SequentialLR`` of torch and of Cerebras returns wrong values when nested.
     """
 
-    schedules: Source[tuple[Schedule, ...]]
-    milestones: Source[tuple[int, ...]]
+    schedules: Source[Sequence[Schedule]]
+    milestones: Source[Sequence[int]]
     parts: tuple[Schedule, ...] = field(init=False, repr=False, compare=False)
     starts: tuple[Steps, ...] = field(init=False, repr=False, compare=False)
     turns: Table[Steps] | None = field(init=False, repr=False, compare=False)
@@ -89,7 +89,7 @@ class Sequential(Schedule):
             len(self.schedules) == wanted,
             "schedules",
             self.schedules,
-            f"{len(self.milestones)} milestones need {wanted} schedules, not {len(self.schedules)}",
+            f"give {wanted} for {len(self.milestones)} milestones, not {len(self.schedules)}",
         )
         self._derive_parts()
 
@@ -101,7 +101,7 @@ class Sequential(Schedule):
         for index, (_, positions) in enumerate(made):
             for position in positions:
                 part_of[position] = index
-        # Where no part comes back, the step at which it starts tells it from those before it.
+        # If no part recurs, comparing the step with each start is enough to select the part.
         taken_in_turn = part_of == sorted(part_of)
         derived = {
             "parts": tuple(part for part, _ in made),
@@ -140,17 +140,17 @@ class Sequential(Schedule):
 
 @dataclass(frozen=True)
 class Chained(Schedule):
-    """The first schedule times the relative factor of each of the others.
+    """The first schedule times the relative factor of each other schedule.
 
     The value at step ``t``::
 
         value = schedules[0](t) * prod(s(t) / (s.base or 1) for s in schedules[1:])
 
-    ``base`` is the initial value of a schedule, an argument of it as a rule. Where it is 0, as that
-    of a warm-up from 0 is, the schedule itself is the factor.
+    ``base`` is the initial value of a schedule, usually one of its arguments. If ``base`` is 0, as
+    for a warm-up from 0, the schedule itself is the factor.
 
     Args:
-        schedules: at least one; they may be composed themselves. The unit is that of the first.
+        schedules: at least one; they may themselves be composed. The first sets the unit.
 
     Example:
         >>> from accelsched.schedules import Linear, Step
@@ -160,14 +160,13 @@ class Chained(Schedule):
         [0.0, 0.05, 0.1, 0.05, 0.025]
 
     Raises:
-        ArgumentError: there is no schedule.
+        ArgumentError: there is no schedule, or a ``base`` is too small to divide by.
 
-    Elsewhere: torch's ``ChainedScheduler``, which multiplies step by step, so that a rate that was
-    changed from outside is stepped on from. optax has none: multiply functions, as :class:`Product`
-    does.
+    Elsewhere: torch's ``ChainedScheduler``, which multiplies step by step and so continues from an
+    lr that was changed from outside. optax has none: multiply functions, as :class:`Product` does.
     """
 
-    schedules: tuple[Schedule, ...]
+    schedules: Sequence[Schedule]
     stretches = True
     bases: tuple[float, ...] = field(init=False, repr=False, compare=False)
 
@@ -175,7 +174,7 @@ class Chained(Schedule):
         _require_some("schedules", self.schedules)
         bases = tuple(schedule.base or 1.0 for schedule in self.schedules[1:])
         for position, base in enumerate(bases, start=1):
-            remedy = "nothing can be divided by its initial value: let it be 0, or 2**-1022 or more"
+            remedy = "cannot divide by its initial value: make that 0, or at least 2**-1022"
             divides = sys.float_info.min <= abs(base) <= sys.float_info.max
             require(divides, f"schedules[{position}]", self.schedules[position], remedy)
         object.__setattr__(self, "bases", bases)
@@ -201,14 +200,14 @@ class Chained(Schedule):
 
 @dataclass(frozen=True)
 class Scaled(Schedule):
-    """A schedule times a number: what ``0.5 * schedule`` makes.
+    """A schedule times a number, as in ``0.5 * schedule``.
 
     The value at step ``t``::
 
         value = factor * schedule(t)
 
     Args:
-        schedule: any schedule; it may be composed itself.
+        schedule: any schedule; it may itself be composed.
         factor: the number, without a unit; it may be 0 or negative.
 
     Example:
@@ -218,16 +217,16 @@ class Scaled(Schedule):
         [0.05, 0.025, 0.0, 0.0]
 
     Raises:
-        ArgumentError: the factor is not a finite number, or the schedule is not one of accelsched.
+        ArgumentError: ``factor`` is not a finite number, or ``schedule`` is not a schedule.
 
-    Elsewhere: Cerebras' ``ScalePerParamLR``, with a factor for each param group. optax has none:
+    Elsewhere: Cerebras' ``ScalePerParamLR``, with a factor for each param group. In optax
     ``lambda t: factor * schedule(t)``.
     """
 
     schedule: Source[Schedule]
     factor: Source[float]
     stretches = True
-    # Of factors in a row: what they scale, and their product.
+    # Nested factors are merged: the schedule that they scale, and their product.
     inner: Schedule = field(init=False, repr=False, compare=False)
     product: float = field(init=False, repr=False, compare=False)
 
@@ -256,31 +255,31 @@ class Scaled(Schedule):
 
 
 def keeps_digits(one: float, other: float) -> bool:
-    """Whether the product of two numbers is one of float64 with all its digits."""
+    """Return whether the product of two numbers keeps all digits in float64."""
     size = abs(one * other)
     return sys.float_info.min <= size <= sys.float_info.max or 0 in (one, other)
 
 
 @dataclass(frozen=True)
 class _Fold(Schedule):
-    """Schedules side by side, their values put together two by two, in the order given.
+    """Schedules whose values are combined two by two, in the given order.
 
-    But the terms of one structure are put together first if they are eight or more.
+    Eight or more terms of one structure are combined first.
     """
 
-    schedules: Source[tuple[Schedule, ...]]
+    schedules: Source[Sequence[Schedule]]
     stretches = True
-    # Not before it is asked for: a + b + c + ... makes a sum for each of its operators.
+    # Computed on first use, because a + b + c + ... makes a sum for each operator.
     parts: tuple[Schedule, ...] = field(
         init=False, repr=False, compare=False,
         default=computed_once(lambda fold: fold.merged()),  # type: ignore[arg-type]
     )  # fmt: skip
 
-    #: The method of a tensor that combines values along a dimension.
+    #: The tensor method that reduces the values along a dimension.
     reduction: ClassVar[str]
 
     def merged(self) -> tuple[Schedule, ...]:
-        """As few terms as may be."""
+        """Return equivalent terms, as few as possible."""
         return merge_terms(self.schedules, self.reduction)
 
     @staticmethod
@@ -311,14 +310,14 @@ class _Fold(Schedule):
 
 @dataclass(frozen=True)
 class Sum(_Fold):
-    """The sum of schedules: what ``one + other`` makes.
+    """The sum of schedules, as in ``one + other``.
 
     The value at step ``t``::
 
         value = sum(s(t) for s in schedules)
 
     Args:
-        schedules: at least one, all in the same unit; they may be composed themselves.
+        schedules: at least one, all in the same unit; they may themselves be composed.
 
     Example:
         >>> from accelsched.schedules import Constant, Linear
@@ -342,15 +341,15 @@ class Sum(_Fold):
 
 @dataclass(frozen=True)
 class Product(_Fold):
-    """The product of schedules: what ``one * other`` makes.
+    """The product of schedules, as in ``one * other``.
 
     The value at step ``t``::
 
         value = prod(s(t) for s in schedules)
 
     Args:
-        schedules: at least one; they may be composed themselves. One is in the unit of the value,
-            the others are factors without a unit.
+        schedules: at least one; they may themselves be composed. One has the unit of the value; the
+            others are factors without a unit.
 
     Example:
         >>> from accelsched.schedules import Linear, Step
@@ -375,14 +374,14 @@ class Product(_Fold):
 
 @dataclass(frozen=True)
 class Minimum(_Fold):
-    """The smallest of the values of schedules: what ``minimum(one, other)`` makes.
+    """The smallest value of several schedules, as in ``minimum(one, other)``.
 
     The value at step ``t``::
 
         value = min(s(t) for s in schedules)
 
     Args:
-        schedules: at least one, all in the same unit; they may be composed themselves.
+        schedules: at least one, all in the same unit; they may themselves be composed.
 
     Example:
         >>> from accelsched.schedules import Constant, Linear
@@ -406,14 +405,14 @@ class Minimum(_Fold):
 
 @dataclass(frozen=True)
 class Maximum(_Fold):
-    """The largest of the values of schedules: what ``maximum(one, other)`` makes.
+    """The largest value of several schedules, as in ``maximum(one, other)``.
 
     The value at step ``t``::
 
         value = max(s(t) for s in schedules)
 
     Args:
-        schedules: at least one, all in the same unit; they may be composed themselves.
+        schedules: at least one, all in the same unit; they may themselves be composed.
 
     Example:
         >>> from accelsched.schedules import Constant, CosineDecay
@@ -425,7 +424,7 @@ class Maximum(_Fold):
     Raises:
         ArgumentError: there is no schedule.
 
-    Elsewhere: the ``min_lr`` of Megatron and of others, a floor under a decay. In optax
+    Elsewhere: ``min_lr`` of Megatron and others is a floor under a decay. In optax
     ``lambda t: jnp.maximum(one(t), other(t))``.
     """
 

@@ -1,9 +1,9 @@
-"""Schedules made of the user's own functions: traced, or tabulated where they cannot be."""
+"""Schedules made of the user's own functions: traced, or tabulated if they cannot be traced."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -16,7 +16,7 @@ from accelsched.schedules import terms
 from accelsched.schedules._fields import Source, TensorTable
 from accelsched.schedules.base import Schedule
 
-#: 32 MiB of float64 on the host, and as much or half of it on the device.
+#: A table of this length takes 32 MiB on the host, and 16 or 32 MiB on the device.
 MAX_TABLE_STEPS = 2**22
 
 
@@ -29,19 +29,20 @@ class Lambda(Schedule):
         n = t if total_iters is None else min(t, total_iters)
         value = initial * prod(function(n) for function in functions)
 
-    A function gets the step as a float64 tensor (so ``0.95**step`` keeps its digits) and is written
-    in operators or torch functions. One that needs ``math``, NumPy, ``min`` or an ``if`` runs on
-    the host only, step by step. With ``total_iters`` its values are computed once, of Python
-    integers, and it runs anywhere, for 8 bytes a step on the host and on the device.
+    Each function receives the step as a float64 tensor, so ``0.95**step`` keeps its digits. Write
+    functions with operators or torch functions. A function that needs ``math``, NumPy, ``min`` or
+    ``if`` runs on the host only, step by step. With ``total_iters``, its values are computed once,
+    from Python integers. The table runs on any device, and takes 8 bytes a step on the host and at
+    most as much on the device.
 
-    On the host, a function sees the variables that it reads as they are at each step. A graph of a
-    device has them as they were when it was traced, and a table as they were when it was made.
+    On the host, a function reads the current values of its outer variables at each step. A device
+    graph keeps the values from when it was traced, and a table from when it was built.
 
     Args:
         initial: the value that the functions multiply.
         functions: functions from the step to a factor without a unit.
-        total_iters: make a table of the functions up to this step, at most ``MAX_TABLE_STEPS``, and
-            hold its last value. Default: no table.
+        total_iters: tabulate the functions up to this step, at most ``MAX_TABLE_STEPS``, and hold
+            the last value. Default: no table.
 
     Example:
         >>> schedule = Lambda(initial=0.1, functions=[lambda step: 1 / (1 + step / 100)])
@@ -57,16 +58,16 @@ class Lambda(Schedule):
         [0.1, 0.05, 0.01, 0.01]
 
     Raises:
-        ArgumentError: a table would be too long, or a value in it is not finite; the message has
-            the step.
+        ArgumentError: the table would be too long, or a value in it is not finite; the message
+            names the step.
 
-    Elsewhere: torch's ``LambdaLR(lr_lambda)``, with one function for each param group, which runs
-    on the host; Keras' callback ``LearningRateScheduler``. In optax any function is a schedule.
+    Elsewhere: torch's ``LambdaLR(lr_lambda)``, which runs one function for each param group on the
+    host; Keras' callback ``LearningRateScheduler``. In optax, any function is a schedule.
     Cerebras' ``LambdaLR`` multiplies by ``initial`` once for each function.
     """
 
     initial: float
-    functions: tuple[Callable[..., Any], ...]
+    functions: Sequence[Callable[..., Any]]
     total_iters: int | None = None
     factors: TensorTable | None = field(init=False, repr=False, compare=False)
 
@@ -96,22 +97,24 @@ class Lambda(Schedule):
 
 @dataclass(frozen=True)
 class Tabulated(Schedule):
-    """A curve that is computed once, in float64, and looked up by the step from then on.
+    """A table of values, computed once in float64 and then looked up by step.
 
     The value at step ``t``::
 
         n = t % total_iters if past_end == "cycle" else min(t, total_iters)
         value = source(n)
 
-    A table takes 8 bytes a step on the host. On the device it takes as many as its real dtype has.
+    The table takes 8 bytes a step on the host. On the device, each step takes the size of the
+    device's real dtype.
 
     Args:
-        source: a schedule, or any function from an int to a number: in Python or NumPy, with
-            branches.
-        total_iters: the last step that is computed, from 1 to ``MAX_TABLE_STEPS``.
-        past_end: what follows: ``"hold"`` holds the last value; ``"cycle"`` starts again at step
-            ``total_iters``; ``"error"`` holds it, and refuses a source that does not. Default
-            ``"hold"``.
+        source: a schedule, or any function from an int to a number, in Python or NumPy. It may
+            branch.
+        total_iters: the last step of the table, or its period for ``"cycle"``, from 1 to
+            ``MAX_TABLE_STEPS``.
+        past_end: ``"hold"`` holds the last value; ``"cycle"`` starts again at step
+            ``total_iters``; ``"error"`` holds the last value, and raises now if the source does
+            not. Default ``"hold"``.
 
     Example:
         >>> import math
@@ -120,9 +123,9 @@ class Tabulated(Schedule):
         [0.1, 0.05, 0.01, 0.01]
 
     Raises:
-        ArgumentError: the table would be too long, a value is not finite (the message has the
-            step), or, with ``"error"``, the source goes on past the end. A function is asked for
-            its next value, and for that at twice the steps.
+        ArgumentError: the table would be too long, a value is not finite (the message names the
+            step), or, with ``"error"``, the source changes past the end. A function is checked at
+            ``total_iters + 1`` and ``2 * total_iters`` only.
 
     Elsewhere: torch's ``LambdaLR`` with ``table.__getitem__``, which runs on the host and fails
     past the end.
@@ -141,13 +144,13 @@ class Tabulated(Schedule):
         object.__setattr__(self, "values", _table("source", self.source, steps))
 
     def _require_end(self) -> None:
-        """Refuse a source that goes on past the end of the table."""
+        """Raise unless the source is constant past the end of the table."""
         last = self.total_iters
         if isinstance(self.source, Schedule):
             ends = self.source.settles is not None and self.source.settles <= last
         else:
             ends = self.source(last) == self.source(last + 1) == self.source(2 * last)
-        remedy = f'it goes on past step {last}: give more steps, or past_end="hold" or "cycle"'
+        remedy = f'may change past step {last}: give more steps, or past_end="hold" or "cycle"'
         require(ends, "source", self.source, remedy)
 
     @property
@@ -166,16 +169,14 @@ class Tabulated(Schedule):
 
 
 def require_table(total_iters: int) -> None:
-    """Refuse a table of no steps, or of more than ``MAX_TABLE_STEPS``."""
+    """Raise unless a table has from 1 to ``MAX_TABLE_STEPS`` steps."""
     require(total_iters > 0, "total_iters", total_iters, "give a number above 0")
-    remedy = (
-        f"a table holds at most {MAX_TABLE_STEPS} steps: write the function in torch operations"
-    )
+    remedy = f"give at most {MAX_TABLE_STEPS} steps, or write the function in torch operations"
     require(total_iters <= MAX_TABLE_STEPS, "total_iters", total_iters, remedy)
 
 
 def _table(name: str, source: Callable[..., Any], steps: int) -> Tensor:
-    """Compute the values of a source at the first steps; refuse one that is not finite."""
+    """Return the values of a source at the first ``steps`` steps; raise if one is not finite."""
     if isinstance(source, Schedule):
         curve = source.formula(torch.arange(steps))
     else:
@@ -183,5 +184,7 @@ def _table(name: str, source: Callable[..., Any], steps: int) -> Tensor:
     wrong = (~curve.isfinite()).nonzero()
     if len(wrong):
         at = int(wrong[0])
-        raise ArgumentError(name, float(curve[at]), f"not a finite number, at step {at}")
+        raise ArgumentError(
+            name, float(curve[at]), f"not a finite number, at step {at}: return a finite one there"
+        )
     return curve

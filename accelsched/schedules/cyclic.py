@@ -23,13 +23,13 @@ from accelsched.schedules._fields import (
 from accelsched.schedules._power import Power
 from accelsched.schedules.base import Schedule
 
-#: Past all steps, and what int64 counts to; a multiple of what float32 rounds it to.
+#: Above all steps, within int64, and exact in float32.
 _MOST = 2**63 - 2**40
 
 
 @dataclass(frozen=True)
 class CosineAnnealing(Schedule):
-    """A cosine wave: from ``initial`` down to ``eta_min`` in ``T_max`` steps, up again, for ever.
+    """A cosine wave from ``initial`` down to ``eta_min`` in ``T_max`` steps and up again, forever.
 
     The value at step ``t``::
 
@@ -48,13 +48,12 @@ class CosineAnnealing(Schedule):
     Raises:
         ArgumentError: ``T_max`` is below 1, or a number is not finite.
 
-    Source: Loshchilov and Hutter, SGDR, arXiv:1608.03983, as torch's ``CosineAnnealingLR`` reads
-    it.
+    Source: Loshchilov and Hutter, SGDR, arXiv:1608.03983, as implemented by torch's
+    ``CosineAnnealingLR``.
 
     Elsewhere: torch's ``CosineAnnealingLR(T_max, eta_min)``, which steps by a recurrence and so
-    follows a rate that was changed from outside. transformers' ``get_cosine_schedule_with_warmup``
-    with ``num_cycles``. optax and Keras have none: see :class:`CosineDecay`, which is held at its
-    end.
+    follows an lr that was changed from outside; transformers' ``get_cosine_schedule_with_warmup``
+    with ``num_cycles``. optax and Keras have none: see :class:`CosineDecay`, which holds its end.
     """
 
     initial: float
@@ -77,7 +76,7 @@ class CosineAnnealing(Schedule):
 
 @dataclass(frozen=True)
 class CosineAnnealingWarmRestarts(Schedule):
-    """Half a cosine wave from ``initial`` towards ``eta_min``, restarted at the end of each period.
+    """Half a cosine wave from ``initial`` toward ``eta_min``, restarted at the end of each period.
 
     The value at step ``t``::
 
@@ -90,11 +89,11 @@ class CosineAnnealingWarmRestarts(Schedule):
     Args:
         initial: the value at step 0 and at every restart.
         T_0: the length of the first period in steps, at least 1.
-        T_mult: a factor, not steps: each period is this many times as long as the one before. 1, or
-            from 1.01 to 2**20. With a fraction, such as 1.5, periods end between two steps. It is
-            taken for the decimal number that Python prints: 1.1 is eleven tenths. Default 1.
-        eta_min: the value that a period falls towards. The restart comes in its place, so it is
-            never reached. Default 0.
+        T_mult: a factor, not steps: each period is this many times as long as the one before. Give
+            1, or 1.01 to 2**20. With a fraction such as 1.5, periods may end between two steps. The
+            factor is read as the decimal that Python prints: 1.1 is eleven tenths. Default 1.
+        eta_min: the value that a period falls toward. The value restarts before it reaches
+            ``eta_min``. Default 0.
 
     Example:
         >>> schedule = CosineAnnealingWarmRestarts(initial=0.1, T_0=100, T_mult=2, eta_min=0.02)
@@ -102,14 +101,14 @@ class CosineAnnealingWarmRestarts(Schedule):
         [0.1, 0.06, 0.02002, 0.1, 0.06, 0.020005, 0.1]
 
     Raises:
-        ArgumentError: ``T_0`` is below 1, ``T_mult`` is no such factor, or a number is not finite.
+        ArgumentError: ``T_0`` is below 1, ``T_mult`` is out of range, or a number is not finite.
 
     Source: Loshchilov and Hutter, SGDR, arXiv:1608.03983, equation 5.
 
-    Elsewhere: torch's ``CosineAnnealingWarmRestarts(T_0, T_mult, eta_min)``, whose ``T_mult`` is a
+    Elsewhere: torch's ``CosineAnnealingWarmRestarts(T_0, T_mult, eta_min)``, where ``T_mult`` is a
     whole number; Keras' ``CosineDecayRestarts(initial, first_decay_steps=T_0, t_mul=T_mult)``,
-    whose ``alpha`` is a fraction and whose ``m_mul`` lowers each restart; ``optax.sgdr_schedule``,
-    which takes a list of periods. In timm the factor is ``cycle_mul``, in fairseq ``t_mult``.
+    where ``alpha`` is a fraction and ``m_mul`` lowers each restart; ``optax.sgdr_schedule``, which
+    takes a list of periods. timm calls the factor ``cycle_mul``, fairseq ``t_mult``.
     """
 
     initial: float
@@ -138,7 +137,7 @@ class CosineAnnealingWarmRestarts(Schedule):
 
     @property
     def stretches(self) -> bool:
-        return self.leads is None  # the formula counts the last step of a period
+        return self.leads is None  # else the formula counts back from the last step
 
     def formula(self, step: Tensor) -> Tensor:
         period = terms.reached(self.starts, step) - 1
@@ -155,22 +154,22 @@ class CosineAnnealingWarmRestarts(Schedule):
 
 
 def _periods(first: int, factor: float, is_whole: bool) -> dict[str, Any]:
-    """Tabulate the periods: a logarithm of the step would miss a restart by rounding.
+    """Tabulate the periods, because a logarithm of the step would miss restarts by rounding.
 
     Returns:
-        The first step of each period, how many steps are in it, and its length. If a period may
-        begin between two steps: from its beginning to its first step, and from its last to its end.
+        For each period, its first step, its number of steps and its length. If a period may begin
+        between two steps, also the time before its first step and after its last one.
     """
     with localcontext(Context(prec=60)):
         begins, spans = [Decimal(0)], [Decimal(first)]
-        # Their number is a power of 2, so that schedules of unlike first periods are one vector.
+        # Pad to a power of 2 periods, so that schedules with different T_0 share one structure.
         while factor != 1 and (begins[-1] + spans[-1] < 2**62 or len(begins).bit_count() > 1):
             begins.append(begins[-1] + spans[-1])
             spans.append(spans[-1] * Decimal(repr(factor)))
         ends = [*begins[1:], begins[-1] + spans[-1]]
         starts, stops = ([min(math.ceil(at), _MOST) for at in row] for row in (begins, ends))
-        # A period may be longer than int64 counts. What is left of it is then too small, but more
-        # than has elapsed: only that is taken, which is a fraction of the true span.
+        # A period may exceed int64. Its remaining steps are then too few, but still more than have
+        # elapsed. The formula uses only the elapsed ones, as a fraction of the true span.
         lengths = (max(1, stop - start) for start, stop in zip(starts, stops, strict=True))
         leads = (float(at - begin) for at, begin in zip(starts, begins, strict=True))
         trails = (float(end - (stop - 1)) for stop, end in zip(stops, ends, strict=True))
@@ -185,7 +184,7 @@ def _periods(first: int, factor: float, is_whole: bool) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Cyclic(Schedule):
-    """Triangles between ``base_value`` and ``max_value``, whose height ``mode`` scales.
+    """Triangles between ``base_value`` and ``max_value``, with a height that ``mode`` scales.
 
     The value at step ``t``::
 
@@ -200,7 +199,7 @@ class Cyclic(Schedule):
         base_value: the value at the foot of a cycle, and at step 0.
         max_value: the value at the top of an unscaled cycle.
         step_size_up: the steps from the foot to the top, at least 1. Default 2000.
-        step_size_down: the steps from the top to the foot, at least 1. Default: as many as up.
+        step_size_down: the steps from the top to the foot, at least 1. Default: ``step_size_up``.
         mode: ``"triangular"`` keeps the height, ``"triangular2"`` halves it in each new cycle,
             ``"exp_range"`` scales it by ``gamma**x``. Default ``"triangular"``.
         gamma: the factor of ``exp_range``, not negative, without a unit. Default 1.
@@ -220,7 +219,7 @@ class Cyclic(Schedule):
     Source: Smith, Cyclical Learning Rates for Training Neural Networks, arXiv:1506.01186.
 
     Elsewhere: torch's ``CyclicLR(base_lr, max_lr, ...)``, which also takes a ``scale_fn``, cycles
-    the momentum by default, and reads its ``scale_mode`` for a ``scale_fn`` only.
+    the momentum by default, and uses its ``scale_mode`` only with a ``scale_fn``.
     """
 
     base_value: float
@@ -243,11 +242,16 @@ class Cyclic(Schedule):
         object.__setattr__(self, "growth", self._growth())
 
     def _growth(self) -> Power | None:
-        """The unscaled height times the power of gamma, where that is above 1."""
+        """Return the unscaled height times a power of gamma; None if it does not grow."""
         if self.mode != "exp_range" or self.gamma <= 1:
             return None
         height = self.max_value - self.base_value
-        require(math.isfinite(height), "max_value", self.max_value, "too far from base_value")
+        require(
+            math.isfinite(height),
+            "max_value",
+            self.max_value,
+            "max_value - base_value must be finite: give a value nearer to base_value",
+        )
         return Power(height, self.gamma, is_scaled=True)
 
     @property
@@ -270,7 +274,7 @@ class Cyclic(Schedule):
         period = self.step_size_up + down
         since_foot = step % period
         since_top = since_foot - self.step_size_up
-        # The nearer slope is the lower one going up, and the higher one going down.
+        # The height is the lower of the rising and the falling line.
         height = (terms.real(since_foot) / self.step_size_up).minimum(
             terms.real(period - since_foot) / down
         )
@@ -287,12 +291,12 @@ class Cyclic(Schedule):
         return terms.real(step) if by_step else terms.quotient(step, period) + 1.0
 
     def _scale(self, step: Tensor, period: int) -> tuple[Tensor, Tensor]:
-        """Return the factor of the height, and what it leaves of 1."""
+        """Return the factor of the height, and 1 minus the factor."""
         counted = self._counted(step, period)
         if self.mode == "triangular2":
             scale = terms.power(0.5, counted - 1.0)
             return scale, 1.0 - scale
-        # The difference would have few digits where gamma is near 1. Of 0 there is no logarithm.
+        # 1 - scale would lose digits for a gamma near 1. The clamp avoids the logarithm of 0.
         gamma = terms.filled(step, self.gamma)
         logarithm = gamma.clamp(min=2.0**-100).log()
         return terms.power(self.gamma, counted), -(logarithm * counted).expm1()
@@ -300,7 +304,7 @@ class Cyclic(Schedule):
 
 @dataclass(frozen=True)
 class OneCycle(Schedule):
-    """Up from ``initial`` to ``max_value``, down to ``initial / final_div_factor``, then held.
+    """From ``initial`` up to ``max_value``, down to ``initial / final_div_factor``, then held.
 
     The value at step ``t``, between the points that ``around`` finds on both sides of it::
 
@@ -313,17 +317,17 @@ class OneCycle(Schedule):
         y = (1 - cos(pi * x)) / 2 if anneal_strategy == "cos" else x
         value = v0 + (v1 - v0) * y
 
-    A phase that is left no steps is skipped.
+    A phase of 0 steps is skipped.
 
     Args:
         initial: the value at step 0.
         max_value: the value at the top, at step ``pct_start * total_steps - 1``.
         total_steps: the length of the cycle in steps, at least 1; its last step is
             ``total_steps - 1``. Default 1000.
-        pct_start: the fraction of the steps in which the value rises, between 0 and 1, both
-            excluded; at most 0.5 with ``three_phase``. Default 0.3.
-        final_div_factor: ``initial`` over the last value, above 0, without a unit. Default 10,000.
-        three_phase: fall to ``initial`` as steeply as it rose, and then on to the last value.
+        pct_start: the fraction of the steps in which the value rises, above 0 and below 1; at most
+            0.5 with ``three_phase``. Default 0.3.
+        final_div_factor: ``initial`` / last value, above 0, without a unit. Default 10,000.
+        three_phase: fall to ``initial`` as steeply as the value rose, then on to the last value.
             Default False.
         anneal_strategy: ``"cos"`` for half a cosine wave in each phase, ``"linear"`` for a straight
             line. Default ``"cos"``.
@@ -334,16 +338,16 @@ class OneCycle(Schedule):
         [0.004, 0.1, 0.058944, 4e-05, 4e-05]
 
     Raises:
-        ArgumentError: ``total_steps`` or ``final_div_factor`` is not above 0, ``pct_start`` is no
-            such fraction, the strategy is unknown, or a number is not finite.
+        ArgumentError: ``total_steps`` or ``final_div_factor`` is not above 0, ``pct_start`` is out
+            of range, the strategy is unknown, or a number is not finite.
 
     Source: Smith and Topin, Super-Convergence, arXiv:1708.07120; the phases are those of torch's
     class.
 
     Elsewhere: torch's ``OneCycleLR(max_lr, total_steps, div_factor=...)``, where ``div_factor`` is
     ``max_value / initial``; it cycles the momentum by default and refuses steps past the end.
-    ``optax.cosine_onecycle_schedule(total_steps, peak_value, pct_start, div_factor)`` has its top
-    one step later and its end at ``total_steps``.
+    ``optax.cosine_onecycle_schedule(total_steps, peak_value, pct_start, div_factor)`` peaks one
+    step later and ends at ``total_steps``.
     """
 
     initial: float
@@ -362,7 +366,7 @@ class OneCycle(Schedule):
     def check(self) -> None:
         require_positive(self, "total_steps", "final_div_factor")
         last = self.initial / self.final_div_factor
-        remedy = "initial / final_div_factor must be finite: give a larger one"
+        remedy = "initial / final_div_factor must be finite: give a larger factor"
         require(math.isfinite(last), "final_div_factor", self.final_div_factor, remedy)
         fraction = self.pct_start
         require(0 < fraction < 1, "pct_start", fraction, "give a fraction between 0 and 1")

@@ -57,7 +57,7 @@ class Constant(Schedule):
 @by_keyword
 @dataclass(frozen=True)
 class Exponential(Schedule):
-    """A decay by the factor ``rate`` in every ``total_iters`` steps, without end.
+    """A decay by the factor ``rate`` every ``total_iters`` steps, without end.
 
     The value at step ``t``::
 
@@ -66,8 +66,8 @@ class Exponential(Schedule):
 
     Args:
         initial: the value at step 0.
-        total_iters: the steps in which the value is multiplied by ``rate``, at least 1. Not an end.
-        rate: the factor of ``total_iters`` steps, not negative, without a unit.
+        total_iters: the number of steps for one factor ``rate``, at least 1. It is not an end.
+        rate: the factor for ``total_iters`` steps, not negative, without a unit.
         staircase: apply whole factors only, one every ``total_iters`` steps. Default False.
 
     Example:
@@ -81,7 +81,7 @@ class Exponential(Schedule):
     Source: Keras, ``keras.optimizers.schedules.ExponentialDecay``.
 
     Elsewhere: ``optax.exponential_decay(initial, total_iters, rate)``, which can also start later
-    and stop at an ``end_value``. The ``gamma`` of torch's ``ExponentialLR`` is the factor of one
+    and stop at an ``end_value``. The ``gamma`` of torch's ``ExponentialLR`` is the factor for one
     step: see :class:`Multiplicative`.
     """
 
@@ -114,7 +114,7 @@ class Multiplicative(Schedule):
 
     Args:
         initial: the value at step 0.
-        coefficient: the factor of one step, not negative, without a unit.
+        coefficient: the factor for one step, not negative, without a unit.
 
     Example:
         >>> schedule = Multiplicative(initial=0.1, coefficient=0.99)
@@ -144,7 +144,7 @@ class Multiplicative(Schedule):
 @by_keyword
 @dataclass(frozen=True)
 class InverseExponentialTimeDecay(Schedule):
-    """A decay by one over a power of the step, without end.
+    """A decay by the inverse of a power of the step, without end.
 
     The value at step ``t``::
 
@@ -152,16 +152,16 @@ class InverseExponentialTimeDecay(Schedule):
         a = floor(a) if staircase else a
         value = initial / (1 + rate * a)
 
-    The exponent is on the step alone, not on ``t / total_iters``, as in Cerebras' class of this
-    name.
+    As in Cerebras' class of the same name, the exponent applies to the step alone, not to
+    ``t / total_iters``.
 
     Args:
         initial: the value at step 0 (for a ``step_exponent`` above 0).
         step_exponent: the exponent of the step, not negative, without a unit.
-        total_iters: the divisor, at least 1: in steps for ``step_exponent=1``. Not an end.
-        rate: how much each whole ``a`` adds to the denominator, not negative, without a unit.
-        staircase: round ``a`` down to a whole number. Default False. Exact while
-            ``t**step_exponent`` is below 2**53, the last whole number that float64 counts to.
+        total_iters: the divisor, at least 1; in steps for ``step_exponent=1``. It is not an end.
+        rate: the growth of the denominator when ``a`` grows by 1, not negative, without a unit.
+        staircase: round ``a`` down to a whole number. This is exact while ``t**step_exponent`` is
+            below 2**53, the limit of whole numbers in float64. Default False.
 
     Example:
         >>> schedule = InverseExponentialTimeDecay(
@@ -192,7 +192,12 @@ class InverseExponentialTimeDecay(Schedule):
         exponent, rate = self.step_exponent, self.rate
         require(exponent <= 16, "step_exponent", exponent, "give at most 16: steps go up to 2**62")
         largest = rate * (2.0**62) ** exponent / self.total_iters
-        require(math.isfinite(largest), "rate", rate, "t ** step_exponent * rate must be finite")
+        require(
+            math.isfinite(largest),
+            "rate",
+            rate,
+            "t**step_exponent * rate must be finite: give a smaller one",
+        )
 
     def formula(self, step: Tensor) -> Tensor:
         alpha = terms.real(step) ** self.step_exponent / self.total_iters
@@ -204,14 +209,14 @@ class InverseExponentialTimeDecay(Schedule):
 @by_keyword
 @dataclass(frozen=True)
 class InverseSquareRootDecay(Schedule):
-    """One over the square root of the step, held until ``warmup_steps``, without end.
+    """The inverse square root of the step, held until ``warmup_steps``, without end.
 
     The value at step ``t``::
 
         value = initial * scale / sqrt(max(t, warmup_steps, 1))
 
     Args:
-        initial: a factor of the value, which is in its unit. Default 1.
+        initial: a factor, in the unit of the value. Default 1.
         scale: another factor, without a unit. Default 1.
         warmup_steps: the step until which the value is held; 0 counts as 1. Default 1.
 
@@ -224,10 +229,10 @@ class InverseSquareRootDecay(Schedule):
         ArgumentError: ``warmup_steps`` is negative, or a number is not finite.
 
     Source: Raffel et al., T5, arXiv:1910.10683, section 3.1.2. The Transformer's own schedule
-    (arXiv:1706.03762, section 5.3) rises in a line to the peak at step ``w`` instead:
+    (arXiv:1706.03762, section 5.3) instead rises linearly to the peak at step ``w``:
     ``Linear(0.0, 1.0, w) * InverseSquareRootDecay(peak, scale=w**0.5, warmup_steps=w)``.
 
-    Elsewhere: transformers' ``get_inverse_sqrt_schedule``, with a warm-up in a line. torch and
+    Elsewhere: transformers' ``get_inverse_sqrt_schedule``, with a linear warm-up. torch and
     Keras have none.
     """
 
@@ -238,7 +243,12 @@ class InverseSquareRootDecay(Schedule):
     def check(self) -> None:
         require_not_negative(self, "warmup_steps")
         product = self.initial * self.scale
-        require(math.isfinite(product), "scale", self.scale, "initial * scale must be finite")
+        require(
+            math.isfinite(product),
+            "scale",
+            self.scale,
+            "initial * scale must be finite: give a smaller one",
+        )
 
     def formula(self, step: Tensor) -> Tensor:
         held = step.clamp(min=1).clamp(min=self.warmup_steps)

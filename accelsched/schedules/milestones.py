@@ -30,8 +30,8 @@ class PiecewiseConstant(Schedule):
         value = values[i]
 
     Args:
-        values: one value more than there are milestones.
-        milestones: steps from 0 on, in increasing order. At a milestone the new value is in force.
+        values: one more value than milestones.
+        milestones: steps from 0 on, in increasing order. The new value starts at the milestone.
 
     Example:
         >>> schedule = PiecewiseConstant(values=[0.1, 0.01, 0.001], milestones=[100, 200])
@@ -42,8 +42,8 @@ class PiecewiseConstant(Schedule):
         ArgumentError: there are too many or too few values, the milestones decrease, or a number is
             not finite.
 
-    Elsewhere: Keras' ``PiecewiseConstantDecay(boundaries, values)``, where the old value is in
-    force at the boundary still. ``optax.piecewise_constant_schedule`` takes factors, not values.
+    Elsewhere: Keras' ``PiecewiseConstantDecay(boundaries, values)``, where the boundary step still
+    has the old value. ``optax.piecewise_constant_schedule`` takes factors, not values.
     torch has none: its ``MultiStepLR`` has one factor for all milestones.
     """
 
@@ -57,7 +57,7 @@ class PiecewiseConstant(Schedule):
             len(self.values) == wanted,
             "values",
             self.values,
-            f"{len(self.milestones)} milestones need {wanted} values, not {len(self.values)}",
+            f"give {wanted} for {len(self.milestones)} milestones, not {len(self.values)}",
         )
 
     @property
@@ -83,7 +83,7 @@ class Step(Schedule):
     Args:
         initial: the value at step 0.
         step_size: the steps from one decay to the next, at least 1.
-        gamma: the factor of a decay, not negative, without a unit.
+        gamma: the factor for one decay, not negative, without a unit.
 
     Example:
         >>> schedule = Step(initial=0.1, step_size=100, gamma=0.5)
@@ -94,7 +94,7 @@ class Step(Schedule):
         ArgumentError: ``step_size`` is below 1, ``gamma`` is negative, or a number is not finite.
 
     Elsewhere: torch's ``StepLR(step_size, gamma)``; ``optax.exponential_decay`` and Keras'
-    ``ExponentialDecay``, both with ``staircase=True``, and :class:`Exponential` with it.
+    ``ExponentialDecay``, both with ``staircase=True``, like :class:`Exponential`.
     """
 
     initial: float
@@ -123,8 +123,8 @@ class MultiStep(Schedule):
 
     Args:
         initial: the value before the first milestone.
-        gamma: the factor of a milestone, not negative, without a unit.
-        milestones: steps from 0 on, in increasing order; one that is given twice counts twice.
+        gamma: the factor at each milestone, not negative, without a unit.
+        milestones: steps from 0 on, in increasing order; one given twice counts twice.
 
     Example:
         >>> schedule = MultiStep(initial=0.1, gamma=0.1, milestones=[100, 200])
@@ -135,7 +135,7 @@ class MultiStep(Schedule):
         ArgumentError: ``gamma`` is negative, the milestones decrease, or a number is not finite.
 
     Elsewhere: torch's ``MultiStepLR(milestones, gamma)``; ``optax.piecewise_constant_schedule``,
-    with a factor of its own for each milestone.
+    with its own factor for each milestone.
     """
 
     initial: float

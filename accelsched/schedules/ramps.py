@@ -1,4 +1,4 @@
-"""Schedules from one value to another in a number of steps, which hold the second from then on."""
+"""Schedules that go from one value to another in a number of steps, then hold."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from accelsched.schedules.base import Schedule
 
 @dataclass(frozen=True)
 class Ramp(Schedule):
-    """From ``initial`` to ``end`` in ``total_iters`` steps; one of 0 steps is skipped.
+    """A ramp from ``initial`` to ``end`` in ``total_iters`` steps; with 0 steps, only ``end``.
 
-    A formula reads ``first`` and ``length``. They are ``initial`` and ``total_iters``, or those of
-    one step at ``end`` for a ramp of no steps: so both are the same operations.
+    A formula reads ``first`` and ``length``: ``initial`` and ``total_iters``, or ``end`` and 1 for
+    a ramp of 0 steps. So both cases run the same operations.
     """
 
     initial: Source[float]
@@ -39,9 +39,9 @@ class Ramp(Schedule):
         return self.total_iters
 
     def fractions(self, step: Tensor, cycle: bool = False) -> tuple[Tensor, Tensor]:
-        """Return the fraction of the length that has elapsed, and the one that is left.
+        """Return the elapsed and the remaining fraction of the length.
 
-        With ``cycle`` the length is stretched to the next multiple of itself.
+        With ``cycle``, past its end, the length is its next multiple that the step has not passed.
         """
         total: int | Tensor = self.length
         if cycle:
@@ -64,9 +64,9 @@ class Linear(Ramp):
     Args:
         initial: the value at step 0.
         end: the value at step ``total_iters`` and past it.
-        total_iters: the length of the line in steps; one of 0 steps is skipped, and is at ``end``.
-        cycle: past the end, jump back up and fall to ``end`` again, over a span stretched to the
-            next multiple of ``total_iters``. Default False.
+        total_iters: the length of the line in steps; with 0, the value is always ``end``.
+        cycle: past the end, jump back to the line from step 0 that reaches ``end`` at the next
+            multiple of ``total_iters``. Default False.
 
     Example:
         >>> schedule = Linear(initial=0.0, end=0.1, total_iters=100)
@@ -77,8 +77,8 @@ class Linear(Ramp):
         ArgumentError: ``total_iters`` is negative, or a number is not finite.
 
     Elsewhere: ``optax.linear_schedule(initial, end, total_iters)``; Keras' ``PolynomialDecay`` with
-    ``power=1``, whose ``cycle`` this one has. torch's ``LinearLR`` takes ``start_factor`` and
-    ``end_factor``, which multiply the group's rate. The warm-up of transformers is
+    ``power=1``, which has the same ``cycle``. torch's ``LinearLR`` takes ``start_factor`` and
+    ``end_factor``, which multiply the group's lr. The warm-up of transformers is
     ``Linear(0.0, lr, num_warmup_steps)``.
     """
 
@@ -94,7 +94,7 @@ class Linear(Ramp):
 
 @dataclass(frozen=True)
 class Polynomial(Ramp):
-    """A power of the fraction that is left, from ``initial`` to ``end``, then held.
+    """A power of the remaining fraction, from ``initial`` to ``end``, then held.
 
     The value at step ``t``::
 
@@ -105,10 +105,10 @@ class Polynomial(Ramp):
     Args:
         initial: the value at step 0.
         end: the value at step ``total_iters`` and past it.
-        total_iters: the length of the decay in steps; one of 0 steps is skipped, and is at ``end``.
+        total_iters: the length of the decay in steps; with 0, the value is always ``end``.
         power: the exponent, above 0, without a unit. Default 1: a straight line.
-        cycle: past the end, jump back up and fall to ``end`` again, over a span stretched to the
-            next multiple of ``total_iters``. Default False.
+        cycle: past the end, jump back to the curve from step 0 that reaches ``end`` at the next
+            multiple of ``total_iters``. Default False.
 
     Example:
         >>> schedule = Polynomial(initial=0.1, end=0.02, total_iters=100, power=2.0)
@@ -121,8 +121,8 @@ class Polynomial(Ramp):
 
     Source: Keras, ``keras.optimizers.schedules.PolynomialDecay``.
 
-    Elsewhere: ``optax.polynomial_schedule(initial, end, power, total_iters)`` without ``cycle``.
-    torch's ``PolynomialLR(total_iters, power)`` falls from the group's rate to 0. transformers'
+    Elsewhere: ``optax.polynomial_schedule(initial, end, power, total_iters)``, without ``cycle``.
+    torch's ``PolynomialLR(total_iters, power)`` falls from the group's lr to 0. transformers'
     ``get_polynomial_decay_schedule_with_warmup`` falls to ``lr_end`` after a warm-up.
     """
 
@@ -153,13 +153,14 @@ class CosineDecay(Ramp):
         y = (1 + cos(pi * x)) / 2
         value = end + (initial - end) * y
 
-    Halfway the value is the mean of both, and the slope is steepest; at both ends the slope is 0.
+    Halfway, the value is the mean of ``initial`` and ``end``, and the slope is steepest. The slope
+    is 0 at both ends.
 
     Args:
         initial: the value at step 0.
         end: the value at step ``total_iters`` and past it: a value, not a fraction of ``initial``.
             It may be above ``initial``.
-        total_iters: the length of the decay in steps; one of 0 steps is skipped, and is at ``end``.
+        total_iters: the length of the decay in steps; with 0, the value is always ``end``.
 
     Example:
         >>> schedule = CosineDecay(initial=0.1, end=0.001, total_iters=100)
@@ -172,7 +173,7 @@ class CosineDecay(Ramp):
         >>> [round(schedule(t), 6) for t in (0, 5, 10, 60, 110)]
         [0.0, 0.05, 0.1, 0.0505, 0.001]
 
-        With the exponent 2 of optax:
+        With ``exponent=2`` of optax:
 
         >>> wave = CosineDecay(initial=1.0, end=0.0, total_iters=100)
         >>> schedule = 0.1 * wave * wave
@@ -185,10 +186,10 @@ class CosineDecay(Ramp):
     Source: Loshchilov and Hutter, SGDR, arXiv:1608.03983, equation 5, without restarts.
 
     Elsewhere: ``optax.cosine_decay_schedule(initial, total_iters, alpha)`` and Keras'
-    ``CosineDecay``, whose ``alpha`` is the fraction ``end / initial``. torch's
-    ``CosineAnnealingLR(T_max, eta_min)`` has the same values up to ``T_max`` and rises again from
-    there: see :class:`CosineAnnealing`. transformers' ``get_cosine_schedule_with_warmup`` puts a
-    warm-up in front and ends at 0.
+    ``CosineDecay``, where ``alpha`` is the fraction ``end / initial``. torch's
+    ``CosineAnnealingLR(T_max, eta_min)`` has the same values up to ``T_max`` and then rises again:
+    see :class:`CosineAnnealing`. transformers' ``get_cosine_schedule_with_warmup`` starts with a
+    warm-up and ends at 0.
     """
 
     def formula(self, step: Tensor) -> Tensor:
@@ -197,20 +198,20 @@ class CosineDecay(Ramp):
 
 @dataclass(frozen=True)
 class OneMinusPower(Ramp):
-    """One minus a power of the fraction that has elapsed, from ``initial`` to ``end``, then held.
+    """One minus a power of the elapsed fraction, from ``initial`` to ``end``, then held.
 
     The value at step ``t``::
 
         x = min(t / total_iters, 1)
         value = end + (initial - end) * (1 - x**power)
 
-    With the default power this is the "1-sqrt" decay: steep at first, and flatter and flatter. It
-    is :class:`Polynomial` with both ends of the time exchanged.
+    With the default power, this is the "1-sqrt" decay: steep at first, then flatter and flatter. It
+    is :class:`Polynomial` run backward, from ``end`` to ``initial``.
 
     Args:
         initial: the value at step 0.
         end: the value at step ``total_iters`` and past it.
-        total_iters: the length of the decay in steps; one of 0 steps is skipped, and is at ``end``.
+        total_iters: the length of the decay in steps; with 0, the value is always ``end``.
         power: the exponent, above 0, without a unit. Default 0.5: the square root.
 
     Example:
@@ -249,12 +250,12 @@ class Logarithmic(Ramp):
         x = min(log(1 + t) / log(1 + total_iters), 1)
         value = initial + (end - initial) * x
 
-    As a warm-up it rises steeply at first, and flatter and flatter.
+    As a warm-up, it rises steeply at first, then flatter and flatter.
 
     Args:
         initial: the value at step 0.
         end: the value at step ``total_iters`` and past it.
-        total_iters: the length of the ramp in steps; one of 0 steps is skipped, and is at ``end``.
+        total_iters: the length of the ramp in steps; with 0, the value is always ``end``.
 
     Example:
         >>> schedule = Logarithmic(initial=0.0, end=0.1, total_iters=99)
@@ -266,13 +267,13 @@ class Logarithmic(Ramp):
 
     Source: DeepSpeed, ``deepspeed.runtime.lr_schedules.WarmupLR``.
 
-    Elsewhere: DeepSpeed's ``WarmupLR(low, top, n)`` with its default ``warmup_type="log"``. It
-    begins a step later and is at the top a step earlier:
+    Elsewhere: DeepSpeed's ``WarmupLR(low, top, n)`` with its default ``warmup_type="log"``. Its
+    ramp starts one step later and is one step shorter:
     ``Logarithmic(low, top, n - 1).shifted(-1)``. torch, optax and Keras have none.
     """
 
     log_length: float = field(init=False, repr=False, compare=False)
-    # The step that is added before the logarithm is taken.
+    # Added to the step before taking the logarithm; a Steps field, so it can be stretched.
     unit: Steps = field(init=False, repr=False, compare=False)
 
     def check(self) -> None:
@@ -283,7 +284,7 @@ class Logarithmic(Ramp):
     def formula(self, step: Tensor) -> Tensor:
         step = step.clamp(max=self.length)
         counted = terms.real(step + self.unit)
-        # The logarithm of the quotient of what is to be counted, which is near 1 at the end.
+        # log((length + unit) / counted), by log1p because the quotient nears 1 at the end.
         left = (terms.real(self.length - step) / counted).log1p()
         passed = (counted / self.unit).log()
         elapsed, rest = terms.adding_up(passed / self.log_length, left / self.log_length)
@@ -291,4 +292,4 @@ class Logarithmic(Ramp):
 
 
 def _require_power(power: float) -> None:
-    require(power >= sys.float_info.min, "power", power, "give 2**-1022 or more")
+    require(power >= sys.float_info.min, "power", power, "give a number above 0, at least 2**-1022")

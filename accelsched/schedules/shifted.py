@@ -10,22 +10,22 @@ from accelsched.errors import require
 from accelsched.schedules._fields import Source, Steps
 from accelsched.schedules.base import Schedule
 
-#: A step ahead of one below 2**62 is still one that int64 counts.
+#: A step below 2**62 still fits int64 after a shift by this much.
 _MOST_AHEAD = 2**53
 
 
 @dataclass(frozen=True)
 class Shifted(Schedule):
-    """A schedule some steps on: what ``schedule.shifted(by)`` makes.
+    """A schedule advanced or delayed by some steps, as in ``schedule.shifted(by)``.
 
     The value at step ``t``::
 
         value = schedule(max(t + by, 0))
 
     Args:
-        schedule: any schedule; it may be composed itself.
-        by: how many steps it is ahead, at most 2**53. If negative, it begins so many steps later,
-            and holds its first value until then.
+        schedule: any schedule; it may itself be composed.
+        by: the number of steps to advance, at most 2**53. If negative, the schedule starts that
+            many steps later and holds its first value until then.
 
     Example:
         >>> from accelsched.schedules import Linear
@@ -33,23 +33,23 @@ class Shifted(Schedule):
         >>> [round(schedule(t), 6) for t in (0, 5, 10, 15, 20)]
         [0.0, 0.0, 0.05, 0.1, 0.1]
 
-        What begins later holds its first value; what is ahead has begun already:
+        A delayed schedule holds its first value first; an advanced one has already started:
 
         >>> ahead = Shifted(schedule=Linear(initial=0.0, end=0.1, total_iters=10), by=1)
         >>> [round(ahead(t), 6) for t in (0, 8, 9)]
         [0.01, 0.09, 0.1]
 
     Raises:
-        ArgumentError: ``by`` is above 2**53, or no whole number, or the schedule is not one of
-            accelsched.
+        ArgumentError: ``by`` is above 2**53 or not a whole number, or ``schedule`` is not a
+            schedule.
 
-    Elsewhere: the ``transition_begin`` of optax' schedules, for a negative ``by``. torch has none.
-    Which library begins where: see :meth:`Schedule.shifted`.
+    Elsewhere: ``transition_begin`` of optax's schedules, for a negative ``by``. torch has none.
+    :meth:`Schedule.shifted` lists at which value each library starts.
     """
 
     schedule: Schedule
     by: Source[int]
-    # The number that a sequence has already, as the milestone at which a phase begins.
+    # The first step of the schedule. For a phase of a sequence, this is its milestone.
     start: Steps = field(init=False, repr=False, compare=False)
 
     def check(self) -> None:

@@ -1,6 +1,6 @@
-"""The terms that formulas share. None cancels digits, none leaves the step's device.
+"""Functions that formulas share. They avoid cancellation and stay on the step's device.
 
-Each takes Python numbers, or tensors of shape [G] where the schedules of G param groups are
+Each takes Python numbers, or tensors of shape [G] when the schedules of G param groups are
 evaluated together.
 """
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 import torch
@@ -15,7 +16,7 @@ from torch import Tensor
 
 from accelsched.schedules._fields import Table
 
-#: Those for formulas that users write.
+#: The functions for formulas that users write.
 __all__ = [
     "blend",
     "cosine_blend",
@@ -28,8 +29,8 @@ __all__ = [
 ]
 
 T = TypeVar("T", int, float)
-#: A row of numbers, or several of the same length.
-Rows = tuple[Any, ...]
+#: A row of numbers, or several rows of the same length.
+Rows = Sequence[Any]
 
 
 def real(steps: Tensor) -> Tensor:
@@ -40,7 +41,7 @@ def real(steps: Tensor) -> Tensor:
 def quotient(steps: Tensor, divisor: int | Tensor) -> Tensor:
     """Return ``steps // divisor`` in floating point, exact up to 2**53.
 
-    torch_xla divides integers in float32, and its ``//`` is one too many just below a multiple. Its
+    torch_xla divides integers in float32, so its ``//`` is one too high just below a multiple. Its
     remainder is exact, and so is the division of a multiple.
     """
     return real(steps - steps % divisor) / divisor
@@ -57,8 +58,8 @@ def power(base: float | Tensor, exponent: Tensor) -> Tensor:
 
 
 def raised(fraction: Tensor, other: Tensor, exponent: float | Tensor) -> tuple[Tensor, Tensor]:
-    """Return a power of a fraction, and 1 minus that; the fractions given add up to 1."""
-    # Without the cancellation of 1 - power: the logarithm is of the smaller fraction.
+    """Return a power of ``fraction``, and 1 minus the power; ``other`` is ``1 - fraction``."""
+    # expm1 avoids the cancellation of 1 - power. The smaller fraction gives the exact logarithm.
     logarithm = torch.where(other < fraction, torch.log1p(-other), torch.log(fraction))
     return fraction**exponent, -torch.expm1(logarithm * exponent)
 
@@ -72,17 +73,17 @@ def adding_up(elapsed: Tensor, rest: Tensor) -> tuple[Tensor, Tensor]:
 def blend(start: float | Tensor, end: float | Tensor, elapsed: Tensor, rest: Tensor) -> Tensor:
     """Interpolate linearly from start to end; the fractions ``elapsed`` and ``rest`` add up to 1.
 
-    With both at hand neither end cancels: start + (end - start) * elapsed would lose all digits of
-    a small value that is nearly reached.
+    With both fractions, neither end cancels: start + (end - start) * elapsed would lose all digits
+    near a small end.
     """
     return start * rest + end * elapsed
 
 
 def half_wave(elapsed: Tensor, rest: Tensor) -> tuple[Tensor, Tensor]:
-    """Bend two fractions that add up to 1 by half a cosine wave.
+    """Map two fractions that add up to 1 through half a cosine wave.
 
     (1 - cos(pi x)) / 2 equals sin(pi x / 2) ** 2, which does not cancel near 0. It is computed for
-    the smaller fraction; the other one is 1 minus that.
+    the smaller fraction; the other one is 1 minus the result.
     """
     small = torch.sin(torch.minimum(elapsed, rest) * (math.pi / 2)).square()
     large = 1.0 - small
@@ -93,16 +94,16 @@ def half_wave(elapsed: Tensor, rest: Tensor) -> tuple[Tensor, Tensor]:
 def cosine_blend(
     start: float | Tensor, end: float | Tensor, elapsed: Tensor, rest: Tensor
 ) -> Tensor:
-    """Interpolate by half a cosine wave from start to end."""
+    """Interpolate from start to end along half a cosine wave."""
     return blend(start, end, *half_wave(elapsed, rest))
 
 
 def reached(milestones: Table[int] | Table[float], step: Tensor) -> Tensor:
     """Count the milestones that the step has reached (int64, shaped like ``step``).
 
-    The whole row is compared at once, so 10,000 milestones are no more graph nodes than two.
+    One operation compares the whole row, so 10,000 milestones need no more graph nodes than two.
     """
-    # The front end of cerebras_pytorch would add bits up to a bit.
+    # Convert first, because the front end of cerebras_pytorch sums bools to a bool.
     return (step.unsqueeze(-1) >= _row(milestones, step)).to(torch.int64).sum(-1)
 
 
@@ -120,37 +121,37 @@ def take(table: Table[int] | Table[float] | Tensor, index: Tensor) -> Tensor:
 
 
 def in_front(values: Table[int] | Table[float] | Tensor, like: Tensor, rank: int) -> Tensor:
-    """Numbers, for each of G param groups or for all, along a dimension in front of others.
+    """Return numbers along a new leading dimension, for all param groups or for each.
 
     Args:
-        values: n of them, or of shape [..., n] where there are dimensions behind already.
-        like: a tensor of the device to put them on.
-        rank: how many dimensions are to follow.
+        values: n numbers, or a tensor of shape [..., n] whose other dimensions move behind the n.
+        like: a tensor on the device to use.
+        rank: the number of dimensions behind the leading one.
     """
     row = _row(values, like)
     return _spread(row.movedim(-1, 0) if row.dim() > 1 else row, rank + 1)
 
 
 def tables_in_front(values: Rows | Tensor, like: Tensor, rank: int) -> Tensor:
-    """Tables along a dimension in front of others, as :func:`in_front` has numbers.
+    """Return tables along a new leading dimension, as :func:`in_front` does for numbers.
 
     Args:
-        values: n tables of k numbers, or of shape [n, k] or [G, n, k].
-        like: a tensor of the device to put them on.
-        rank: how many dimensions are to follow in front of that of the table.
+        values: n tables of k numbers, or a tensor of shape [n, k] or [G, n, k].
+        like: a tensor on the device to use.
+        rank: the number of dimensions between the leading one and that of the table.
     """
     tables = _row(values, like)
     return _spread(tables.transpose(0, 1) if tables.dim() == 3 else tables, rank + 2)
 
 
 def _spread(values: Tensor, rank: int) -> Tensor:
-    """Put dimensions of size 1 behind the first one, up to a rank."""
+    """Insert dimensions of size 1 behind the first one, up to ``rank`` dimensions in all."""
     missing = rank - values.dim()
     return values.reshape(len(values), *[1] * missing, *values.shape[1:]) if missing > 0 else values
 
 
 def held(step: Tensor, table: Tensor) -> Tensor:
-    """Hold the step at the last entry of a table."""
+    """Clamp the step to the last entry of a table."""
     return step.clamp(max=table.shape[-1] - 1)
 
 
@@ -162,7 +163,7 @@ def _row(values: Rows | Tensor, like: Tensor) -> Tensor:
 
 
 def row(values: Rows | Tensor) -> Tensor:
-    """Make a row of numbers, or several, on the CPU: int64 for integers, else float64."""
+    """Return one or several rows as a CPU tensor: int64 for integers, else float64."""
     if isinstance(values, Tensor):
         return values.to("cpu")
     numbers = itertools.chain.from_iterable(v if isinstance(v, tuple) else (v,) for v in values)

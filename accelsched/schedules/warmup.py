@@ -1,4 +1,4 @@
-"""The two schedules that everyone writes, each a sequence of ramps."""
+"""The two most common schedules, each a sequence of ramps."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from accelsched.schedules.ramps import CosineDecay, Linear, Logarithmic, OneMinu
 
 @dataclass(frozen=True)
 class Composed(Schedule):
-    """A schedule that is made of others, by its arguments; a phase of 0 steps is skipped."""
+    """A schedule that builds others from its arguments; a phase of 0 steps is skipped."""
 
     stretches = True
     made: Schedule = field(init=False, repr=False, compare=False)
 
     @abstractmethod
     def composition(self) -> Schedule:
-        """The schedule that has its values."""
+        """Return the schedule that computes the values."""
 
     def check(self) -> None:
         object.__setattr__(self, "made", self.composition())
@@ -53,7 +53,7 @@ class WarmupCosine(Composed):
 
     Args:
         peak: the value at step ``warmup_iters``.
-        total_iters: the length of both in steps: the warm-up is a part of it.
+        total_iters: the length of both phases in steps, including the warm-up.
         warmup_iters: the length of the warm-up in steps, from 0 to ``total_iters``.
         end: the value at step ``total_iters`` and past it. Default 0.
 
@@ -67,8 +67,8 @@ class WarmupCosine(Composed):
             finite.
 
     Elsewhere: ``optax.warmup_cosine_decay_schedule(0.0, peak, warmup_iters, total_iters, end)``;
-    transformers' ``get_cosine_schedule_with_warmup``, for an end of 0. torch has none: its
-    ``SequentialLR`` joins two.
+    transformers' ``get_cosine_schedule_with_warmup``, for ``end=0``. torch has none: its
+    ``SequentialLR`` joins two schedulers.
     """
 
     peak: Source[float]
@@ -79,13 +79,13 @@ class WarmupCosine(Composed):
     def composition(self) -> Schedule:
         require_not_negative(self, "warmup_iters")
         steps = self.total_iters - self.warmup_iters
-        remedy = f"give at least the {self.warmup_iters} of warmup_iters"
+        remedy = f"the warm-up takes {self.warmup_iters} steps: give at least as many"
         require(steps >= 0, "total_iters", self.total_iters, remedy)
         warmup = Linear(0.0, self.peak, self.warmup_iters)
         return warmup.then(CosineDecay(self.peak, self.end, steps), at=self.warmup_iters)
 
 
-#: The ramp of each shape that a phase may have.
+#: The ramp class of each shape of a phase.
 _SHAPES: dict[str, type[Ramp]] = {
     "linear": Linear,
     "cosine": CosineDecay,
@@ -96,7 +96,7 @@ _SHAPES: dict[str, type[Ramp]] = {
 
 @dataclass(frozen=True)
 class WarmupStableDecay(Composed):
-    """Up from ``start`` to ``peak``, held there, down to ``end`` in the last steps, then held.
+    """From ``start`` up to ``peak``, held there, down to ``end`` in the last steps, then held.
 
     The value at step ``t``::
 
@@ -114,19 +114,19 @@ class WarmupStableDecay(Composed):
         else:
             value = peak
 
-    A phase of 0 steps is skipped. With ``total_iters=None`` the value stays at ``peak`` until
-    somebody calls :meth:`accelsched.Scheduler.begin_decay`: a scheduler of it is open-ended.
+    A phase of 0 steps is skipped. With ``total_iters=None``, the scheduler is open-ended: the value
+    stays at ``peak`` until you call :meth:`accelsched.Scheduler.begin_decay`.
 
     Args:
         peak: the value from step ``warmup_iters`` to step ``total_iters - decay_iters``.
-        total_iters: the length of all three phases in steps; None for an end that is not known.
+        total_iters: the length of all three phases in steps; None if the end is not known.
         warmup_iters: the length of the warm-up in steps, from 0 on.
-        decay_iters: the length of the decay in steps, from 0 on. Default 0: there is none.
+        decay_iters: the length of the decay in steps, from 0 on. Default 0: no decay.
         start: the value at step 0. Default 0.
         end: the value at step ``total_iters`` and past it. Default 0.
-        warmup_shape: ``"linear"``, ``"cosine"`` or ``"logarithmic"``: that of :class:`Linear`,
+        warmup_shape: ``"linear"``, ``"cosine"`` or ``"logarithmic"``, as in :class:`Linear`,
             :class:`CosineDecay` or :class:`Logarithmic`. Default ``"linear"``.
-        decay_shape: ``"linear"``, ``"cosine"`` or ``"1-sqrt"``: that of :class:`Linear`,
+        decay_shape: ``"linear"``, ``"cosine"`` or ``"1-sqrt"``, as in :class:`Linear`,
             :class:`CosineDecay` or :class:`OneMinusPower`. Default ``"linear"``.
 
     Example:
@@ -142,7 +142,8 @@ class WarmupStableDecay(Composed):
 
     Raises:
         ArgumentError: a number of steps is negative, the phases are longer than ``total_iters``,
-            there is a decay and no ``total_iters``, a shape is unknown, or a number is not finite.
+            ``decay_iters`` is given without ``total_iters``, a shape is unknown, or a number is not
+            finite.
 
     Source: Hu et al., MiniCPM, arXiv:2404.06395, section 4; Hägele et al., arXiv:2405.18392.
 
@@ -163,11 +164,11 @@ class WarmupStableDecay(Composed):
         require_not_negative(self, "warmup_iters", "decay_iters")
         warmup = _SHAPES[self.warmup_shape](self.start, self.peak, self.warmup_iters)
         if self.total_iters is None:
-            remedy = "without total_iters, scheduler.begin_decay(...) begins it: leave it out"
+            remedy = "without total_iters, omit decay_iters and call scheduler.begin_decay(...)"
             require(self.decay_iters == 0, "decay_iters", self.decay_iters, remedy)
             return warmup.then(Constant(self.peak), at=self.warmup_iters)
         stable_until = self.total_iters - self.decay_iters
-        remedy = f"give at least the {self.warmup_iters} + {self.decay_iters} of both other phases"
+        remedy = f"give at least {self.warmup_iters} + {self.decay_iters} for warm-up and decay"
         require(self.warmup_iters <= stable_until, "total_iters", self.total_iters, remedy)
         decay = _SHAPES[self.decay_shape](self.peak, self.end, self.decay_iters)
         phases = (warmup, Constant(self.peak), decay)

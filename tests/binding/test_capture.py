@@ -97,7 +97,7 @@ BAD_ARGUMENTS = [
     ((torch.ones(3),), {"steps": 0}, "steps=0: give 1 or more"),
     ((torch.ones(3),), {"steps": 2.0}, "steps=2.0: give 1 or more"),
     ((torch.ones(3),), {"warmup": -1}, "warmup=-1: give 0 or more"),
-    ((torch.ones(3),), {"steps": 2}, r"examples\[0\]=float32\[3\] on cpu: give those of 2 steps"),
+    ((torch.ones(3),), {"steps": 2}, r"examples\[0\]=float32\[3\] on cpu: give the inputs of 2"),
     ((1.0,), {}, r"examples\[0\]=1.0: give a tensor on the current CUDA device"),
 ]
 
@@ -111,7 +111,7 @@ def test_arguments_that_cannot_be_are_refused_before_a_step(total, examples, opt
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
 def test_without_a_gpu_it_says_so():
-    with pytest.raises(ArgumentError, match="no CUDA device to capture it on: call it as it is"):
+    with pytest.raises(ArgumentError, match="no CUDA device to capture it on: call step itself"):
         capture(lambda: None)
 
 

@@ -55,7 +55,7 @@ def test_values_that_depend_on_those_before_have_no_picture(axes):
     metric = ReduceLROnPlateau(optimizer())
     for scheduler in (metric, Multiply({3: 0.5}, lr_init=0.1)):
         if not scheduler.in_force:
-            with pytest.raises(ArgumentError, match="depend on those before"):
+            with pytest.raises(ArgumentError, match="depends on the one before"):
                 scheduler.plot(axes=axes)
             assert scheduler._repr_html_() is None
     assert not metric.in_force

@@ -134,7 +134,7 @@ def test_a_group_that_is_added_to_ends_of_their_own_is_not_driven():
     scheduler = Scheduler(optimizer({}, {}), STABLE)
     scheduler.begin_decay(4, [0.1, 0.2])
     scheduler.optimizer.add_param_group({"params": [torch.ones(1)]})
-    with pytest.warns(UserWarning, match="begin the decay again"):
+    with pytest.warns(UserWarning, match="call begin_decay with one end for each"):
         scheduler.step()
     assert scheduler.indices == [0, 1]
 
@@ -247,7 +247,7 @@ def test_every_class_is_stretched_or_says_why_not(name):
     before = scheduler.state_dict()
     settles = max((s.settles or 0 for s in scheduler.schedules), default=0)
     if settles <= 13:
-        with pytest.raises(ArgumentError, match=r"no end|count steps|come to its end"):
+        with pytest.raises(ArgumentError, match=r"no end|count steps|nothing is left"):
             scheduler.extend(500)
         assert scheduler.state_dict() == before
         return
@@ -373,7 +373,7 @@ def test_values_that_depend_on_those_before_them_have_no_decay():
             return [group["lr"] * 0.5 for group in self.optimizer.param_groups]
 
     for scheduler in (Multiply({1: 0.5})(optimizer()), Halved()(optimizer())):
-        with pytest.raises(ArgumentError, match="depend on those before them"):
+        with pytest.raises(ArgumentError, match="depends on the one before"):
             scheduler.begin_decay(3)
 
 

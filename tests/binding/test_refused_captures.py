@@ -111,7 +111,7 @@ def test_a_fused_kernel_takes_most_values_as_numbers(capture_under_way, name, ke
     scheduler = Scheduler(optimizer, CosineDecay(0.9, 0.5, 9), key, lowering="graph")
     capture_under_way(True)
     with on_device():
-        text = f"{key}=tensor in param_groups[0]: {name} would read it, which no capture can: "
+        text = f"{key}=tensor in param_groups[0]: {name} would read it, which a capture forbids: "
         refused(optimizer.step, text, "build it without fused=True")
     del scheduler
 

@@ -198,7 +198,7 @@ def test_values_that_depend_on_those_before_them_are_refused():
         policy.Switch({3: 0.5}, lr_init=0.1)(optimizer(kind="graph")),
         Halved()(optimizer()),
     ):
-        with pytest.raises(ArgumentError, match="depend on those before them: step it, and read"):
+        with pytest.raises(ArgumentError, match="depends on the one before: step it, and read"):
             scheduler.value_at(3)
 
 
@@ -211,7 +211,7 @@ def test_values_that_depend_on_those_before_them_are_refused():
         (True, "step=True: give a number"),
         (None, "step=None: give a number"),
         (float("nan"), "step=nan: give a finite number"),
-        (2**70, "step=1180591620717411303424: give a number that int64 can count with"),
+        (2**70, r"step=1180591620717411303424: give a number between -2\*\*62 and 2\*\*62"),
         (torch.tensor(3), r"step=tensor\(3\): give a number"),
     ],
 )
@@ -228,7 +228,7 @@ def test_a_step_of_numpy_is_one():
 def test_without_an_optimizer_there_are_no_groups():
     scheduler = Scheduler(None, Constant(0.1))
     for ask in (lambda: scheduler.value_at(0), scheduler.report):
-        with pytest.raises(RuntimeError, match="no optimizer yet: bind it"):
+        with pytest.raises(RuntimeError, match="no optimizer yet: call"):
             ask()
 
 
@@ -272,7 +272,7 @@ def test_the_report_of_a_schedule_from_its_start_to_past_its_end():
         (Exponential(0.1, total_iters=10, rate=0.5), "has no end"),
         (InverseSquareRootDecay(0.1), "has no end"),
         (CosineAnnealing(0.1, 50), "has no end: it repeats every 100 steps"),
-        (lambda t: 0.1 / (1 + t), "has no end that is known"),
+        (lambda t: 0.1 / (1 + t), "has no known end"),
         (lambda t: 0.1 if t < 500 else 0.05, "ends at step 500: 2 % done, 490 to go"),
     ],
 )
@@ -321,7 +321,7 @@ def test_values_that_depend_on_those_before_them_are_those_of_the_groups():
     scheduler = policy.Multiply({1: 0.5}, lr_init=0.1)(optimizer(kind="graph"))
     scheduler.step()
     assert str(scheduler.report()) == (
-        "Multiply of lr, step 1: 0.05\n  its values depend on those before them: no end is known"
+        "Multiply of lr, step 1: 0.05\n  each value depends on the one before: no end is known"
     )
     assert scheduler.report().ends == (None,)
 

@@ -234,7 +234,8 @@ def test_any_key_of_the_groups(kind):
 
 
 @pytest.mark.parametrize(
-    ("key", "message"), [("momentun", "has only"), ("nesterov", "one number"), ("params", "one")]
+    ("key", "message"),
+    [("momentun", "give a key of the param group"), ("nesterov", "one number"), ("params", "one")],
 )
 def test_a_key_that_holds_no_number(key, message):
     with pytest.raises(ArgumentError, match=f"^key='{key}'.*{message}"):
@@ -334,7 +335,7 @@ def test_what_the_trainer_of_the_model_zoo_reads():
 def test_children_have_the_groups_and_the_key_of_the_parent():
     opt = optimizer({"tags": "a"}, {}, cls=torch.optim.AdamW)
     tagged = ConstantLR(opt, 0.5, param_group_tags="a")
-    with pytest.raises(ArgumentError, match="it has param_group_tags='a', and this scheduler None"):
+    with pytest.raises(ArgumentError, match=r"only \(None\), not to this part \('a'\)"):
         SequentialLR(opt, [tagged], [])
     decay = Scheduler(opt, Linear(0, 1, 2), key="weight_decay")
     with pytest.raises(ArgumentError, match="does not drive 'lr'"):

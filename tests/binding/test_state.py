@@ -195,7 +195,7 @@ def test_a_state_of_the_first_release_is_continued_from():
 
 @pytest.mark.parametrize("other", [{}, {"step": 3, "_step_count": 4}, None, [1]])
 def test_what_is_no_state_of_ours(other):
-    with pytest.raises(ArgumentError, match="not the state of a scheduler of accelsched"):
+    with pytest.raises(ArgumentError, match="give the state_dict.. of a scheduler"):
         LinearLR(optimizer(), 0.0, 1.0, 10).load_state_dict(other)
 
 

@@ -297,7 +297,7 @@ def test_what_a_traced_step_cannot_do_says_so(front_end, case):
     ("case", "message"),
     [
         ("optimizer", "optimizer='SGD'.*cerebras.pytorch.optim"),
-        ("metric", "optimizer='SGD': the system .* takes no metric from outside"),
+        ("metric", "optimizer='SGD': the system .* takes no metric"),
         ("lowering", "lowering='host'"),
         ("function", "Tabulated"),
     ],

@@ -137,7 +137,7 @@ def test_ours_refuses_their_numbers_if_its_own_are_others(name, key):
     saved = OTHER_NUMBERS[name](other, optimizer(), 0.3).state_dict()
     resumed = OTHER_NUMBERS[name](mine, optimizer(), 0.4)
     before = repr(resumed.state_dict())
-    with pytest.raises(ArgumentError, match="build it alike"):
+    with pytest.raises(ArgumentError, match="build it to match"):
         resumed.load_state_dict(saved)
     assert repr(resumed.state_dict()) == before
 

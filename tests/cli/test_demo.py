@@ -55,7 +55,7 @@ def test_a_decay_that_begins_in_mid_run_compiles_nothing(runtime, capsys, tmp_pa
 @pytest.mark.parametrize(
     ("wrong", "says"),
     [
-        (["--decay-at", "80"], "only --schedule wsd"),
+        (["--decay-at", "80"], "add --schedule wsd"),
         (["--schedule", "wsd", "--decay-at", "3"], "give a step from 10 to 99"),
         (["--schedule", "wsd", "--decay-at", "100"], "give a step from 10 to 99"),
     ],

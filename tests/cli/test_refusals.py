@@ -41,11 +41,11 @@ def laughs(depth):
 
 
 FILES = {
-    "empty.yaml": (b"", "it is empty"),
-    "empty.json": (b"\n", "it is empty"),
+    "empty.yaml": (b"", "the file is empty"),
+    "empty.json": (b"\n", "the file is empty"),
     "comment.yaml": (b"# nothing\n", "spec=None"),
-    "no-curves.yaml": (b"{}", "there is no spec in it"),
-    "no-curves.json": (b"[]", "there is no spec in it"),
+    "no-curves.yaml": (b"{}", "the file holds no spec"),
+    "no-curves.json": (b"[]", "the file holds no spec"),
     "latin.yaml": ("warm: «ü»".encode("latin-1"), "it cannot be read: 'utf-8' codec"),
     "utf-16.json": ('{"Constant": {"value": 1}}'.encode("utf-16"), "it cannot be read"),
     "zeros.yaml": (bytes(100), "it cannot be read"),
@@ -230,7 +230,7 @@ MODULES = {
     "maker": ("def x(): raise KeyError('lr')", "maker:x", "KeyError"),
     "needs": ("def x(model): pass", "needs:x", "missing 1 required positional argument"),
     "number": ("x = 5", "number:x", "not callable"),
-    "nothing": ("def x(): pass", "nothing:x", "it is a NoneType"),
+    "nothing": ("def x(): pass", "nothing:x", "not a NoneType"),
     "missing": ("", "missing:x", "has no attribute"),
 }
 

@@ -275,7 +275,7 @@ def test_a_warm_up_by_hand_beside_a_scheduler(ours, kind, config):
     It takes note of a tensor that was replaced. A float is written over unseen.
     """
     theirs = fit(WarmUp(torchs, kind, **config), max_epochs=4)
-    replaced = pytest.warns(UserWarning, match="something has put .* there")
+    replaced = pytest.warns(UserWarning, match="other code set it to .*")
     with replaced if kind == "tensor" else contextlib.nullcontext():
         mine = fit(WarmUp(ours, kind, **config), max_epochs=4)
     assert_same(mine, theirs)

@@ -190,7 +190,7 @@ def test_measuring_agrees_and_changes_nothing(runtime):
 def test_a_curve_that_does_not_become_segments_is_told_with_the_reason(runtime):
     many = PiecewiseConstant([0.1 + 1e-4 * (i % 7) for i in range(2001)], range(1, 2001))
     endless = Step(initial=0.1, step_size=1000, gamma=0.999)
-    reason = "not segments: it has more than 1024 parts that differ"
+    reason = "not segments: the curve needs more than 1024 segments"
     expected = {CosineDecay(0.1, 0.0, 100): "segments", many: f"table, {reason}"}
     expected[endless] = f"graph, {reason}"
     for schedule, lowering in expected.items():
@@ -360,7 +360,7 @@ def test_what_is_advised_for_an_own_step_cures_it(runtime):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"key": "rate"}, "key='rate': the param group has only"),
+        ({"key": "rate"}, "key='rate': give a key of the param group"),
         ({"runtime": "tpu"}, "runtime='tpu': give one of"),
         ({"runtime": "cuda", "measure": True}, "measure=True: cuda is not counted"),
         ({"measure": True}, "measure=True: eager is not counted"),

@@ -180,7 +180,7 @@ def test_a_mistake_that_was_made_is_named(schedule, run, expected):
         ),
         # A function is tabulated as far as it changes, and further.
         (lambda t: 0.1 if t < 500 else 0.05, "ends at 50 % of the run (step 500 of 1,000)"),
-        (lambda t: 0.1 / (1 + t), "has no end that is known"),
+        (lambda t: 0.1 / (1 + t), "has no known end"),
         (Tabulated(lambda t: 0.1 / (1 + t), 1000), "ends with the run (step 1,000 of 1,000)"),
         (
             2.0 * Tabulated(decay(100), 100, "cycle"),
@@ -194,9 +194,7 @@ def test_the_line_of_a_schedule_in_a_run_of_1000_steps(schedule, expected):
 
 def test_a_function_that_goes_on_past_its_table_has_no_end_that_is_known():
     with pytest.warns(UserWarning, match="tabulated"):
-        assert said(lambda t: 0.1 / math.sqrt(t + 1), total_steps=9) == (
-            "lr has no end that is known"
-        )
+        assert said(lambda t: 0.1 / math.sqrt(t + 1), total_steps=9) == ("lr has no known end")
 
 
 def test_a_class_that_a_user_wrote_ends_at_its_total_iters():
@@ -439,7 +437,7 @@ def test_a_function_of_a_user_is_not_called_past_the_run():
         assert step <= 20
         return 0.1 / (1 + step)
 
-    assert said(Called(own), total_steps=20) == "lr has no end that is known"
+    assert said(Called(own), total_steps=20) == "lr has no known end"
 
 
 # What it refuses.
@@ -448,13 +446,13 @@ def test_a_function_of_a_user_is_not_called_past_the_run():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"total_steps": 0}, "total_steps=0: give a number from 1 on"),
+        ({"total_steps": 0}, "total_steps=0: give at least 1"),
         ({"total_steps": 1.5}, "total_steps=1.5: give a whole number"),
         ({"total_steps": "9"}, "total_steps='9': give a number"),
         ({"epochs": 3}, "total_steps=None: say how long the run is"),
         ({"batches": 3, "accumulate": 2}, "total_steps=None: say how long the run is"),
         ({"accumulate": 2}, "total_steps=None: say how long the run is"),
-        ({"world_size": 0, "total_steps": 9}, "world_size=0: give a number from 1 on"),
+        ({"world_size": 0, "total_steps": 9}, "world_size=0: give at least 1"),
     ],
 )
 def test_a_run_that_cannot_be(options, message):
@@ -465,9 +463,9 @@ def test_a_run_that_cannot_be(options, message):
 
 def test_a_scheduler_that_cannot_be_compared():
     its = optimizer()
-    with pytest.raises(ArgumentError, match="key='lr': a key has no end: give the scheduler"):
+    with pytest.raises(ArgumentError, match="key='lr': a key has no end: write check"):
         check(its, "lr", total_steps=9)
-    with pytest.raises(ArgumentError, match="it is bound to another optimizer: give that one"):
+    with pytest.raises(ArgumentError, match="bound to another optimizer: write check"):
         check(optimizer(), Scheduler(its, decay(9)), total_steps=9)
     with pytest.raises(ArgumentError, match="give a key, or a scheduler of accelsched"):
         check(its, torch.optim.lr_scheduler.StepLR(its, 3), total_steps=9)

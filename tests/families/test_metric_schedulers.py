@@ -271,7 +271,7 @@ def test_a_state_that_does_not_fit_changes_nothing():
         ({**saved, "values": [1.0, 2.0]}, r"^state_dict\['values'\].*for 1 param groups"),
         ({**saved, "min_lrs": [1.0, 2.0]}, "^min_lr=.*for 1 param groups"),
         ({**saved, "key": "momentum"}, "key"),
-        ({n: v for n, v in saved.items() if n != "best"}, "not the state of a scheduler"),
+        ({n: v for n, v in saved.items() if n != "best"}, "give the state_dict.. of a scheduler"),
         (theirs.StepLR(optimizer_of([0.1]), 3).state_dict(), "it is of another class than Reduce"),
     ]
     for state, message in wrong:
@@ -281,7 +281,7 @@ def test_a_state_that_does_not_fit_changes_nothing():
     made.load_state_dict({"last_epoch": 17}, step_only=True)
     assert made.state_dict() == {**before, "last_epoch": 17, "_step_count": 18}
     smooth = GreedyLR(optimizer_of([0.1]), smooth=True, window_size=3)
-    with pytest.raises(ArgumentError, match="window_size=.*averages None metrics: build it alike"):
+    with pytest.raises(ArgumentError, match="window_size=.*scheduler has None: give the saved"):
         GreedyLR(optimizer_of([0.1])).load_state_dict(smooth.state_dict())
 
 
@@ -423,14 +423,14 @@ def test_trainers_know_it_for_torch_s():
 
 def test_what_has_no_metric_refuses_it():
     made = ReduceLROnPlateau(optimizer_of([0.1], torch.float32))
-    with pytest.raises(ArgumentError, match="^metrics=None: it follows a metric"):
+    with pytest.raises(ArgumentError, match="^metrics=None: the values follow a metric"):
         made.step()
     with pytest.raises(ArgumentError, match="it follows a metric"):
         accelsched.update(made.optimizer, made)
     scaled = ReduceLROnPlateau(None, schedule=Constant(0.1))
     with pytest.raises(ArgumentError, match="cannot be composed"):
         ours.ChainedLR([scaled])
-    with pytest.raises(ArgumentError, match="it follows a metric"):
+    with pytest.raises(ArgumentError, match="the values follow a metric"):
         made.reschedule([Constant(0.1)])
 
 
@@ -468,10 +468,10 @@ def test_a_step_of_a_schedule_without_a_metric_is_a_part_of_an_update():
         (ReduceLROnPlateau, {"schedule": [Constant(0.1)] * 2}, "^schedule=.*1 param groups"),
         (ReduceLROnPlateau, {"schedule": Constant(-0.1)}, "^schedule=.*takes numbers from 0"),
         (ReduceLROnPlateau, {"lowering": "fast"}, "^lowering='fast'"),
-        (GreedyLR, {"factor": 0.0}, "^factor=0.0: the rate is divided by it"),
+        (GreedyLR, {"factor": 0.0}, "^factor=0.0: a rise divides the rate by factor"),
         (GreedyLR, {"patience": -1}, "^patience=-1"),
         (GreedyLR, {"window_size": 0}, "^window_size=0: give at least 1"),
-        (GreedyLR, {"verbose": True}, r"^verbose=True: it prints nothing: read get_last_lr\(\)"),
+        (GreedyLR, {"verbose": True}, "^verbose=True: printing synchronizes: call get_last_lr"),
         (GreedyLR, {"max_lr": [1.0, 2.0]}, "^max_lr=.*2 were given for 1 param groups"),
     ],
 )  # fmt: skip

@@ -136,6 +136,14 @@ def test_a_step_alone_is_taken_if_it_is_asked_for():
     assert mine.get_last_lr() == [0.5]
 
 
+def test_a_list_takes_a_step_alone_too():
+    both = SchedulerList([ours.LinearLR(sgd(), 0.0, 1.0, 10)])
+    with pytest.raises(ArgumentError, match="give step_only=True"):
+        both.load_state_dict({"last_epoch": 5})
+    both.load_state_dict({"last_epoch": 5}, step_only=True)
+    assert both.last_epoch == 5 and both.get_last_lr() == [0.5]
+
+
 def test_a_list_is_one_scheduler_for_torch():
     mine = from_torch(OF_TORCH["OneCycleLR"](sgd()))
     assert isinstance(mine, SchedulerList)

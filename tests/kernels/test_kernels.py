@@ -53,9 +53,9 @@ def test_an_operation_that_is_not_compiled_is_named_with_its_line():
 @pytest.mark.parametrize(
     ("function", "reason"),
     [
-        (lambda t: min(t, 5), "reads a number of the step on the host"),
-        (lambda t: t.item() * 2, "reads a number of the step on the host"),
-        (lambda t: math.cos(t), "reads a number of the step on the host"),
+        (lambda t: min(t, 5), "reads the step on the host"),
+        (lambda t: t.item() * 2, "reads the step on the host"),
+        (lambda t: math.cos(t), "reads the step on the host"),
         (lambda t: np.cos(t), "numpy"),
         (lambda t: t + torch.rand_like(t), "is random"),
         (lambda t: (t * 1.0)[None].add_(1), "changes a tensor in place"),

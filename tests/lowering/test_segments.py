@@ -177,14 +177,14 @@ def test_where_a_fit_ends_the_formula_goes_on():
 def test_what_cannot_be_fitted_is_refused_with_the_reason_where_it_was_asked_for():
     opt = optimizer(kind="graph")
     ever_more_parts = Step(initial=0.1, step_size=1000, gamma=0.999)
-    with pytest.raises(ArgumentError, match="lowering='segments': it has more than 1024 parts"):
+    with pytest.raises(ArgumentError, match="lowering='segments': the curve needs more"):
         Scheduler(opt, ever_more_parts, lowering="segments")
-    with pytest.raises(ArgumentError, match="has a value that float32 has not"):
+    with pytest.raises(ArgumentError, match="has a value that float32 cannot hold"):
         Scheduler(opt, Lambda(1e30, (lambda step: 1e9 * step,)), lowering="segments")
-    with pytest.raises(ArgumentError, match="has a value that float32 has not"):
+    with pytest.raises(ArgumentError, match="has a value that float32 cannot hold"):
         once = Lambda(1.0, (lambda step: 0.1 + 1e39 * (step == 777_777).double(),))
         Scheduler(opt, once, lowering="segments")
-    with pytest.raises(ArgumentError, match="a function of it takes one step only"):
+    with pytest.raises(ArgumentError, match="its function must be elementwise"):
         Scheduler(opt, Lambda(0.1, (lambda step: step.sum() + 1,)), lowering="segments")
     opt = optimizer(kind="graph")
     opt.param_groups[0]["lr"] = torch.tensor(0.1, dtype=torch.float64)
@@ -254,7 +254,7 @@ def test_groups_that_are_no_multiples_are_fitted_each():
 
 
 def test_a_multiple_that_float32_has_not_is_refused():
-    with pytest.raises(fitting.NotFitted, match="has a value that float32 has not"):
+    with pytest.raises(fitting.NotFitted, match="has a value that float32 cannot hold"):
         fit_all([WARM_UP_AND_COSINE * 2, WARM_UP_AND_COSINE * 1e40])
 
 
@@ -295,7 +295,7 @@ def test_segments_that_are_halved_until_they_fit_are_no_more_than_have_room():
     """The proof halves what does not fit, and may make them too many."""
     waves = CosineAnnealing(0.0, 442, 0.5), CosineAnnealingWarmRestarts(0.0, 1, 2, 0.5)
     schedule = minimum(Constant(1e-6), *waves)
-    with pytest.raises(fitting.NotFitted, match="more than 1024 parts"):
+    with pytest.raises(fitting.NotFitted, match="more than 1024 segments"):
         fit_schedule(schedule)
-    with pytest.raises(ArgumentError, match="more than 1024 parts"):
+    with pytest.raises(ArgumentError, match="more than 1024 segments"):
         Scheduler(optimizer(kind="graph"), schedule, lowering="segments")

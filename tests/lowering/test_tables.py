@@ -84,7 +84,7 @@ def test_what_is_past_the_end_of_a_table():
     assert Tabulated(line, 10, "error")(99) == 1.0
     assert Tabulated(lambda t: min(t, 4), 4, "error")(9) == 4.0
     for source, end in ((line, 9), (CosineAnnealing(0.1, 4), 8), (lambda t: float(t), 4)):
-        with pytest.raises(ArgumentError, match="^source=.*goes on past step"):
+        with pytest.raises(ArgumentError, match="^source=.*may change past step"):
             Tabulated(source, end, "error")
     with pytest.raises(ArgumentError, match="^past_end=.*give one of"):
         Tabulated(line, 10, "stop")

@@ -53,7 +53,7 @@ def test_what_is_read_is_refused(name, key, options, inside):
                 refuse_frozen(optimizer, 0, driven, value)
         except ArgumentError as error:
             assert str(error).startswith(f"{driven}=tensor in")
-            assert "would read it, which no capture can: " in str(error)
+            assert "would read it, which a capture forbids: " in str(error)
             assert_reads(optimizer, name, key)
         else:
             with cuda_itself_refuses(name):

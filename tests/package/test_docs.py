@@ -6,16 +6,13 @@ import shlex
 import subprocess
 import sys
 from importlib.util import find_spec
-from pathlib import Path
 from textwrap import dedent
 
 import pytest
 from command import run_command
+from pages import DOCS, PAGES, README, code_of
 
-DOCS = Path(__file__).parents[2] / "docs"
-PAGES = sorted(DOCS.rglob("*.md"))
 COMMAND = re.compile(r"```console\n\$ (accelsched [^\n]*)\n(.*?)```", re.DOTALL)
-README = DOCS.parent / "README.md"
 COMMANDS = sorted({pair for page in (README, *PAGES) for pair in COMMAND.findall(page.read_text())})
 #: What the commands read.
 FILES = {
@@ -35,19 +32,6 @@ FILES = {
             return optimizer
     """,
 }
-BLOCK = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
-
-
-def code_of(page):
-    """The blocks of a page as one program whose lines are those of the page."""
-    lines = [""] * (page.read_text().count("\n") + 1)
-    for block in BLOCK.finditer(page.read_text()):
-        first = page.read_text()[: block.start(1)].count("\n")
-        body = block[1].splitlines()
-        lines[first : first + len(body)] = body
-    return "\n".join(lines)
-
-
 #: Has a test of its own, on a GPU or on emulated graphs.
 CUDA = DOCS / "back_ends" / "cuda.md"
 CODES = {page.relative_to(DOCS).as_posix(): code_of(page) for page in PAGES if page != CUDA}

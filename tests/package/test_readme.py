@@ -3,11 +3,12 @@
 import re
 from pathlib import Path
 
+import pages
 import pytest
 
 ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text()
-BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+README = pages.README.read_text()
+BLOCKS = [block for block, _ in pages.blocks_of(pages.README)]
 
 
 @pytest.mark.parametrize("block", BLOCKS)

@@ -79,7 +79,7 @@ def test_an_error_names_the_line_whole_however_long_its_path_is():
     function = eval(compile("lambda step: min(step, 5)", path, "eval"))
     with pytest.raises(Untraceable) as caught:
         record(lambda step: [function(step)])
-    assert f"reads a number of the step on the host, at {path}:1: write it" in str(caught.value)
+    assert f"reads the step on the host, at {path}:1: use torch" in str(caught.value)
 
 
 # What is written in place.

@@ -153,7 +153,7 @@ def test_what_is_neither_says_so_and_writes_all_groups_at_once():
     with simulated_cuda() as calls:
         scheduler = Scheduler(adam(100), Step(initial=0.1, step_size=1000, gamma=0.999))
         assert scheduler.driver.lowering == "graph"
-        assert scheduler.driver.reason == "it has more than 1024 parts that differ"
+        assert scheduler.driver.reason == "the curve needs more than 1024 segments"
         taken = launches(calls, scheduler.step)
         assert taken.count("_foreach_copy_") == 2  # the counter, and the values
         assert len(taken) <= 12

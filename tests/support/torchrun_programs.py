@@ -279,7 +279,7 @@ if __name__ == "__main__":
     folder = Path(sys.argv[1])
     example(folder)
     warnings.simplefilter("error", SynchronizationWarning)
-    warnings.filterwarnings("error", ".* is scheduled, and something has put")
+    warnings.filterwarnings("error", ".* is scheduled, but other code set it")
     results = {
         "trained": trained(),
         "zero": zero_resumed(),

@@ -2,8 +2,8 @@
 
 A double-float is the sum of two float32 numbers. ``arithmetic.py`` adds, multiplies and divides
 them, ``functions.py`` has exp, log and sin, and ``aten.py`` maps each recorded operation to these.
-It serves Cerebras and MPS, for curves that neither segments nor tables hold and for those who ask
-for ``lowering="graph"``.
+Cerebras and MPS use it for ``lowering="graph"``, which is the default there for curves that neither
+segments nor tables hold.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from accelsched._recording.recorder import Recording
 
 
 def in_float32(graph: Recording) -> Callable[[Tensor], list[Tensor]]:
-    """Return the function of a graph in float32 and integers only, accurate to some 40 bits.
+    """Return a graph's function in float32 and integers only, accurate to some 40 bits.
 
-    The largest number is that of float32, and the least that keeps its digits is some 2**-96.
+    The largest number is that of float32; the smallest one with all digits is some 2**-96.
 
     Args:
-        graph: as :func:`accelsched._recording.recorder.record` makes it, in float64.
+        graph: a float64 graph from :func:`accelsched._recording.recorder.record`.
 
     Returns:
-        A function from the step to the outputs: float32 where they were float64.
+        A function that maps the step to the outputs: float32 where they were float64.
     """
 
     def function(step: Tensor) -> list[Tensor]:

@@ -1,6 +1,6 @@
-"""The ATen operations on double-floats: one table. To add an operation, add it to the table.
+"""ATen operations on double-floats, in one table. To add an operation, add it to the table.
 
-An operation without a rule runs in float32, on rounded operands.
+An operation without a rule runs in float32 on rounded operands.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ def apply(operation: Any, args: Sequence[Any], kwargs: dict[str, Any], is_real: 
     """Apply an operation to tensors, Python numbers and double-floats.
 
     Args:
-        operation: the operation of ATen.
+        operation: the ATen operation.
         args: its arguments, with a double-float for each float64 tensor that depends on the step.
-        kwargs: its keyword arguments, likewise.
-        is_real: whether its result was float64.
+        kwargs: its keyword arguments, with double-floats likewise.
+        is_real: whether its recorded result was float64.
     """
-    # Overloads differ in where a number may be given, which is all the same here.
+    # Overloads differ only in which arguments may be numbers, and rules take either.
     packet = getattr(operation, "overloadpacket", None)
     if is_real or _has_double_float(args):
         if packet in SHAPES:
@@ -51,7 +51,7 @@ def apply(operation: Any, args: Sequence[Any], kwargs: dict[str, Any], is_real: 
 
 
 def pair(operand: Any) -> DoubleFloat:
-    """Convert an operand of any kind; integers are exact up to 2**48."""
+    """Convert any operand to a double-float; integers are exact up to 2**48."""
     if isinstance(operand, DoubleFloat):
         return operand
     if not isinstance(operand, Tensor):
@@ -158,12 +158,12 @@ def _power(base: Any, exponent: Any) -> DoubleFloat:
     return functions.power(pair(base), pair(exponent))
 
 
-# A power by its logarithm errs by the size of that; by factors, by their number.
+# The error of a power grows with its logarithm, and that of a product with the number of factors.
 _MOST_FACTORS = 64
 
 
 def _exponential(base: Any, exponent: DoubleFloat) -> DoubleFloat:
-    """``base ** exponent`` for a constant base, whose logarithm is taken in float64."""
+    """Return ``base ** exponent``; the logarithm of a constant base is taken in float64."""
     if isinstance(base, DoubleFloat):
         return functions.power(base, exponent)
     numbers = torch.as_tensor(base, dtype=torch.float64, device="cpu")
@@ -203,7 +203,7 @@ def _addcdiv(x: Any, y: Any, z: Any, value: float = 1) -> DoubleFloat:
     return add(pair(x), _times(divide(pair(y), pair(z)), value))
 
 
-# New tensors, other dtypes, other shapes.
+# New tensors, dtypes and shapes.
 
 
 def _to_copy(x: Any, dtype: torch.dtype | None = None, **_: Any) -> Any:
@@ -232,7 +232,7 @@ def _select(condition: Tensor, x: Any, y: Any) -> DoubleFloat:
 
 
 def _by_part(operation: Any, x: Any, *args: Any, **kwargs: Any) -> DoubleFloat:
-    """Apply an operation that only moves elements to both parts."""
+    """Apply an operation that only moves elements to both parts of a double-float."""
     high, low = pair(x)
     return DoubleFloat(
         operation(high, *args, **kwargs),
@@ -247,7 +247,7 @@ def _join(operation: Any, operands: Sequence[Any], dim: int = 0) -> DoubleFloat:
 
 
 def _reduce(combine: Callable[[DoubleFloat, DoubleFloat], DoubleFloat]) -> Rule:
-    """All numbers along some dimensions, combined by halves."""
+    """Make a rule that combines all numbers along some dimensions, by halves."""
 
     def rule(
         x: Any, dims: int | Sequence[int] | None = None, keepdim: bool = False, **_: Any
@@ -276,7 +276,7 @@ def _halved(
     return x
 
 
-#: What only moves numbers is done to both parts.
+#: Operations that only move numbers: they are applied to both parts.
 SHAPES = {
     aten.view, aten._unsafe_view, aten.unsqueeze, aten.squeeze, aten.expand, aten.permute,
     aten.transpose, aten.t, aten.select, aten.slice, aten.index, aten.index_select, aten.gather,

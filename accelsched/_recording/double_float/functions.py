@@ -1,7 +1,7 @@
 """exp, log and sin of double-floats, by tables and short series.
 
-No step of them is less exact than a double-float. The device's own functions are in float32, and
-serve only as the start of a correction.
+No intermediate result is less exact than a double-float. The device's own float32 functions give
+only the start of a correction.
 """
 
 from __future__ import annotations
@@ -27,32 +27,32 @@ from accelsched._recording.double_float.arithmetic import (
     where,
 )
 
-#: What stands for the logarithm of 0: its exp is 0, and a multiple of it is no NaN.
+#: Stands for the logarithm of 0: its exp is 0, and multiplying it gives no NaN.
 LOG_OF_ZERO = -(2.0**60)
 
-# exp(x) is a power of 2**(1 / 32) from a table, times the exp of what is left of x: at most 0.011.
+# exp(x) is a power of 2**(1 / 32) from a table, times the exp of the rest of x, at most 0.011.
 _PER_OCTAVE = 32
 _FIRST, _LAST = -150 * _PER_OCTAVE, 128 * _PER_OCTAVE - 1
 _UNIT_OF_EXP = math.log(2) / _PER_OCTAVE
-# sin and cos likewise, by 64ths of a turn; what is left is at most 0.05.
+# sin and cos use a table of 64ths of a turn; the rest is at most 0.05.
 _PER_TURN = 64
 _UNIT_OF_SIN = 2 * math.pi / _PER_TURN
 
 
 def exp(x: DoubleFloat) -> DoubleFloat:
-    """``e ** x``: 0 below the range of float32, and no more than its last octave above it."""
+    """Return ``e ** x``: 0 below the range of float32, and above it clamped to the last octave."""
     power, rest = _exp(x)
     return add(power, multiply(power, rest))
 
 
 def expm1(x: DoubleFloat) -> DoubleFloat:
-    """``e ** x - 1``, with all digits near 0."""
+    """Return ``e ** x - 1``, with full precision near 0."""
     power, rest = _exp(x)
     return add(add(power, constant(-1.0)), multiply(power, rest))
 
 
 def _exp(x: DoubleFloat) -> tuple[DoubleFloat, DoubleFloat]:
-    """Split ``e ** x`` into a tabulated power and r, so that it is ``power * (1 + r)``."""
+    """Split ``e ** x`` into a tabulated ``power`` and an ``r``: it is ``power * (1 + r)``."""
     inside = x.high.clamp(_FIRST * _UNIT_OF_EXP, _LAST * _UNIT_OF_EXP)
     low = x.low * (inside == x.high).to(torch.float32)
     index, rest = _nearest(DoubleFloat(inside, low), _UNIT_OF_EXP)
@@ -67,8 +67,8 @@ def _expm1_of_small(x: DoubleFloat) -> DoubleFloat:
 
 
 def log(x: DoubleFloat) -> DoubleFloat:
-    """The natural logarithm; ``LOG_OF_ZERO`` of 0."""
-    # log(x) = y + log(x / e**y), for the logarithm y in float32.
+    """Return the natural logarithm; ``LOG_OF_ZERO`` for 0."""
+    # log(x) = y + log(x / e**y), where y is the float32 logarithm.
     start = torch.log(x.high)
     rest = _minus_1(multiply(x, exp(DoubleFloat(-start, 0.0))))
     result = two_sum(start, rest - rest * rest * 0.5)
@@ -76,7 +76,7 @@ def log(x: DoubleFloat) -> DoubleFloat:
 
 
 def log1p(x: DoubleFloat) -> DoubleFloat:
-    """The logarithm of ``1 + x``, with all digits near 0; ``LOG_OF_ZERO`` of -1."""
+    """Return ``log(1 + x)``, with full precision near 0; ``LOG_OF_ZERO`` for -1."""
     shifted = x.high + 1.0
     start = torch.log(shifted) - ((shifted - 1.0) - x.high) / shifted
     # Newton's step for expm1(y) = x.
@@ -87,22 +87,22 @@ def log1p(x: DoubleFloat) -> DoubleFloat:
 
 
 def _minus_1(x: DoubleFloat) -> Part:
-    """``x - 1`` in float32, for an x near 1."""
+    """Return ``x - 1`` in float32, for an x near 1."""
     return (x.high - 1.0) + x.low
 
 
 def sin(x: DoubleFloat) -> DoubleFloat:
-    """The sine of an angle in radians."""
+    """Return the sine of an angle in radians."""
     return _sin(x, 0)
 
 
 def cos(x: DoubleFloat) -> DoubleFloat:
-    """The cosine of an angle in radians."""
+    """Return the cosine of an angle in radians."""
     return _sin(x, _PER_TURN // 4)
 
 
 def _sin(x: DoubleFloat, ahead: int) -> DoubleFloat:
-    """The sine of x plus a number of 64ths of a turn."""
+    """Return the sine of x plus ``ahead`` 64ths of a turn."""
     # sin(a + r) = sin a + (sin a (cos r - 1) + cos a sin r), with a from the table and a small r.
     index, rest = _nearest(x, _UNIT_OF_SIN)
     index = index - (index / _PER_TURN).floor() * _PER_TURN + ahead
@@ -123,7 +123,7 @@ def _nearest(x: DoubleFloat, unit: float) -> tuple[Tensor, DoubleFloat]:
 
 
 def _entry(table: DoubleFloat, index: Tensor) -> DoubleFloat:
-    # What is no number is no index either, and stays what it is in the rest.
+    # The index of a NaN is clamped too: the rest of the number remains NaN.
     flat = index.to(torch.int64).clamp(0, table.high.shape[0] - 1).reshape(-1)
     return DoubleFloat(*(part.index_select(0, flat).reshape(index.shape) for part in table))
 
@@ -135,23 +135,23 @@ def _powers_of_two() -> DoubleFloat:
 
 @functools.cache
 def _sines() -> DoubleFloat:
-    """Tabulate the sines of one turn and a half; a sine of 0 is exactly 0."""
+    """Tabulate the sines of one and a half turns; the sines that are 0 are exact."""
     half = _PER_TURN // 2
     sines = [math.sin(math.pi * (n % half) / half) * (-1) ** (n // half) for n in range(3 * half)]
     return constants(torch.tensor(sines, dtype=torch.float64))
 
 
 def power(x: DoubleFloat, exponent: DoubleFloat) -> DoubleFloat:
-    """``x ** exponent``, for an x that is not negative."""
+    """Return ``x ** exponent``, for an x that is not negative."""
     result = exp(multiply(log(x), exponent))
     if isinstance(exponent.high, float):
         return result
-    # Stairs are powers rounded down, so what is whole must not become a little less.
+    # Stairs round powers down, so a power of 1 must not come out slightly smaller.
     return where((exponent.high == 1) & (exponent.low == 0), x, result)
 
 
 def whole_power(x: DoubleFloat, exponent: int) -> DoubleFloat:
-    """``x ** exponent``, by multiplications."""
+    """Return ``x ** exponent`` by multiplications."""
     result, square = None, x
     count = abs(exponent)
     while count:
@@ -165,11 +165,11 @@ def whole_power(x: DoubleFloat, exponent: int) -> DoubleFloat:
 
 
 def tanh(x: DoubleFloat) -> DoubleFloat:
-    """The hyperbolic tangent, with all digits near 0."""
+    """Return the hyperbolic tangent, with full precision near 0."""
     grown = expm1(DoubleFloat(x.high * 2, x.low * 2))
     return divide(grown, add(grown, constant(2.0)))
 
 
 def sigmoid(x: DoubleFloat) -> DoubleFloat:
-    """``1 / (1 + e ** -x)``."""
+    """Return ``1 / (1 + e ** -x)``."""
     return divide(constant(1.0), add(exp(negative(x)), constant(1.0)))
