@@ -119,6 +119,8 @@ class LRScheduler(WithArguments):
 
     default_key = "lr"
     noun, getter, ending = "learning rate", "get_last_lr", "LR"
+    # Set by `super().__init__` of a class with `_get_closed_form`.
+    total_iters: Any
 
     @classmethod
     def _schedule(cls, schedule: type[Schedule], **fields: Any) -> Schedule:

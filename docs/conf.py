@@ -35,7 +35,7 @@ myst_enable_extensions = ["colon_fence", "deflist"]
 # A name of another package has no page here, and its inventory is not fetched.
 nitpicky = True
 nitpick_ignore_regex = [
-    (r"py:.*", r"(torch|torch_xla|numpy|matplotlib|Tensor|optax|keras|cerebras)\b.*"),
+    (r"py:.*", r"(torch|torch_xla|numpy|matplotlib|collections|Tensor|optax|keras|cerebras)\b.*"),
     (r"py:obj", r"accelsched\.schedules\._fields\.T"),
 ]
 

@@ -71,7 +71,7 @@ def _draw_error(axes: Axes, fitted: Segments, ulps: np.ndarray) -> None:
 
 def open_ended_runs() -> None:
     """A cosine whose end is moved at step 60, and decays that begin at step 60."""
-    figure = Figure(figsize=(10, 3.6), layout="constrained")
+    figure = Figure(figsize=(8, 3.4), layout="constrained")
     moved, begun = figure.subplots(1, 2, sharey=True)
     _draw_run(moved, "as it was planned", lambda _: None, GRAY)
     _draw_run(moved, "extend(200)", lambda s: s.extend(200), COLORS[0])

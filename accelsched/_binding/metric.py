@@ -175,7 +175,7 @@ class MetricScheduler(Scheduler):
 
     @property
     def schedule(self) -> Any:
-        """The schedule that the rule's values multiply: None, one, or a list with one per group."""
+        """The schedule that the rule's values multiply; None, one, or a list with one per group."""
         if not self._factors:
             return None
         return self._factors[0] if self._shares_factor else list(self._factors)

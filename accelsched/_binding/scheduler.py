@@ -612,14 +612,14 @@ class Scheduler(TorchLRScheduler):
     def _set_step(self, step: int) -> None:
         self.driver.set_step(step)
 
-    def get_last_value(self) -> list[float | Tensor | None]:
+    def get_last_value(self) -> list[Any]:
         """Return a copy of each param group's value, driven or not; None if it has no such key.
 
         This does not synchronize: see :meth:`get_last_lr`.
         """
         return self._in_all_groups(self.key)
 
-    def _in_all_groups(self, key: str) -> list[float | Tensor | None]:
+    def _in_all_groups(self, key: str) -> list[Any]:
         known = ownership_of(self.group_values.optimizer).known_values(key)
         return self.group_values.in_all_groups(key, known)
 
@@ -630,14 +630,14 @@ class Scheduler(TorchLRScheduler):
             return {}
         return driver.known_values(functools.partial(values_by_machine_code, self))
 
-    def get(self) -> list[float | Tensor | None]:
+    def get(self) -> list[Any]:
         """Recompute the value of each driven group; copy the value of other groups."""
         values = self.get_last_value()
         for index, value in zip(self.indices, self.driver.current(), strict=True):
             values[index] = value
         return values
 
-    def get_last_lr(self) -> list[float | Tensor | None]:  # type: ignore[override]
+    def get_last_lr(self) -> list[Any]:
         """Return the learning rate of each of the optimizer's groups, without synchronizing.
 
         A value that is not a tensor is returned as it is. For a driven tensor on a device, machine
@@ -649,7 +649,7 @@ class Scheduler(TorchLRScheduler):
         """
         return self._in_all_groups("lr")
 
-    def get_lr(self) -> Sequence[float | Tensor | None]:  # type: ignore[override]
+    def get_lr(self) -> Sequence[Any]:  # type: ignore[override]
         """Return the learning rate of each group at this step, recomputed if ``key`` is "lr"."""
         return self.get() if self.key == "lr" else self.get_last_lr()
 
@@ -743,8 +743,8 @@ class Scheduler(TorchLRScheduler):
         groups = self.group_values.optimizer.param_groups
         return [group["initial_lr" if "initial_lr" in group else "lr"] for group in groups]
 
-    @property  # type: ignore[override]
-    def _last_lr(self) -> list[float | Tensor | None]:
+    @property
+    def _last_lr(self) -> list[Any]:
         return self.get_last_lr()
 
     @_last_lr.setter

@@ -134,11 +134,11 @@ class SchedulerList(TorchLRScheduler):
         for scheduler in self.schedulers:
             scheduler.last_epoch = step
 
-    def get_last_lr(self) -> list[float | Tensor | None]:  # type: ignore[override]
+    def get_last_lr(self) -> list[Any]:
         """Return the learning rate of each param group: see :meth:`Scheduler.get_last_lr`."""
         return self.schedulers[0].get_last_lr()
 
-    def get_lr(self) -> list[float | Tensor | None]:  # type: ignore[override]
+    def get_lr(self) -> list[Any]:
         """Return the learning rate of each group at this step, recomputed where it is driven."""
         rates = self.get_last_lr()
         for scheduler in self.schedulers:
@@ -160,8 +160,8 @@ class SchedulerList(TorchLRScheduler):
         """The ``initial_lr`` of each group: its learning rate before it was scheduled."""
         return self.schedulers[0].base_lrs
 
-    @property  # type: ignore[override]
-    def _last_lr(self) -> list[float | Tensor | None]:
+    @property
+    def _last_lr(self) -> list[Any]:
         return self.get_last_lr()
 
     @_last_lr.setter

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from accelsched.errors import ArgumentError, require
+from accelsched.errors import ArgumentError, Reason, require
 from accelsched.schedules._fields import MAX_STEP
 
 #: An int, or a tensor that is read on the device of the counter.
@@ -51,8 +51,8 @@ def _count(name: str, given: Any) -> Stride:
     remedy = "give an int or a one-element integer tensor: how many steps to move"
     if isinstance(given, Tensor):
         whole = not (given.is_floating_point() or given.is_complex() or given.dtype == torch.bool)
-        # Printing the tensor itself would read it from the device.
-        require(whole and given.numel() == 1, name, _shown(given), remedy)
+        if not whole or given.numel() != 1:
+            raise ArgumentError(name, _shown(given), remedy)
         return given
     if isinstance(given, bool) or not isinstance(given, (int, numbers.Integral)):
         raise ArgumentError(name, given, remedy)
@@ -64,14 +64,16 @@ def _count(name: str, given: Any) -> Stride:
 def _flag(name: str, given: Any) -> Any:
     remedy = "give a bool, a number, or a one-element tensor"
     if isinstance(given, Tensor):
-        require(given.numel() == 1, name, _shown(given), remedy)
+        if given.numel() != 1:
+            raise ArgumentError(name, _shown(given), remedy)
         return given
     require(isinstance(given, (bool, int, float)), name, given, remedy)
     return given
 
 
-def _shown(tensor: Tensor) -> str:
-    return f"a tensor of {tensor.dtype} and shape {list(tensor.shape)}"
+def _shown(tensor: Tensor) -> Reason:
+    """Describe a tensor: printing it would read it from the device."""
+    return Reason(f"{tensor.dtype}{list(tensor.shape)}")
 
 
 def as_scalar(stride: Stride, device: torch.device) -> Tensor:

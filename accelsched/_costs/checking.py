@@ -349,6 +349,6 @@ def _found(path: str) -> Optimizer | Scheduler | SchedulerList:
             made.optimizer is not None,
             "PATH",
             path,
-            "this scheduler has no optimizer yet: bind it, scheduler(optimizer)",
+            "this scheduler has no optimizer yet: call scheduler(optimizer)",
         )
     return made

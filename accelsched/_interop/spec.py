@@ -165,7 +165,7 @@ def _refused_as(argument: str, value: Any) -> Iterator[None]:
     except RecursionError:
         raise ArgumentError(argument, value, "nested too deeply: flatten it") from None
     except (TypeError, ValueError, LookupError, ArithmeticError, AttributeError) as error:
-        remedy = f"cannot be built, check its arguments: {type(error).__name__}: {error}"
+        remedy = f"give other arguments, {type(error).__name__}: {error}"
         raise ArgumentError(argument, value, remedy) from error
 
 

@@ -25,6 +25,20 @@ def ramp(opt, **options):
     return Scheduler(opt, Linear(0.0, 1.0, 10), **options)
 
 
+class Unprinted(torch.Tensor):
+    """A tensor on a device: to print it would read it."""
+
+    def __repr__(self):
+        raise AssertionError("read")
+
+
+def test_the_tensors_of_a_tuple_are_not_read_when_one_is_driven():
+    betas = tuple(torch.tensor(value).as_subclass(Unprinted) for value in (0.9, 0.999))
+    opt = torch.optim.AdamW([torch.zeros(1)], betas=betas, capturable=True, foreach=False)
+    scheduler = Scheduler(opt, Linear(0.85, 0.95, 10), key="betas[0]")
+    assert scheduler.driver.group_values.indices == [0]
+
+
 @pytest.mark.parametrize("put", [0.05, torch.tensor(0.05)], ids=["float", "tensor"])
 def test_a_tensor_that_was_replaced_is_back_after_a_step(put):
     opt = optimizer({}, {}, kind="graph")

@@ -272,8 +272,8 @@ WRONG = {
     "float tensor": (torch.tensor(2.0), "torch.float32"),
     "bool tensor": (torch.tensor(True), "torch.bool"),
     "complex tensor": (torch.tensor(1j), "torch.complex64"),
-    "many": (torch.tensor([1, 2]), r"shape \[2\]"),
-    "none": (torch.zeros(0, dtype=torch.int64), r"shape \[0\]"),
+    "many": (torch.tensor([1, 2]), r"torch.int64\[2\]"),
+    "none": (torch.zeros(0, dtype=torch.int64), r"torch.int64\[0\]"),
 }
 
 

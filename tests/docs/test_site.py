@@ -71,6 +71,33 @@ def test_nothing_is_fetched_from_elsewhere(site):
         assert not [address for address in loaded if urlsplit(address).netloc], path
 
 
+WIDTHS = """<!doctype html><pre></pre><script>
+const pages = %s, widths = [390, 1280], wide = [];
+const frame = document.createElement("iframe");
+frame.style.height = "900px";
+async function look(page, width) {
+  frame.style.width = `${width}px`;
+  await new Promise((done) => { frame.onload = done; frame.src = page; });
+  const { scrollWidth, clientWidth } = frame.contentDocument.documentElement;
+  if (scrollWidth > clientWidth) wide.push(`${page} is ${scrollWidth} wide at ${width}`);
+}
+(async () => {
+  document.body.append(frame);
+  for (const page of pages) for (const width of widths) await look(page, width);
+  document.querySelector("pre").textContent = JSON.stringify({ looked: pages.length, wide });
+})();
+</script>"""
+
+
+def test_no_page_is_wider_than_the_screen_of_a_telephone(site, tmp_path):
+    """What is wider, as a table or a line of code, scrolls within the page."""
+    pages = [path.as_uri() for path in html_of(site)]
+    probe = tmp_path / "probe.html"
+    probe.write_text(WIDTHS % json.dumps(pages))
+    found = re.search(r"<pre>(.*?)</pre>", content(probe.as_uri()), re.DOTALL)
+    assert json.loads(html.unescape(found[1])) == {"looked": len(pages), "wide": []}
+
+
 # The interactive page.
 
 SHOWN = [

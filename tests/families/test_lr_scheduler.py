@@ -282,7 +282,7 @@ def test_every_class_starts_after_the_last_epoch_that_it_is_given(name, kind):
     ],
 )
 def test_arguments_that_are_those_of_torch_are_told(make, argument):
-    with pytest.warns(UserWarning, match=f"{argument}: .* give it to accelsched.from_torch"):
+    with pytest.warns(UserWarning, match=f"{argument}: .* use accelsched.from_torch"):
         make(optimizer())
 
 

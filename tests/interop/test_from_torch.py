@@ -304,7 +304,7 @@ def test_lr_and_betas_have_one_state():
     with pytest.raises(ArgumentError, match="version=7"):
         resumed.load_state_dict(state)
     assert resumed.state_dict() == before
-    with pytest.raises(ArgumentError, match="give the states of 2"):
+    with pytest.raises(ArgumentError, match="SchedulerList of 2 schedulers"):
         resumed.load_state_dict({})
 
 

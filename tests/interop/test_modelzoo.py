@@ -265,7 +265,7 @@ def test_milestones_that_are_given_are_the_sums():
 def test_sequences_within_each_other():
     inner = sequence(new(), new())
     assert only([sequence(new(), inner)]).schedulers[1].milestones == [10]
-    with pytest.raises(ArgumentError, match=r"schedulers\[0\]=.'Sequential.*needs total_iters"):
+    with pytest.raises(ArgumentError, match=r"schedulers\[0\]=.'Sequential.*give it total_iters"):
         only([sequence(inner, new())])
 
 

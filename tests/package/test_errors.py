@@ -66,12 +66,12 @@ def _text(node):
     if isinstance(node, ast.JoinedStr):
         parts = (part.value if isinstance(part, ast.Constant) else "X" for part in node.values)
         # A remedy that comes from elsewhere is looked at there.
-        names = {getattr(part.value, "id", "") for part in node.values if hasattr(part, "value")}
+        names = {getattr(getattr(part, "value", None), "id", "") for part in node.values}
         return None if "remedy" in names else "".join(map(str, parts))
     return node.value if isinstance(node, ast.Constant) else None
 
 
-@pytest.mark.parametrize("remedy", remedies())
+@pytest.mark.parametrize("remedy", list(remedies()))
 def test_a_remedy_says_soon_what_to_write(remedy):
     found = VERB.search(remedy)
     assert found and found.start() <= BEGINS

@@ -26,13 +26,17 @@ def check(schedule, steps):
         assert agrees(got, float(want), leaves_of(schedule)), (step, got, want)
 
 
+def has_no_knots(schedule):
+    """The knots of OneCycle are float64 numbers. It is compared alone, with knots of few digits."""
+    return "OneCycle" not in repr(schedule)
+
+
 @pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
 def test_a_class(cls):
     @settings(max_examples=60, **QUIET)
-    @given(one(cls))
+    @given(one(cls).filter(lambda schedule: cls is OneCycle or has_no_knots(schedule)))
     def holds(schedule):
         if cls is OneCycle:
-            # Its knots are float64 numbers: here such as need no rounding.
             fraction = max(1, round(32 * schedule.pct_start)) / 64
             schedule = dataclasses.replace(schedule, pct_start=fraction)
         check(schedule, steps_of(schedule))
@@ -41,7 +45,7 @@ def test_a_class(cls):
 
 
 @settings(max_examples=100, **QUIET)
-@given(compositions(depth=3).filter(lambda schedule: "OneCycle" not in repr(schedule)))
+@given(compositions(depth=3).filter(has_no_knots))
 def test_a_composition(schedule):
     check(schedule, steps_of(schedule)[::5])
 

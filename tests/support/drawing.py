@@ -6,7 +6,7 @@ A class whose fields must fit together, as milestones and values must, has a str
 import dataclasses
 import math
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 from generator.docstrings import CLASSES
@@ -67,7 +67,7 @@ def _built(cls: type[Schedule], given: dict[str, Any]) -> Schedule:
 def _field(hint: Any, inner: st.SearchStrategy[Schedule]) -> st.SearchStrategy[Any]:
     if typing.get_origin(hint) is Literal:
         return st.sampled_from(typing.get_args(hint))
-    if typing.get_origin(hint) is tuple:
+    if typing.get_origin(hint) in (tuple, Sequence):
         return st.lists(_field(typing.get_args(hint)[0], inner), min_size=1, max_size=3).map(tuple)
     if type(None) in typing.get_args(hint):
         return st.one_of(st.none(), _field(typing.get_args(hint)[0], inner))
