@@ -49,7 +49,7 @@ class Captured:
                 they are.
 
         Returns:
-            :attr:`outputs`, which the next replay overwrites: clone what you keep.
+            :attr:`outputs`. The next replay overwrites them, so clone what you keep.
 
         Raises:
             ArgumentError: the number of inputs, or the shape or dtype of an input, is wrong.

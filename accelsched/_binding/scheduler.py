@@ -739,7 +739,7 @@ class Scheduler(TorchLRScheduler):
 
     @property
     def base_lrs(self) -> list[float | Tensor]:  # type: ignore[override]
-        """The ``initial_lr`` of each group: its learning rate before it was scheduled."""
+        """The ``initial_lr`` of each group, which is its learning rate before any scheduler."""
         groups = self.group_values.optimizer.param_groups
         return [group["initial_lr" if "initial_lr" in group else "lr"] for group in groups]
 

@@ -157,7 +157,7 @@ class SchedulerList(TorchLRScheduler):
 
     @property
     def base_lrs(self) -> list[float | Tensor]:  # type: ignore[override]
-        """The ``initial_lr`` of each group: its learning rate before it was scheduled."""
+        """The ``initial_lr`` of each group, which is its learning rate before any scheduler."""
         return self.schedulers[0].base_lrs
 
     @property

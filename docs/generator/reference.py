@@ -74,10 +74,11 @@ def _entry(module: ModuleType, name: str, item: Any) -> str:
     if inspect.isclass(item) and issubclass(item, Exception):
         return f".. autoexception:: {path}"
     if inspect.isclass(item):
-        # What a class has from a base that is not public is described with the class.
+        # Members of public bases are described there, members of private ones here.
         bases = item.__mro__[1:]
-        base = next(b for b in bases if _path(b) or not b.__module__.startswith("accelsched."))
-        return f".. autoclass:: {path}\n   :members:\n   :inherited-members: {base.__name__}"
+        elsewhere = [b for b in bases if _path(b) or not b.__module__.startswith("accelsched.")]
+        names = ", ".join(base.__name__ for base in elsewhere)
+        return f".. autoclass:: {path}\n   :members:\n   :inherited-members: {names}"
     return f".. {'autofunction' if inspect.isroutine(item) else 'autodata'}:: {path}"
 
 

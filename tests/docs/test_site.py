@@ -71,6 +71,20 @@ def test_nothing_is_fetched_from_elsewhere(site):
         assert not [address for address in loaded if urlsplit(address).netloc], path
 
 
+def test_a_method_is_described_once_with_the_class_that_has_it(site):
+    pages = "".join(path.read_text() for path in (site / "reference").glob("*.html"))
+    assert re.findall(r'<dt [^>]*id="([\w.]+\.begin_decay)"', pages) == [
+        "accelsched.Scheduler.begin_decay"
+    ]
+
+
+def test_no_sentence_is_taken_for_a_type(site):
+    """Docstrings name no types: Sphinx takes for one what stands in front of a colon."""
+    for folder in ("reference", "gallery"):
+        for path in (site / folder).glob("*.html"):
+            assert not re.search(r">(Return type|Type)<", path.read_text()), path
+
+
 WIDTHS = """<!doctype html><pre></pre><script>
 const pages = %s, widths = [390, 1280], wide = [];
 const frame = document.createElement("iframe");
