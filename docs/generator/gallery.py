@@ -12,7 +12,7 @@ from accelsched import lr_scheduler, scheduler, weight_decay_scheduler
 from accelsched.schedules import Schedule
 from accelsched.schedules._ends import end_of, without_end
 from accelsched.schedules._svg import svg
-from generator import interactive
+from generator import interactive, names
 from generator.docstrings import CLASSES, made, steps
 
 #: What a schedule is in, by the name of the hyper-parameter.
@@ -36,7 +36,7 @@ def _all_curves() -> str:
         f"<span>{cls.__name__}</span></a>"
         for cls in CLASSES
     )
-    names = "\n".join(cls.__name__ for cls in CLASSES)
+    contents = "\n".join(cls.__name__ for cls in CLASSES)
     return f"""# Gallery
 
 All {len(CLASSES)} schedules. Each picture is the curve of the example on the page behind it.
@@ -48,10 +48,16 @@ All {len(CLASSES)} schedules. Each picture is the curve of the example on the pa
 </div>
 ```
 
+## Nearest names in other libraries
+
+The page of a schedule says what differs. Megatron's names are values of `--lr-decay-style`.
+
+{names.index(CLASSES)}
+
 ```{{toctree}}
 :hidden:
 
-{names}
+{contents}
 ```
 """
 
@@ -74,6 +80,8 @@ def _page(cls: type[Schedule]) -> str:
 ```{{eval-rst}}
 .. autoclass:: accelsched.schedules.{name}
 ```
+
+{names.table(cls)}
 {_schedulers(cls)}"""
 
 
@@ -100,9 +108,9 @@ def _schedulers(cls: type[Schedule]) -> str:
     """The classes of schedulers that drive a value by a schedule of this class."""
     lines = []
     for key, module in FAMILIES.items():
-        names = [name for name in module.__all__ if _schedule_of(module, name) == cls.__name__]
-        if names:
-            links = ", ".join(f"{{py:class}}`{module.__name__}.{name}`" for name in names)
+        found = [name for name in module.__all__ if _schedule_of(module, name) == cls.__name__]
+        if found:
+            links = ", ".join(f"{{py:class}}`{module.__name__}.{name}`" for name in found)
             lines.append(f"- {key}: {links}")
     return "\n## As a scheduler\n\n" + "\n".join(lines) + "\n" if lines else ""
 
