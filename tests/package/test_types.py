@@ -19,8 +19,7 @@ def test_a_type_checker_accepts_what_the_pages_write(tmp_path):
     programs = {f"readme_{i}": block for i, (block, _) in enumerate(blocks_of(README))}
     for page in PAGES:
         code = code_of(page)
-        # Names of a capture that its page leaves to the reader are another test's.
-        if code.strip() and page.name != "cuda.md":
+        if code.strip():
             programs["_".join(page.relative_to(DOCS).with_suffix("").parts)] = code
     for name, code in programs.items():
         (tmp_path / f"{name}.py").write_text(code)
