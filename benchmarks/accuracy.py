@@ -1,4 +1,4 @@
-"""How far float32 values are from the float64 reference rounded, beside the peers.
+"""Compare float32 values, and those of the peers, with the rounded float64 reference.
 
 python benchmarks/accuracy.py (five minutes; cerebras_pytorch needs `make .venv-cerebras/installed`)
 """
@@ -34,7 +34,7 @@ from accelsched.schedules import (
 from accelsched.schedules._vectorize import group_by_structure
 
 HORIZONS = (10**3, 10**6, 2 * 10**7)
-# torch updates a tensor with some twenty operations: an hour for the last horizon.
+# torch updates a tensor lr with some twenty operations: an hour for the last horizon.
 MOST_TENSOR_STEPS = 10**6
 LOW, PEAK, DIV = 0.001, 0.1, 1e4
 CEREBRAS = Path(__file__).parents[1] / ".venv-cerebras/bin/python"
@@ -42,7 +42,7 @@ CEREBRAS = Path(__file__).parents[1] / ".venv-cerebras/bin/python"
 
 @dataclass
 class Case:
-    """One schedule, and how to have it from the peers: None where they have none."""
+    """One schedule and its equivalents in the peers: None where a peer has none."""
 
     schedule: Schedule
     optax: Any = None
@@ -50,7 +50,7 @@ class Case:
 
 
 def rate(horizon: int) -> float:
-    """The factor of a step that leaves a hundredth at the horizon."""
+    """Return the factor per step that leaves a hundredth at the horizon."""
     return 0.01 ** (1 / horizon)
 
 
@@ -108,7 +108,7 @@ def cases(horizon: int) -> dict[str, Case]:
 
 
 def steps(horizon: int) -> list[int]:
-    """The first hundred, around the end of the warm-up, the middle, and the last hundred."""
+    """Return the steps near the start, the end of the warm-up, the middle and the horizon."""
     places = {0, horizon // 100, horizon // 2, horizon}
     near = {place + d for place in places for d in range(-100, 101)}
     return sorted(step for step in near if 0 <= step < horizon)
@@ -136,7 +136,7 @@ def by_optax(case: Case, at: list[int]) -> list[float] | None:
 
 
 def by_torch(case: Case, at: list[int], rate: float | torch.Tensor) -> list[float] | None:
-    """Step by step from 0, as it has no other way to a step."""
+    """Step from 0, as torch has no other way to reach a step."""
     if case.torch is None:
         return None
     optimizer = torch.optim.SGD([torch.zeros(1)], lr=rate)
@@ -150,7 +150,7 @@ def by_torch(case: Case, at: list[int], rate: float | torch.Tensor) -> list[floa
 
 
 def by_cerebras() -> dict[str, list[float]]:
-    """Of every case and horizon; none where the environment is not installed."""
+    """Return the values of all cases and horizons; none if the environment is not installed."""
     if not CEREBRAS.exists():
         return {}
     at = {f"{name} @{h}": (h, steps(h)) for h in HORIZONS for name in cases(h)}
@@ -168,7 +168,7 @@ def by_cerebras() -> dict[str, list[float]]:
 
 
 def worst(got: list[float] | None, want: list[float]) -> str:
-    """The largest distance in float32 ulps of what is wanted, where that is not 0."""
+    """Return the largest error in float32 ulps, where the exact value is not 0."""
     if got is None:
         return "-"
     distances = []

@@ -1,4 +1,4 @@
-"""The values of cerebras_pytorch at steps; run by accuracy.py in the environment that has it."""
+"""Print values of cerebras_pytorch; accuracy.py runs this in the environment that has it."""
 
 import json
 import sys
@@ -39,7 +39,7 @@ def made(name, optimizer, horizon, numbers):
 
 
 def at(scheduler, step):
-    """Its value, with the counters as they are after so many steps."""
+    """Return the value of a scheduler with its counters set to a step."""
     scheduler.last_epoch.fill_(step)
     if isinstance(scheduler, theirs.SequentialLR):
         for child, start in zip(scheduler._schedulers, [0, *scheduler._milestones], strict=True):
@@ -58,7 +58,7 @@ def main():
             name.rsplit(" @", 1)[0], optimizer, horizon, asked["numbers"][str(horizon)]
         )
         values[name] = [at(scheduler, step) for step in steps]
-    # Its import prints as well.
+    # The import of cerebras_pytorch prints as well.
     print("\n" + json.dumps(values))
 
 

@@ -1,4 +1,4 @@
-"""What a scheduled rate adds to a step of AdamW on one CUDA card, beside a constant one.
+"""Measure what a scheduled lr adds to a step of AdamW on one CUDA card, over a constant one.
 
 python benchmarks/cuda.py FOLDER, or `make bench-cuda`; three minutes on an H100. It writes the
 figures and a table into the folder, named after the card. With --small, tiny sizes, on the CPU too.
@@ -48,11 +48,11 @@ SMALL = Sizes(parameters=4, width=4, groups=(1, 2), rounds=2, calls=10)
 
 @dataclass(frozen=True)
 class Way:
-    """How a step is run, and who is measured; the first is what the others are compared with.
+    """How a step runs, and the contestants; the first is the baseline of the others.
 
     Attributes:
-        steps: how many of them a call takes.
-        groups_at_most: more are not measured, as they would take a compiler too long.
+        steps: the training steps per call.
+        groups_at_most: more groups would take too long to compile.
     """
 
     title: str
@@ -81,11 +81,11 @@ WAYS = (
 
 @dataclass
 class Row:
-    """What a step costs: microseconds by round, and counts.
+    """The cost of a step: microseconds by round, and counts.
 
     Attributes:
-        kernels: on the device; of a graph its nodes.
-        launches: calls by which the host launched them.
+        kernels: those on the device; for a graph, its nodes.
+        launches: the host's calls that launched them.
         synchronizations: how often the host waited.
     """
 
@@ -113,7 +113,7 @@ def optimizer_for(kind: str, way: Way, groups: int, sizes: Sizes) -> torch.optim
 
 
 def filler(optimizer: torch.optim.Optimizer) -> Callable[[], None]:
-    """Fill the rates from the host, as is done by hand for captured graphs."""
+    """Fill the rates from the host, as users do by hand for captured graphs."""
     values = iter(CURVE.curve(1, HORIZON).tolist() * 100)
 
     def fill() -> None:
@@ -125,7 +125,7 @@ def filler(optimizer: torch.optim.Optimizer) -> Callable[[], None]:
 
 
 def stepper(kind: str, way: Way, groups: int, sizes: Sizes) -> Callable[[], object]:
-    """A call of what a contestant runs at each step, or once for several steps."""
+    """Return the function that a contestant calls at each step, or once for several steps."""
     optimizer = optimizer_for(kind, way, groups, sizes)
     after: Callable[[], None] | None = None
     schedulers = []
@@ -158,7 +158,7 @@ def one_step(
 
 
 def timed(calls: int, steps: int) -> Callable[[Callable[[], object]], tuple[float, float | None]]:
-    """Measure the microseconds a step: those of the host, and those of the device."""
+    """Return a function that measures the host's and the device's microseconds a step."""
 
     calls = max(1, calls // steps)
     taken = calls * steps
@@ -214,7 +214,7 @@ def sync_warnings() -> Iterator[None]:
 
 
 def measured(way: Way, groups: int, sizes: Sizes, deadline: float) -> list[Row]:
-    """All rows of a table; an error in one ends no other."""
+    """Measure all rows of a table; an error in one does not stop the others."""
     rows, contestants = {name: Row(name) for name in way.kinds}, {}
     torch._dynamo.reset()
     for name, row in rows.items():
@@ -253,7 +253,7 @@ def shown(error: Exception) -> str:
 
 
 def compared(figures: list[float], base: list[float]) -> list[str]:
-    """Microseconds, and how many times those of a constant rate."""
+    """Return the microseconds, and their ratio to those of a constant rate."""
     if not figures:
         return ["-", "-"]
     return [spread(figures, 1), spread(ratios(figures, base), 1) if base else "-"]
@@ -280,7 +280,7 @@ def table_of(way: Way, groups: int, rows: list[Row]) -> Table:
 
 
 def tables(sizes: Sizes) -> Iterator[tuple[dict, Table]]:
-    """Each table, with the figures that it was made of."""
+    """Yield each table with its figures."""
     deadline = time.perf_counter() + BUDGET
     for way in WAYS:
         for groups in sizes.groups:
@@ -317,7 +317,7 @@ def main(folder: Path, sizes: Sizes) -> None:
         made.append(figures)
         parts += [f"## {table.title}", markdown(table)]
         head["seconds"] = round(time.perf_counter() - began, 1)
-        # After each table: a run that is cut off leaves what it has.
+        # Write after each table, so that a run that is cut off keeps its results.
         told = f"{head['what']}\n\n{head['device']}, torch {head['torch']}: `{head['command']}`"
         page = "\n\n".join(["# Steps on CUDA", told, *parts])
         (folder / f"{name}.json").write_text(json.dumps({**head, "tables": made}, indent=1) + "\n")

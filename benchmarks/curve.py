@@ -1,4 +1,4 @@
-"""Ten million steps of warm-up and cosine as one curve, beside NumPy, torch and optax.
+"""Compare ten million steps of warm-up and cosine, as one curve, with NumPy, torch and optax.
 
 python benchmarks/curve.py
 """

@@ -44,13 +44,13 @@ def cosine(i=0, horizon=7):
 
 
 def phases(count, *kinds):
-    """So many phases of ten steps, the kinds by turns."""
+    """Return ``count`` phases of ten steps, which alternate the kinds."""
     made = [kinds[i % len(kinds)](i) for i in range(count)]
     return Sequential(made, [10 * i for i in range(1, count)])
 
 
 def nested(depth):
-    """So many schedules within each other."""
+    """Return a schedule nested to a depth."""
     schedule = cosine()
     for i in range(1, depth):
         schedule = (schedule.then(line(i), at=10) if i % 2 else schedule + line(i)) * 0.9
@@ -75,7 +75,7 @@ def groups(count):
     return [warm_up_cosine(1000) * (1 / (i + 1)) for i in range(count)]
 
 
-#: What grows, how the schedule of a size is made, and the sizes.
+#: What grows, the function that makes a schedule of a size, and the sizes.
 GROWING = {
     "param groups, warm-up and cosine": (groups, [1, 10, 100, 1000, 10_000]),
     "milestones of MultiStep": (many_milestones(MultiStep), [1, 10, 100, 1000, 10_000]),
@@ -99,18 +99,18 @@ def optimizer(count, device):
 
 
 def alone(function, rounds=FEW_ROUNDS, calls=1):
-    """The seconds that a call took in each round."""
+    """Return the seconds that a call took in each round."""
     return seconds({"": function}, rounds, calls)[""]
 
 
 def bound(schedule, groups, device, lowering=None):
-    """A function that binds the schedule to an optimizer, at each call to another one."""
+    """Return a function that binds the schedule to a new optimizer at each call."""
     optimizers = [optimizer(groups, device) for _ in range(FEW_ROUNDS + 2)]
     return lambda: Scheduler(optimizers.pop(), schedule, lowering=lowering)
 
 
 def anew(bind):
-    """The same, with nothing of it compiled."""
+    """Bind with empty caches, so that nothing is compiled yet."""
     with tempfile.TemporaryDirectory() as folder:
         os.environ["ACCELSCHED_CACHE_DIR"] = folder
         jit.CODES.clear()
@@ -118,7 +118,7 @@ def anew(bind):
 
 
 def row(make, size):
-    """The cells of a size, and the figures that are drawn."""
+    """Return the cells of a size, and the figures to draw."""
     schedule = make(size)
     each = schedule if isinstance(schedule, list) else [schedule]
     evaluation = BatchedFormulas(group_by_structure(each, [torch.float64] * len(each)), CPU)
@@ -137,7 +137,7 @@ def row(make, size):
     bind = bound(schedule, len(each), runtime.device(), "graph")
     binding = spread(alone(bind), 1e-3)
     scheduler = bind()
-    # torch_xla looks at every tensor there is, at each step.
+    # torch_xla visits every live tensor at each step.
     gc.collect()
     runtime.finish_step()
     scheduler.step()

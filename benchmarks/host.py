@@ -1,4 +1,4 @@
-"""What a step of a scheduler costs in eager PyTorch on the CPU, beside torch.optim.lr_scheduler.
+"""Compare a scheduler's step with torch.optim.lr_scheduler's in eager PyTorch on the CPU.
 
 python benchmarks/host.py
 """
@@ -23,7 +23,7 @@ def optimizer(rates):
 
 
 def pairs(groups):
-    """torch's scheduler and ours for the same curves, a peak of its own in each group."""
+    """Yield torch's scheduler and ours for the same curves, with another peak in each group."""
     rates = [0.1 * (i + 1) / groups for i in range(groups)]
 
     def ours(curve):

@@ -1,6 +1,6 @@
-"""What each lowering of a curve takes: operations, state, time to build and to trace; its error.
+"""The cost of each lowering of a curve (operations, state, time to build and trace), and its error.
 
-python benchmarks/lowerings.py (two minutes), or one back end of it: eager, xla, lazy, no-float64
+python benchmarks/lowerings.py (two minutes), or with one back end: eager, xla, lazy, no-float64
 """
 
 import copy
@@ -37,7 +37,7 @@ CURVES = {
         Linear(0.0, PEAK, WARM_UP).then(COSINE, at=WARM_UP).then(DECAY, at=HORIZON),
 }  # fmt: skip
 LOWERINGS = ("graph", "table", "segments")
-#: Eager tensors without float64 stand for Cerebras and MPS: what is recorded for them runs here.
+#: Eager tensors without float64 run the graphs that are recorded for Cerebras and MPS.
 BACK_ENDS = {
     "eager": "eager tensors on the CPU",
     "xla": "torch_xla, traced at every step",
@@ -56,7 +56,7 @@ def runtime_named(name):
 
 
 def evaluation(schedule, lowering, runtime):
-    """What makes the evaluation of a schedule for a device."""
+    """Return a function that makes the evaluation of a schedule for a device."""
     batches = group_by_structure([schedule], [torch.float32])
     return _lowering._choose(lowering, batches, runtime).evaluation
 
@@ -66,7 +66,7 @@ def lowered(schedule, lowering, runtime):
 
 
 def recorded(schedule, lowering, runtime):
-    """The graph of a step; None where a curve cannot have the lowering."""
+    """Return the graph of a step, or None if the curve cannot have the lowering."""
     try:
         made = evaluation(schedule, lowering, runtime)
     except ArgumentError:
@@ -75,7 +75,7 @@ def recorded(schedule, lowering, runtime):
 
 
 def steps():
-    """The first, those about the ends of the phases, and some at random."""
+    """Return steps at the start, near the middle and the ends of phases, and at random."""
     near = np.arange(-100, 101) + np.array([[0], [WARM_UP], [HORIZON // 2], [HORIZON]])
     random = np.random.default_rng(0).integers(0, HORIZON, AT_RANDOM)
     return np.unique(np.concatenate([near.ravel().clip(0), random])).tolist()
@@ -92,7 +92,7 @@ def worst(evaluate, schedule, device):
 
 
 def traced(evaluate, runtime):
-    """The seconds that a call takes the host, in each round; what it gathers is executed apart."""
+    """Return the host's seconds per call in each round, without executing the traced graph."""
     counter = runtime.as_state(torch.tensor(WARM_UP), runtime.device())
     rounds = []
     for _ in range(ROUNDS + 1):

@@ -1,4 +1,4 @@
-"""What 100 rates that differ cost a step on torch_xla, and what other ways to hold them would.
+"""Measure what 100 different rates cost a step on torch_xla, and other ways to store them.
 
 python benchmarks/many_groups.py, some two minutes. Only the way of "accelsched" is in the package.
 """
@@ -34,7 +34,7 @@ def accelsched() -> Training:
 
 
 def never_written() -> Training:
-    """Tensors in the groups, but no outputs of the graph."""
+    """Put tensors in the groups that are no outputs of the graph."""
     training = constant()
     for group in training.optimizer.param_groups:
         group["lr"] = Factor(torch.tensor(group["lr"]).to(training.inputs.device).clone())
@@ -49,7 +49,7 @@ def views() -> Training:
     evaluate = driver._runtime.lower(lambda _: BatchedSegments(batches), driver.device)
     vector = evaluate(driver._counter)[0].clone()
     driver._runtime.execute([vector])
-    # Not unbind: of what it returns, each reads all anew.
+    # Not unbind: each of its outputs reads the whole vector anew.
     for i, group in enumerate(training.optimizer.param_groups):
         group["lr"] = Factor(vector[i])
 
@@ -62,9 +62,9 @@ def views() -> Training:
 
 
 class Pending(Factor):
-    """A rate that is computed where a step reads it, and is forgotten before the graph ends.
+    """A rate that is computed when a step reads it, and dropped before the graph ends.
 
-    Code in C++ would read an old one: ``xm.save``, and the graphs of ``backend="openxla"``.
+    C++ code would read a stale rate: ``xm.save``, and the graphs of ``backend="openxla"``.
     """
 
     value: Tensor | None = None
@@ -130,14 +130,14 @@ CONTESTANTS = {
 
 
 def counts() -> tuple[int, int]:
-    """How many tensors were made by tracing, and how many by graphs: their outputs."""
+    """Return how many tensors were made by tracing, and how many as outputs of graphs."""
     from torch_xla.debug import metrics
 
     return tuple(metrics.counter_value(name) for name in ("CreateXlaTensor", "CreateDataHandles"))
 
 
 def contestant(connection: Connection, name: str) -> None:
-    """Train in a process of its own: a graph has all tensors of its process for its outputs."""
+    """Train in a separate process: the outputs of a graph are all tensors of its process."""
     training = CONTESTANTS[name]()
     training.steps(WARM)
     before = counts()

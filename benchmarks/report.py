@@ -89,7 +89,7 @@ def draw(table: Table) -> Figure:
     if table.lines:
         axes.legend()
     if table.bars:
-        # From 1, which is what they are compared with.
+        # Bars start at 1, the baseline.
         axes.barh(list(table.bars), [length - 1 for length in table.bars.values()], left=1)
         axes.invert_yaxis()
         axes.axvline(1.0, color="black", linewidth=0.8)

@@ -1,4 +1,4 @@
-"""Contestants in turns, so that noise of the machine hits all alike."""
+"""Run contestants in turns, so that machine noise affects all alike."""
 
 import statistics
 import time
@@ -11,7 +11,7 @@ def turns(
     rounds: int,
     measure: Callable[[Callable[[], object]], Any],
 ):
-    """For each contestant, what measuring it gave in each round."""
+    """Return, for each contestant, its measurement in each round."""
     figures: dict[str, list[Any]] = {name: [] for name in contestants}
     for function in contestants.values():
         function()
@@ -22,7 +22,7 @@ def turns(
 
 
 def seconds(contestants: dict[str, Callable[[], object]], rounds: int, calls: int = 1):
-    """For each contestant, the seconds that a call took in each round."""
+    """Return, for each contestant, the seconds that a call took in each round."""
 
     def timed(function: Callable[[], object]) -> float:
         start = time.perf_counter()
@@ -34,12 +34,12 @@ def seconds(contestants: dict[str, Callable[[], object]], rounds: int, calls: in
 
 
 def ratios(slow: list[float], fast: list[float]) -> list[float]:
-    """How many times as long one takes as the other, in each round."""
+    """Return slow / fast for each round."""
     return [a / b for a, b in zip(slow, fast, strict=True)]
 
 
 def spread(figures: list[float], unit: float = 1e-6) -> str:
-    """Median, and in brackets the least and the most."""
+    """Format the median, with the least and the most in brackets."""
     low, middle, high = (
         _shown(figure / unit) for figure in (min(figures), statistics.median(figures), max(figures))
     )

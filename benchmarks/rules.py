@@ -1,7 +1,7 @@
-"""Measures the rules of a runtime with the torch that runs: `python benchmarks/rules.py lazy`.
+"""Measure the rules of a runtime with the installed torch: `python benchmarks/rules.py lazy`.
 
-They go to accelsched/_optimizers/rules.json, beside those of other versions of torch. Those of
-"cuda" need no GPU: what PyTorch's Python would read is counted. They go to cuda.json.
+The rules go to accelsched/_optimizers/rules.json, next to those of other torch versions. The rules
+of "cuda" go to cuda.json and need no GPU: the script counts the reads in PyTorch's Python code.
 """
 
 import json
@@ -21,7 +21,7 @@ SMALL, LARGE = 2, 4
 
 
 def rule(runtime, name, way):
-    """The fixed costs and those of each parameter, or None if PyTorch refuses."""
+    """Return the fixed costs and the costs per parameter, or None if PyTorch refuses."""
     costs = [measuring.of_class(runtime, name, way, parameters) for parameters in (SMALL, LARGE)]
     if None in costs:
         return None
@@ -33,13 +33,13 @@ def rule(runtime, name, way):
 
 
 def rules_of(runtime, name):
-    """The rules of the ways that PyTorch does not refuse."""
+    """Return the rules of the ways that PyTorch accepts."""
     ways = {way: rule(runtime, name, way) for way in rules.CONFIGURATIONS}
     return {way: found for way, found in ways.items() if found}
 
 
 def merged(versions, version, rules):
-    """The rules of an optimizer by version, those of one replaced; no version repeats another's."""
+    """Replace the rules of one version; drop versions that repeat the one before."""
     versions = versions | {version: rules}
     known = sorted(versions, key=TorchVersion)
     before = dict(zip(known[1:], known, strict=False))
@@ -47,7 +47,7 @@ def merged(versions, version, rules):
 
 
 def reads(name, key, way):
-    """The reads that do not depend on the parameters, and those of each; None if refused."""
+    """Return the fixed reads and the reads per parameter, or None if PyTorch refuses."""
     small, large = (simulated_cuda.reads(name, key, way, count) for count in (SMALL, LARGE))
     if small is None or large is None:
         return None

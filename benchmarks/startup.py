@@ -35,10 +35,10 @@ print(imported - start, made - ready, bound - made, stepped - bound, with_numba 
 
 
 def measured(folder):
-    """Seconds for each of what the program does, and whether it used numba."""
+    """Return the seconds of each part of the program, and whether it used numba."""
     result = subprocess.run(
         [sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True,
-        # Installed packages have their bytecode: let this one be written too.
+        # Let Python write this package's bytecode, as installed packages have theirs.
         env={**os.environ, "ACCELSCHED_CACHE_DIR": folder, "PYTHONDONTWRITEBYTECODE": ""},
     )  # fmt: skip
     *times, used = result.stdout.split()

@@ -1,4 +1,4 @@
-"""What a benchmark prints: tables, as text or, with ``--json``, as the report reads them."""
+"""The tables that a benchmark prints: as text or, with ``--json``, as the report reads them."""
 
 import json
 import sys
@@ -8,12 +8,12 @@ from dataclasses import asdict, dataclass, field
 
 @dataclass
 class Table:
-    """Cells are texts; the first of a row names it.
+    """A table of texts; the first cell of a row names the row.
 
     Attributes:
         notes: what a reader must know to read it, and what was not measured.
-        lines: to be drawn on logarithmic axes: for each name its points.
-        bars: to be drawn: for each name its length.
+        lines: points by name, to draw on logarithmic axes.
+        bars: lengths by name, to draw as bars.
         axis: what the lines, or the bars, measure.
     """
 
@@ -36,7 +36,7 @@ def show(tables: Iterable[Table]) -> None:
 
 
 def text(table: Table) -> str:
-    """The table in columns, a number at the right of its column."""
+    """Format a table in columns, with numbers aligned right."""
     rows = [table.columns, *table.rows]
     widths = [max(len(row[i]) for row in rows) for i in range(len(table.columns))]
     lines = [f"\n{table.title}"]
@@ -48,7 +48,7 @@ def text(table: Table) -> str:
 
 
 def markdown(table: Table) -> str:
-    """The table as Markdown has it."""
+    """Format a table as Markdown."""
     lines = [
         "| " + " | ".join(table.columns) + " |",
         "| --- |" + " ---: |" * (len(table.columns) - 1),

@@ -1,4 +1,4 @@
-"""What a scheduler adds to a training step, beside a constant learning rate and torch's schedulers.
+"""Compare training steps with our schedulers, a constant learning rate and torch's schedulers.
 
 python benchmarks/training.py WAY, which is one of xla, xla-compile, openxla, lazy, compile
 """
@@ -27,11 +27,11 @@ from accelsched.schedules import CosineDecay, Linear
 
 warnings.simplefilter("ignore")
 ROUNDS, CALLS, WARM = 11, 10, 12
-# The most that a turn of some calls is to take.
+# The longest that a turn of several calls should take.
 SECONDS = 1.0
 LAYERS, WIDTH, BATCH = 50, 64, 64
 HORIZON, WARM_UP = 20_000, 100
-#: A constant rate is what all are compared with. torch's change a float, or a tensor in place.
+#: A constant rate is the baseline. torch's schedulers change a float, or a tensor in place.
 CONTESTANTS = (
     "constant",
     "accelsched, formula",
@@ -40,10 +40,10 @@ CONTESTANTS = (
     "torch, float lr",
     "torch, tensor lr",
 )
-#: How many groups, and steps of a graph. torch.compile ends a graph after optimizer.step.
+#: (groups, steps per graph). torch.compile ends a graph after optimizer.step.
 ONE_STEP = [(1, 1), (10, 1), (100, 1)]
 ANY_STEPS = [*ONE_STEP, (1, 10), (1, 100)]
-#: Of each way its name, and what it is measured with.
+#: The title of each way, and its (groups, steps per graph).
 CONFIGURATIONS = {
     "xla": ("torch_xla, traced at every step", ANY_STEPS),
     "xla-compile": ("torch_xla.compile", ANY_STEPS),
@@ -56,7 +56,7 @@ FEW_LAYERS = 2
 
 
 class Training:
-    """A multilayer perceptron and SGD with momentum, its parameters shared out to groups."""
+    """A multilayer perceptron and SGD with momentum, with its parameters divided into groups."""
 
     def __init__(self, way: str, contestant: str, groups: int, steps_in_a_graph: int) -> None:
         self.runtime = NAMED["xla" if way in ("xla-compile", "openxla") else way]
@@ -82,7 +82,7 @@ class Training:
         ]
         self.optimizer = torch.optim.SGD(named, lr=1e-4, momentum=0.9)
         self.scheduler = self._scheduler(contestant)
-        # Dynamo does not trace torch's own; ours are meant to be a part of what is compiled.
+        # Dynamo does not trace torch's schedulers; ours are meant to be compiled with the step.
         inside = self.scheduler is not None and (
             contestant.startswith("accelsched") or way == "xla-compile"
         )
@@ -129,7 +129,7 @@ class Training:
         self.scheduler.step()
 
     def traced(self) -> None:
-        """All steps of a graph, before it is executed."""
+        """Run all steps of a graph, before the graph is executed."""
         for _ in range(self.steps_in_a_graph):
             self._body()
             if self._outside is not None:
@@ -154,10 +154,10 @@ class Training:
 
 @dataclass
 class Counted:
-    """What a training step costs, apart from its time; with the milliseconds to trace it.
+    """The costs of a training step other than its time, and the milliseconds to trace it.
 
     Attributes:
-        graphs: how many of them a turn is to be: fewer of what compiles anew at every step.
+        graphs: graphs per turn; fewer for a contestant that recompiles at every step.
     """
 
     graphs: int
@@ -189,7 +189,7 @@ def counted(training: Training) -> Counted:
 
 
 def contestant(connection: Connection, *arguments: Any) -> None:
-    """Train in a process of its own, as all would share what Dynamo compiles, and its limits."""
+    """Train in a separate process, as all would share Dynamo's cache and its limits."""
     training = Training(*arguments)
     training.steps(WARM)
     connection.send(True)
@@ -207,7 +207,7 @@ def turn(connection: Connection) -> Any:
 
 
 def rows(way: str, groups: int, steps_in_a_graph: int) -> dict[tuple[str, ...], float]:
-    """The rows of a table, and of each how many times as long it takes as a constant rate."""
+    """Return the rows of a table, each with its time relative to a constant rate."""
     connections = {}
     spawn = multiprocessing.get_context("spawn")
     for name in CONTESTANTS:

@@ -45,7 +45,7 @@ html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_copy_source = False
 html_show_sphinx = False
-# A page has a list of those beside it where there are some.
+# Pages of these sections list their siblings in the sidebar.
 _SECTIONS = ("gallery", "reference", "recipes", "coming_from", "back_ends")
 html_sidebars = {"*": []} | {f"{name}/*": ["sidebar-nav-bs"] for name in _SECTIONS}
 html_theme_options = {

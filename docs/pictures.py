@@ -1,4 +1,4 @@
-"""Draws the pictures of these pages: ``python docs/pictures.py``, where matplotlib is."""
+"""Draw the pictures of these pages: ``python docs/pictures.py``. Needs matplotlib."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ HERE = Path(__file__).parent
 INK, GRAY, COLORS = "#1f2933", "#7b8794", ("#2f6690", "#c4412b")
 SHADES = (*COLORS, "#5b8c5a", "#b08900")
 WARM_UP, STEPS = 2000, 20_000
-# Steps of which the worst is drawn, as a picture has no room for each.
+# Steps drawn as one range of errors: the picture has no room for each.
 TOGETHER = 40
 
 
 def segments() -> None:
-    """A warm-up and a cosine: which segment each step is in, and how far off it is."""
+    """Draw a warm-up and a cosine: the segment of each step, and its error."""
     schedule = Linear(0.0, 0.1, WARM_UP).then(CosineDecay(0.1, 0.0, STEPS - WARM_UP), at=WARM_UP)
     fitted = fit_schedule(schedule).segments
     steps = np.arange(STEPS + 1)
@@ -70,7 +70,7 @@ def _draw_error(axes: Axes, fitted: Segments, ulps: np.ndarray) -> None:
 
 
 def open_ended_runs() -> None:
-    """A cosine whose end is moved at step 60, and decays that begin at step 60."""
+    """Draw a cosine whose end moves at step 60, and decays that begin at step 60."""
     figure = Figure(figsize=(8, 3.4), layout="constrained")
     moved, begun = figure.subplots(1, 2, sharey=True)
     _draw_run(moved, "as it was planned", lambda _: None, GRAY)
@@ -100,7 +100,7 @@ def _draw_run(
     color: str,
     schedule: Schedule | None = None,
 ) -> None:
-    """The learning rate at each step of a run, whose scheduler is planned anew at step 60."""
+    """Draw the learning rate of a run whose scheduler gets a new plan at step 60."""
     optimizer = torch.optim.SGD([torch.zeros(1)], lr=1.0)
     if schedule is None:
         scheduler: Scheduler = CosineDecayLR(optimizer, 0.1, 0.0, total_iters=100)
@@ -117,7 +117,7 @@ def _draw_run(
 
 
 def training() -> None:
-    """The demo: the learning rate as it was read, and what a step costs with each scheduler."""
+    """Draw the demo: the learning rate read in training, and each scheduler's cost per step."""
     runtime = NAMED["xla"]
     recipe, contestants, _ = race(runtime, "warmup-cosine", "AdamW", 600)
     figure = Figure(figsize=(10, 3.6), layout="constrained")
@@ -136,7 +136,7 @@ def training() -> None:
 
 
 def _draw_costs(axes: Axes, contestants: Sequence[Contestant]) -> None:
-    """What each way to schedule the rate costs the back end in a step: bars, with their numbers."""
+    """Draw labeled bars: the executions and transfers per step for each contestant."""
     at = np.arange(len(contestants))
     kinds = {"executions": ["executions"], "transfers": ["to_device", "from_device"]}
     for place, (kind, counts) in enumerate(kinds.items()):

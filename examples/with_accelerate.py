@@ -1,4 +1,4 @@
-"""Accelerate: the scheduler is prepared with the rest, and stepped after every batch."""
+"""Accelerate: prepare the scheduler with the rest, and step it after every batch."""
 
 import torch
 from accelerate import Accelerator
@@ -13,14 +13,14 @@ optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
 inputs = torch.randn(640, 8)
 batches = DataLoader(TensorDataset(inputs, inputs.sum(1, keepdim=True)), batch_size=16)
 
-# A prepared scheduler takes one step for each process whenever the optimizer takes one. So the
-# length of the run is that of one process, before the batches are prepared.
+# Each optimizer step advances a prepared scheduler once per process. So count the batches here,
+# before `prepare` splits them among the processes.
 steps = len(batches) // accelerator.gradient_accumulation_steps
 scheduler = Scheduler(optimizer, WarmupCosine(0.1, total_iters=steps, warmup_iters=5))
 model, optimizer, batches, scheduler = accelerator.prepare(model, optimizer, batches, scheduler)
 
-# On torch_xla all of this is one execution a step, and no copy to the host: as many as with a
-# constant rate (tests/runtimes/test_trainers.py).
+# On torch_xla each step is one execution without a copy to the host, as with a constant lr
+# (tests/runtimes/test_trainers.py).
 for samples, targets in batches:
     with accelerator.accumulate(model):
         accelerator.backward(torch.nn.functional.mse_loss(model(samples), targets))

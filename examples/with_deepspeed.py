@@ -1,4 +1,4 @@
-"""DeepSpeed: an engine that steps the scheduler with its optimizer; run it by `deepspeed`."""
+"""DeepSpeed: the engine steps the scheduler with its optimizer. Run it with `deepspeed`."""
 
 import deepspeed
 import torch
@@ -11,7 +11,7 @@ schedule = Linear(0.0, 0.1, 20).then(CosineDecay(0.1, 0.0, 80), at=20)
 engine, optimizer, _, scheduler = deepspeed.initialize(
     model=model,
     optimizer=torch.optim.AdamW(model.parameters(), lr=0.1),
-    # A function of the optimizer. An object is bound once more, which starts it from the beginning.
+    # Pass a function of the optimizer. DeepSpeed would bind an object again and so restart it.
     lr_scheduler=lambda optimizer: Scheduler(optimizer, schedule),
     config={
         "train_micro_batch_size_per_gpu": 16,
@@ -23,6 +23,6 @@ engine, optimizer, _, scheduler = deepspeed.initialize(
 for _ in range(100):
     engine.backward(engine(torch.randn(16, 8)).square().mean())
     engine.step()
-# The engine steps the schedule with each step that it takes, which adds no read to DeepSpeed's own
-# (tests/clients/test_deepspeed.py). Every `steps_per_print` steps it prints the rates of the param
-# groups: where these are tensors on a device, it waits for them.
+# The engine steps the scheduler at each of its steps, without a read beyond DeepSpeed's own
+# (tests/clients/test_deepspeed.py). Every `steps_per_print` steps it prints the lr of each param
+# group, and waits for the device if the lr is a tensor there.

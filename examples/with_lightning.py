@@ -18,9 +18,9 @@ class Regression(LightningModule):
     def training_step(self, batch):
         inputs, targets = batch
         loss = torch.nn.functional.mse_loss(self.model(inputs), targets)
-        # On a device `get_last_lr` knows the rate and reads nothing. LearningRateMonitor takes the
-        # tensors of the param groups, and a logger then reads each of them: one copy to the host
-        # for each param group whenever it logs (tests/clients/test_lightning.py).
+        # For an lr on a device, `get_last_lr` computes its value on the host, without a read. With
+        # LearningRateMonitor a logger reads the lr tensors: one copy to the host for each param
+        # group whenever it logs (tests/clients/test_lightning.py).
         self.log_dict({"loss": loss, "lr": self.lr_schedulers().get_last_lr()[0]})
         return loss
 

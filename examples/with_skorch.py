@@ -17,11 +17,11 @@ net = NeuralNetRegressor(
     verbose=0,
     callbacks=[
         LRScheduler(
-            policy=Scheduler,  # or any class of accelsched.lr_scheduler; the rest goes to it
+            policy=Scheduler,  # or a class of accelsched.lr_scheduler, with its arguments
             schedule=Linear(0.0, 0.1, 20).then(CosineDecay(0.1, 0.0, 80), at=20),
             step_every="batch",
-            # What goes into the history is known on the host: a device is not asked. skorch reads
-            # the loss of each batch, with or without a schedule (tests/clients/test_skorch.py).
+            # The lr in the history comes from the host, without a read. skorch reads the loss of
+            # each batch with or without a schedule (tests/clients/test_skorch.py).
             event_name="event_lr",
         )
     ],

@@ -1,11 +1,11 @@
-"""thunder: a module that is given an optimizer and a policy of accelsched."""
+"""thunder: a module with an optimizer and a policy of accelsched."""
 
 import torch
 from lightning import Trainer
 from thunder import ThunderModule
 from torch.utils.data import DataLoader, TensorDataset
 
-from accelsched.policy import Multiply  # in the place of thunder.policy; Switch and Schedule too
+from accelsched.policy import Multiply  # instead of thunder.policy; also Switch and Schedule
 
 model = torch.nn.Linear(8, 1)
 optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
@@ -14,8 +14,9 @@ module = ThunderModule(
     model, torch.nn.functional.mse_loss, optimizer=optimizer, lr_scheduler=policy
 )
 
-# thunder steps a policy once an epoch, and reads nothing of it. What a monitor of Lightning logs is
-# the tensor of each param group, which its logger reads (see with_lightning.py).
+# thunder steps a policy once per epoch and reads nothing from the device. Lightning's
+# LearningRateMonitor logs the lr tensor of each param group, and a logger reads it
+# (see with_lightning.py).
 inputs = torch.randn(64, 8)
 batches = DataLoader(TensorDataset(inputs, inputs.sum(1, keepdim=True)), batch_size=16)
 quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}

@@ -1,4 +1,4 @@
-"""torch_xla: SPMD over all devices, the weights in shards by FSDPv2."""
+"""torch_xla: SPMD over all devices, with the weights sharded by FSDPv2."""
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ from accelsched.schedules import CosineDecay, Linear
 xr.use_spmd()
 count = xr.global_runtime_device_count()
 mesh = xs.Mesh(np.arange(count), (count,), ("fsdp",))
-model = FSDPv2(torch.nn.Linear(8, 8), mesh=mesh)  # which moves it to the devices
+model = FSDPv2(torch.nn.Linear(8, 8), mesh=mesh)  # moves the model to the devices
 optimizer = torch.optim.AdamW(model.parameters(), lr=0.1, capturable=True)
 scheduler = Scheduler(optimizer, Linear(0.0, 0.1, 20).then(CosineDecay(0.1, 0.0, 80), at=20))
 for _ in range(100):
@@ -25,7 +25,7 @@ for _ in range(100):
         optimizer.zero_grad()
         model(batch).square().mean().backward()
         optimizer.step()
-        # Part of the step's one graph: no execution, no compile and no transfer more than with a
-        # constant rate (tests/runtimes/test_xla.py). What waits is your own `loss.item()`.
+        # The scheduler is part of the step's one graph: no more executions, compiles or transfers
+        # than with a constant lr (tests/runtimes/test_xla.py). Only your own `loss.item()` waits.
         scheduler.step()
 print(scheduler.report())

@@ -24,8 +24,9 @@ for _ in range(100):
     optimizer.zero_grad()
     model(torch.randn(16, 8)).square().mean().backward()
     optimizer.step()
-    # Each process counts for itself: no communication, no read (tests/clients/test_torchrun.py).
+    # Each process keeps its own counter, without communication or reads
+    # (tests/clients/test_torchrun.py).
     scheduler.step()
-# The state is plain numbers, which any number of processes loads. To save waits for the device.
+# The state is plain numbers, so any number of processes can load it. Saving waits for the device.
 dcp.save({"scheduler": scheduler}, checkpoint_id=sys.argv[1])
 dist.destroy_process_group()

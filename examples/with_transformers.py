@@ -1,4 +1,4 @@
-"""The Trainer of transformers: the schedule of `lr_scheduler_type`, computed on the device."""
+"""The Trainer of transformers, with the `lr_scheduler_type` schedule computed on the device."""
 
 import tempfile
 
@@ -9,17 +9,17 @@ from accelsched import from_torch
 
 
 class ScheduledOnDevice(Trainer):
-    """Converts the scheduler that the arguments describe; all else is the Trainer's."""
+    """A Trainer that converts the scheduler chosen by its arguments."""
 
     def create_scheduler(self, num_training_steps, optimizer=None):
         self.lr_scheduler = from_torch(super().create_scheduler(num_training_steps, optimizer))
         return self.lr_scheduler
 
 
-# Where it logs, the Trainer copies the loss and the norm of the gradients to the host: on torch_xla
-# 4 executions and 8 copies, with any scheduler. The rate is no part of that, since `get_last_lr`
-# knows it (tests/runtimes/test_trainers.py). With a scheduler of a metric, the Trainer reads the
-# tensor of the first param group once a step (tests/clients/test_transformers.py).
+# When it logs, the Trainer copies the loss and the gradient norm to the host: on torch_xla this is
+# 4 executions and 8 copies, with any scheduler. The lr adds none, since `get_last_lr` computes it
+# on the host (tests/runtimes/test_trainers.py). With a metric-driven scheduler, the Trainer reads
+# the lr tensor of the first param group once per step (tests/clients/test_transformers.py).
 arguments = TrainingArguments(
     output_dir=tempfile.mkdtemp(),
     lr_scheduler_type="cosine",

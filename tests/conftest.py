@@ -1,4 +1,4 @@
-"""Which package is tested, and on which back ends."""
+"""Select the package to test, and the back ends."""
 
 import importlib.util
 import os
@@ -13,7 +13,7 @@ os.environ.setdefault("PJRT_DEVICE", "CPU")
 _ROOT = Path(__file__).parents[1]
 sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != _ROOT]
 
-# Machine code that tests leave behind is no user's.
+# The user's cache must not get machine code from tests.
 os.environ.setdefault("ACCELSCHED_CACHE_DIR", str(_ROOT / ".pytest_cache" / "accelsched"))
 
 # torch_xla and PyTorch's own lazy back end cannot share a process, so a run tests one of them.
@@ -25,7 +25,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    # After a backward pass on the CPU, autograd has no queue for a device that is new to it.
+    # After a backward pass on the CPU, autograd has no queue for a device registered later.
     if "xla" in config.getoption("--back-ends").split(","):
         import torch_xla
 
@@ -33,9 +33,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out the tests of the back ends that this run does not test.
+    """Deselect the tests of the back ends that this run does not test.
 
-    A test that names no back end is one of eager PyTorch.
+    A test that names no back end counts as eager PyTorch.
     """
     names = config.getoption("--back-ends").split(",")
 
@@ -49,7 +49,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.fixture
 def runtime(request: pytest.FixtureRequest):
-    """A back end, by the name that the test is parametrized with."""
+    """Return the back end that the test's parameter names."""
     from accelsched._runtimes import NAMED
 
     return NAMED[request.param]
@@ -57,7 +57,7 @@ def runtime(request: pytest.FixtureRequest):
 
 @pytest.fixture(autouse=True)
 def subnormal_numbers():
-    """Have this thread keep them: cerebras_pytorch and code that torch 2.4 compiles flush them."""
+    """Keep subnormals in this thread: cerebras_pytorch and torch 2.4's compiled code flush them."""
     import torch
 
     torch.set_flush_denormal(False)

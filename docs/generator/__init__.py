@@ -1,1 +1,1 @@
-"""What the site is built from, besides the pages that are written by hand."""
+"""Generators of the site's pages that are not written by hand."""

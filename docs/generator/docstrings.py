@@ -36,14 +36,14 @@ def formula(item: Any) -> str:
 
 
 def arguments(item: Any) -> dict[str, str]:
-    """Return what a docstring says of each argument."""
+    """Return the description of each argument in a docstring."""
     (section,) = re.findall(r"^Args:\n((?: .+\n)+)", _doc(item) + "\n", re.MULTILINE)
     found = re.findall(r"^    (\w+): (.+(?:\n {8}.+)*)", section, re.MULTILINE)
     return {name: " ".join(text.split()) for name, text in found}
 
 
 def ran(item: Any) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Run each line of a docstring's examples; yield it with the names that are known then."""
+    """Run each line of a docstring's examples; yield the line with the names defined so far."""
     names = dict(vars(importlib.import_module(item.__module__)))
     for example in doctest.DocTestParser().get_examples(_doc(item)):
         with contextlib.redirect_stdout(io.StringIO()):

@@ -1,7 +1,7 @@
 """Writes the generated pages before Sphinx reads any.
 
-A Sphinx extension: before pages are read, it writes those that follow from the classes. A class
-that is added is in the gallery, in the reference and on the interactive page without an edit here.
+This Sphinx extension generates pages from the classes. A new class appears in the gallery, in the
+reference and on the interactive page without an edit here.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from generator import gallery, interactive, reference
 
 
 def setup(app: Any) -> dict[str, Any]:
-    """Have Sphinx call this extension."""
+    """Connect this extension to the events of Sphinx."""
     app.connect("builder-inited", lambda app: write(Path(app.srcdir)))
     app.connect("env-check-consistency", reference.require_all_documented)
     app.connect("missing-reference", reference.resolve_inherited)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
-#: The folders that are written anew for each build, by what writes their files.
+#: The folders that each build rewrites, with the functions that yield their files.
 FOLDERS: dict[str, Callable[[], Iterator[tuple[str, str]]]] = {
     "gallery": gallery.pages,
     "reference": reference.pages,
@@ -31,7 +31,7 @@ FOLDERS: dict[str, Callable[[], Iterator[tuple[str, str]]]] = {
 
 
 def write(docs: Path) -> None:
-    """Write the generated files below a folder, and nothing else in their folders."""
+    """Rewrite the generated folders in `docs`; files from earlier builds are deleted."""
     for name, files in FOLDERS.items():
         folder = docs / name
         shutil.rmtree(folder, ignore_errors=True)

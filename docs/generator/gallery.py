@@ -15,7 +15,7 @@ from accelsched.schedules._svg import svg
 from generator import interactive, names
 from generator.docstrings import CLASSES, made, steps
 
-#: What a schedule is in, by the name of the hyper-parameter.
+#: For each hyper-parameter, the module of its schedulers.
 FAMILIES = {
     "the learning rate": lr_scheduler,
     "the weight decay": weight_decay_scheduler,
@@ -86,7 +86,7 @@ def _page(cls: type[Schedule]) -> str:
 
 
 def _values(schedule: Schedule, at: tuple[int, ...]) -> str:
-    """The values at the steps that the docstring shows."""
+    """Return a table of the values at the steps that the docstring shows."""
     rows = "\n".join(
         f"| {step:,} | {schedule(step):.6g} | {_place(step, schedule.settles)} |" for step in at
     )
@@ -105,7 +105,7 @@ def _place(step: int, end: int | None) -> str:
 
 
 def _schedulers(cls: type[Schedule]) -> str:
-    """The classes of schedulers that drive a value by a schedule of this class."""
+    """Return a list of the scheduler classes that use this schedule class."""
     lines = []
     for key, module in FAMILIES.items():
         found = [name for name in module.__all__ if _schedule_of(module, name) == cls.__name__]
@@ -116,6 +116,6 @@ def _schedulers(cls: type[Schedule]) -> str:
 
 
 def _schedule_of(module: ModuleType, name: str) -> str | None:
-    """The schedule that the docstring of a scheduler says it follows."""
+    """Return the schedule that a scheduler's docstring names, if any."""
     named = re.search(r"accelsched\.schedules\.(\w+)", inspect.getdoc(getattr(module, name)) or "")
     return named[1] if named else None

@@ -1,4 +1,4 @@
-"""What the interactive page knows of the schedules: their formulas, their arguments, an example."""
+"""The data of the interactive page: each schedule's formula, arguments and example."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def _takes_functions(cls: type[Schedule]) -> bool:
     return any("Callable" in str(field.type) for field in dataclasses.fields(cls))
 
 
-#: All but those that take a function of the user's, which a page cannot run.
+#: All schedules except those that take a user's function, which a page cannot run.
 CLASSES = [cls for cls in ALL if not _takes_functions(cls)]
 
 
@@ -44,7 +44,7 @@ def _formula(cls: type[Schedule]) -> str:
 
 
 def _fields(cls: type[Schedule]) -> Iterator[dict[str, Any]]:
-    """What there is to say of each argument: its name, its kind, its text."""
+    """Yield a description of each argument: its name, its kind, its text."""
     hints, described, example = typing.get_type_hints(cls), arguments(cls), made(cls)
     for field in dataclasses.fields(cls):
         if not field.init:
@@ -59,7 +59,7 @@ def _fields(cls: type[Schedule]) -> Iterator[dict[str, Any]]:
 
 
 def _choices(hint: Any) -> list[Any]:
-    """The `Literal` of a type, if there is one."""
+    """Return the `Literal` types in a type hint."""
     hints = [hint, *typing.get_args(hint)]
     return [h for h in hints if typing.get_origin(h) is typing.Literal]
 
@@ -78,7 +78,7 @@ def _example(cls: type[Schedule]) -> dict[str, Any]:
 
 
 def as_data(value: Any) -> Any:
-    """Return a schedule as the page has it: the name of its class, and its arguments."""
+    """Return a schedule as data for the page: the name of its class and its arguments."""
     if isinstance(value, Schedule):
         fields = [field.name for field in dataclasses.fields(value) if field.init]
         arguments = {name: as_data(getattr(value, name)) for name in fields}

@@ -1,7 +1,7 @@
 """The formula of a docstring in JavaScript, so that a page evaluates what the docstring says.
 
-A formula is written once, in the docstring of its class. The tests hold it to the values of the
-class, in Python and in a browser.
+A formula is written once, in the docstring of its class. The tests compare it with the values of
+the class, in Python and in a browser.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _RESERVED = {"function", "default", "new", "in", "var", "this"}
 
 
 class Untranslated(Exception):
-    """A formula has something that no other has had so far: teach this file to translate it."""
+    """A formula has a construct that is new to this file: add its translation here."""
 
 
 def function(formula: str, arguments: Sequence[str]) -> str:
@@ -41,7 +41,7 @@ def function(formula: str, arguments: Sequence[str]) -> str:
         arguments: their names.
 
     Raises:
-        Untranslated: the formula has another construct than those here.
+        Untranslated: the formula has a construct that is not handled here.
     """
     body = ast.parse(formula).body
     assigned = set().union(*map(_assigned, ast.walk(ast.Module(body, [])))) - set(arguments)
@@ -51,7 +51,7 @@ def function(formula: str, arguments: Sequence[str]) -> str:
 
 
 def _assigned(node: ast.AST) -> set[str]:
-    """The names that a statement sets."""
+    """Return the names that a statement assigns."""
     targets = node.targets if isinstance(node, ast.Assign) else []
     return {n.id for target in targets for n in ast.walk(target) if isinstance(n, ast.Name)}
 
@@ -79,7 +79,7 @@ def _statement(node: ast.stmt) -> str:
 
 
 def _pattern(node: ast.expr) -> str:
-    """What is assigned to."""
+    """Translate the target of an assignment."""
     if isinstance(node, ast.Tuple):
         return f"[{', '.join(map(_pattern, node.elts))}]"
     return _expression(node)
@@ -112,7 +112,7 @@ def _operation(op: ast.operator, left: str, right: str) -> str:
 
 
 def _compound(node: ast.AST) -> str:
-    """What has or takes several values."""
+    """Translate calls, collections, access to their items, and lambdas."""
     match node:
         case ast.Call(func=called, args=[ast.GeneratorExp() as each], keywords=[]):
             values = _expression(each)

@@ -1,4 +1,4 @@
-"""The nearest names of a schedule elsewhere; its docstring says below "Elsewhere" what differs."""
+"""The nearest names in other libraries; a docstring's "Elsewhere" lists the differences."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ from accelsched import (
 from accelsched.schedules import terms
 from generator.docstrings import CLASSES
 
-#: What people import, and what it is for. A name is described where it is found first.
+#: The public modules and their purposes. The first module with a name documents it.
 MODULES: dict[ModuleType, str] = {
     accelsched: "The scheduler, the list of schedulers, the guard of the optimizer, `check`.",
     schedules: "Pure schedules. [The gallery](../gallery/index.md) has a page for each.",
@@ -47,7 +47,7 @@ def pages() -> Iterator[tuple[str, str]]:
         f"```{{toctree}}\n:hidden:\n\n{names}\n```\n",
     )
     for module, purpose in MODULES.items():
-        # A schedule has a page in the gallery.
+        # Each schedule has its own page in the gallery.
         here = [(name, item) for m, name, item in _public() if m is module and item not in CLASSES]
         body = "\n\n".join(_entry(module, name, item) for name, item in here)
         yield (
@@ -57,12 +57,12 @@ def pages() -> Iterator[tuple[str, str]]:
 
 
 def _public() -> Iterator[tuple[ModuleType, str, Any]]:
-    """Yield each public item once: the module that it is described with, its name there, itself."""
+    """Yield each public item once, as (module that documents it, its name there, item)."""
     seen: set[int] = set()
     for module in MODULES:
         for name in module.__all__:
             item = getattr(module, name)
-            # The base of schedules is described with them.
+            # `Schedule` is documented in `schedules`.
             elsewhere = module is accelsched and item is schedules.Schedule
             if not inspect.ismodule(item) and id(item) not in seen and not elsewhere:
                 seen.add(id(item))
@@ -74,7 +74,7 @@ def _entry(module: ModuleType, name: str, item: Any) -> str:
     if inspect.isclass(item) and issubclass(item, Exception):
         return f".. autoexception:: {path}"
     if inspect.isclass(item):
-        # Members of public bases are described there, members of private ones here.
+        # A public base documents its members on its own; members of private bases go here.
         bases = item.__mro__[1:]
         elsewhere = [b for b in bases if _path(b) or not b.__module__.startswith("accelsched.")]
         names = ", ".join(base.__name__ for base in elsewhere)
@@ -83,7 +83,7 @@ def _entry(module: ModuleType, name: str, item: Any) -> str:
 
 
 def require_all_documented(app: Any, env: Any) -> None:
-    """Warn, which fails the build, of a public name that has no place in the reference."""
+    """Warn of each public name missing from the reference; a warning fails the build."""
     documented = set(env.domains["py"].objects)
     for module, name, item in _public():
         for path in (f"{module.__name__}.{name}", *_members(module, name, item)):
@@ -92,7 +92,7 @@ def require_all_documented(app: Any, env: Any) -> None:
 
 
 def resolve_inherited(app: Any, env: Any, node: Any, content: Any) -> Any:
-    """Resolve a method that the class at hand inherits, to where a base of it is described."""
+    """Resolve an inherited method to the entry of the base class that documents it."""
     cls = getattr(sys.modules.get(node.get("py:module")), node.get("py:class") or "", object)
     for base in cls.__mro__ if node.get("reftype") == "meth" else ():
         path = f"{_path(base)}.{node['reftarget']}"
@@ -103,13 +103,13 @@ def resolve_inherited(app: Any, env: Any, node: Any, content: Any) -> Any:
 
 
 def _path(cls: type) -> str | None:
-    """The public name of a class, if it has one."""
+    """Return the public name of a class, if it has one."""
     found = (f"{module.__name__}.{name}" for module, name, item in _public() if item is cls)
     return next(found, None)
 
 
 def _members(module: ModuleType, name: str, item: Any) -> Iterator[str]:
-    """The public methods and properties that a class adds to those of its bases."""
+    """Yield the public methods and properties that a class adds to those of its bases."""
     if not inspect.isclass(item) or item in CLASSES or issubclass(item, Exception):
         return
     for member, value in vars(item).items():

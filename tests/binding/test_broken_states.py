@@ -1,4 +1,4 @@
-"""States that a bad disk or a bad hand has changed: taken, or one ArgumentError and no change."""
+"""A corrupted state either loads or raises one ArgumentError and changes nothing."""
 
 import random
 

@@ -1,4 +1,4 @@
-"""What `capture` takes and refuses, what it gives back, and what it leaves as it was."""
+"""`capture`: its arguments, its outputs, its refusals, and what it leaves unchanged."""
 
 import gc
 import weakref
@@ -144,7 +144,7 @@ def test_garbage_is_collected_before_a_capture_and_not_within(total, was_enabled
 
 
 def test_the_graph_keeps_alive_what_it_works_on(total):
-    """It knows addresses only."""
+    """A graph stores only addresses."""
     weight = torch.nn.Linear(3, 1)
     kept = weakref.ref(weight)
     captured = capture(lambda x, weight=weight: weight(x), torch.ones(3))
@@ -182,7 +182,7 @@ def test_a_read_is_an_error(total):
 
 
 def test_a_number_of_python_is_frozen(total):
-    """What the emulated graphs are held against: PyTorch's own behaviour."""
+    """PyTorch's own behavior, which the emulated graphs must match."""
     factor = [1.0]
     captured = capture(lambda: total.add_(factor[0]), warmup=0)
     factor[0] = 100.0

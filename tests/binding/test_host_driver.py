@@ -1,4 +1,4 @@
-"""The host path: floats in the groups, by machine code, beside the same schedules in tensors."""
+"""The host path: machine code writes floats to the groups, compared with the graph path."""
 
 import gc
 import math
@@ -49,7 +49,7 @@ def test_a_run_may_change_between_floats_and_tensors(name):
             assert scheduler.last_epoch == state["last_epoch"]
         assert rate(scheduler) == alone[scheduler.driver.lowering][step]
         scheduler.step()
-    # The C library and PyTorch round a sine, a power apart at times: the last bit of float32.
+    # The C library and PyTorch may round sines and powers differently: 1 ulp of float32.
     for host, graph in zip(alone["host"], alone["graph"], strict=True):
         assert float32_ulps(host, graph) <= 1
 
@@ -63,7 +63,7 @@ def test_all_groups_are_one_call():
     for step in range(3):
         assert [group["lr"] for group in opt.param_groups] == [curve(step) for curve in curves]
         scheduler.step()
-    # The code is that of two groups: the number of groups is a number.
+    # Two groups use the same code: the number of groups is data.
     few = Scheduler(optimizer({}, {}), curves[:2])
     assert few.driver._function._code is scheduler.driver._function._code
 

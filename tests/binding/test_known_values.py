@@ -1,4 +1,4 @@
-"""Where Python takes every step, the host knows the step and the values: nothing waits."""
+"""If Python makes every step, the host computes step and values without a device read."""
 
 import math
 
@@ -99,7 +99,7 @@ def test_a_rate_that_is_logged_at_each_step_costs_nothing(runtime, log, lowering
 
 @LAZY
 def test_before_it_a_read_cost_an_execution(runtime):
-    """The comparison notices what it counts."""
+    """Reading the tensor itself shows up in the counters."""
     training = Training(runtime)
     training.train(3)
     group = training.optimizer.param_groups[0]
@@ -121,7 +121,7 @@ def test_a_state_is_saved_without_a_read(runtime):
     assert_told(training, 4, [SCHEDULE])
 
 
-# What is told.
+# Reported values.
 
 
 @LAZY
@@ -175,7 +175,7 @@ def test_a_scheduler_of_another_key_tells_the_rate_too(runtime):
     assert_told(training, 1, [SCHEDULE])
 
 
-# What is not known.
+# Values that the host cannot compute.
 
 
 def assert_copied(training):
@@ -266,7 +266,7 @@ FACTOR = 1.0
 
 @LAZY
 def test_a_function_that_reads_a_variable_is_not_asked_again(runtime, monkeypatch):
-    """The device has the variable as it was."""
+    """The device keeps the old value."""
     training = Training(runtime, Lambda(0.1, (lambda step: 1.0 * FACTOR + 0 * step,)))
     training.train(1)
     monkeypatch.setitem(globals(), "FACTOR", 7.0)

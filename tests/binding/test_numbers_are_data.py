@@ -1,7 +1,7 @@
-"""Other numbers of the same structure are written in place: what was compiled stays valid.
+"""Changing numbers but not structure writes in place: compiled graphs stay valid.
 
-What costs a compilation is seen in the back ends' own counters. A number that a graph has kept as a
-constant is seen in the value, which is compared with the reference.
+The back ends' own counters show every compilation. If a graph keeps a number as a constant, the
+value differs from the reference.
 """
 
 import contextlib
@@ -35,7 +35,7 @@ QUIET = {"deadline": None, "suppress_health_check": list(HealthCheck)}
 
 @pytest.fixture(autouse=True)
 def nothing_compiled_before():
-    """Dynamo gives a function up that was compiled eight times, in other tests too."""
+    """Reset Dynamo, whose limit of 8 compiles per function spans all tests."""
     torch._dynamo.reset()
 
 
@@ -264,7 +264,7 @@ def test_no_number_is_in_what_is_recorded(schedules):
 @given(*[one(CosineDecay)] * 4)
 @settings(max_examples=25, **QUIET)
 def test_no_number_of_a_group_is_in_what_is_recorded(first, second, third, fourth):
-    """Which of them two groups share is structure."""
+    """Which numbers two groups share is structure."""
     one_pair, other_pair = [first, second], [third, fourth]
     if [a == b for a, b in zip(flatten(first)[0], flatten(second)[0], strict=True)] == [
         a == b for a, b in zip(flatten(third)[0], flatten(fourth)[0], strict=True)

@@ -1,4 +1,4 @@
-"""Who drives which value: conflicts are found, told once, and over when the rival is gone."""
+"""Two schedulers of one value: conflicts are found, reported, and end with the rival."""
 
 import pytest
 from binding import optimizer

@@ -96,7 +96,7 @@ def test_a_replaced_tensor_costs_torch_compile_one_graph_at_most():
         compiled()
         assert opt.param_groups[0]["lr"] is tensor
         assert float(tensor) == pytest.approx(count / 10)
-    # The optimizer's step and the scheduler's are a graph each, as torch breaks it between them.
+    # torch breaks the graph between the optimizer's step and the scheduler's: a graph each.
     assert counts.frame_count - before <= before <= 3
 
 
@@ -364,7 +364,7 @@ def test_optimizers_that_wrap_another(wrapper, bound_to, kind):
     assert rates(wrapped) == rates(inner) == pytest.approx([0.2, 0.2])
     if kind == "graph":
         assert all(g["lr"] is t for g, t in zip(wrapped.param_groups, held, strict=True))
-    # Both are one optimizer: another scheduler of the same values is seen.
+    # Both count as one optimizer: a second scheduler of a value conflicts.
     other = ramp(inner if bound_to == "the wrapper" else wrapped)
     with pytest.raises(RuntimeError, match="two schedulers drive 'lr'"):
         other.step()

@@ -1,4 +1,4 @@
-"""An end that is planned where the run is: on every back end, again, undone, in states, copies."""
+"""Decays and extensions planned mid-run: on every back end, undone, in states and copies."""
 
 import copy
 import math
@@ -282,7 +282,7 @@ def test_what_cannot_be_stretched_is_refused_and_changes_nothing(schedule, wrong
     assert scheduler.state_dict() == before and not scheduler.open_ended
 
 
-# What it is beside: schedules, attributes, parents.
+# With schedules, attributes and parents.
 
 
 @KINDS

@@ -1,4 +1,4 @@
-"""Steps that a gradient scaler leaves out are not counted, and nobody reads whether it did."""
+"""Steps that a gradient scaler skips are not counted, without reading a device flag."""
 
 import math
 
@@ -14,7 +14,7 @@ from accelsched.schedules import CosineDecay, Linear
 LAZY = pytest.mark.parametrize("runtime", ["xla", "lazy"], indirect=True)
 EVERYWHERE = pytest.mark.parametrize("runtime", ["eager", "compile", "xla", "lazy"], indirect=True)
 SCHEDULE = CosineDecay(0.1, 0.001, 40)
-#: What a batch is multiplied by; with what is not finite, its gradients are not.
+#: Factors for the batches; a non-finite one makes the gradients non-finite.
 BATCHES = (1.0, 2.0, math.inf, 1.0, math.nan, -math.inf, 0.5, 3.0)
 FINITE = [number for number in BATCHES if math.isfinite(number)]
 
@@ -29,7 +29,7 @@ def loss(parameter, number):
 
 
 def plain(schedule=SCHEDULE):
-    """The weights of eager PyTorch with the batches that are finite, and the step after them."""
+    """Return eager PyTorch's weights after the finite batches, and the number of batches."""
     opt = optimizer()
     (parameter,) = opt.param_groups[0]["params"]
     for step, number in enumerate(FINITE):
@@ -41,7 +41,7 @@ def plain(schedule=SCHEDULE):
 
 
 def agrees(parameter, scheduler):
-    """A step is some four roundings of numbers below 4, and the rate is rounded once more."""
+    """Allow about four roundings of numbers below 4 a step, and one more of the lr."""
     want, steps = plain()
     allowed = 8 * len(FINITE) * 4 * 2.0**-24
     assert torch.allclose(parameter.detach().cpu(), want, rtol=0, atol=allowed)
@@ -68,7 +68,7 @@ def test_a_scaler_of_torch(kind, one_by_one):
 
 
 class Training:
-    """A step on a device whose flag stays there: where it is set, the gradient is 0."""
+    """Training whose flag stays on the device: if it is set, the gradient is 0."""
 
     def __init__(self, runtime, by=None):
         self.runtime, device = runtime, runtime.device()
@@ -132,7 +132,7 @@ def test_nothing_compiles_again(runtime):
 @pytest.mark.parametrize("runtime", ["xla"], indirect=True)
 @pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW"])
 def test_the_optimizers_of_torch_xla_that_wait_for_nothing(runtime, name):
-    """They read a tensor for the rate, once a parameter; the scheduler adds nothing to that."""
+    """They read a tensor lr once per parameter; the scheduler adds no reads."""
     from torch_xla.amp import syncfree
 
     device = runtime.device()
@@ -161,7 +161,7 @@ def test_the_optimizers_of_torch_xla_that_wait_for_nothing(runtime, name):
 
     skipping, counted = cost(found_inf=True)
     plain, steps = cost()
-    # What they have read they send as a number of the graph, but one that is there already.
+    # They send the lr they read as a graph input, but one that is already on the device.
     for found in (skipping, plain):
         assert (found.compiles, found.executions, found.from_device) == (0, *[len(BATCHES)] * 2)
     assert (counted, steps) == (2 + len(FINITE), 2 + len(BATCHES))

@@ -316,7 +316,7 @@ def test_new_cells_for_a_loaded_optimizer_of_another_kind():
 
 @CASES
 def test_a_scheduler_that_follows_another_class_of_schedule_has_a_state(make):
-    """Of the settings by Cerebras' names it has none, as their scheduler has another formula."""
+    """It has no settings by Cerebras' names: their scheduler has another formula."""
     one, two = make(optimizer(*GROUPS)), make(optimizer(*GROUPS))
     if hasattr(one, "schedulers"):
         pytest.skip("a composite follows its parts")

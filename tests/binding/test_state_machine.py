@@ -1,4 +1,4 @@
-"""Anything that users and trainers do, in any order: a plain model says what the groups hold."""
+"""Random sequences of user and trainer actions, compared with a plain model of the groups."""
 
 import copy
 import pickle
@@ -42,13 +42,13 @@ def number_of(value):
 
 
 class Model:
-    """What a scheduler is to have done: its step, its schedule, and the value of each group."""
+    """The expected state of a scheduler: step, schedule, and the value of each group."""
 
     def __init__(self, key, schedule, driven, groups):
         self.key, self.schedule = key, schedule
         self.driven = driven  # whether a group of these tags is driven
         self.step = 0
-        self.theirs = {}  # by group: what somebody else has put there, until the next step
+        self.theirs = {}  # by group: a value that someone else set since the last step
         self.held = {}  # by group: the scheduled value there
         self.plan = {}  # the numbers of a decay that has begun, and of a stretched curve
         self.write(groups)
@@ -57,7 +57,7 @@ class Model:
         return reference.value(Planned(self.schedule, **self.plan), self.step)
 
     def position(self):
-        """Where the schedule is."""
+        """Return the schedule's step."""
         plan = self.plan
         if self.step <= plan.get("since", END):
             return Fraction(self.step)
@@ -289,7 +289,7 @@ class Machine(RuleBasedStateMachine):
         model = self.models[key]
         on_host = self.schedulers[key].driver.lowering == "host"
         if on_host and is_float and model.held.get(group) == number:
-            model.theirs.pop(group, None)  # a float that is the same number is what was written
+            model.theirs.pop(group, None)  # an equal float passes for the written one
         elif group in model.held:
             model.theirs[group] = number
         else:
@@ -400,7 +400,7 @@ class Machine(RuleBasedStateMachine):
             assert self.are_told(scheduler.get_last_value(), values)
 
     def are_told(self, told, held):
-        """The same; of a device the host says it to within an ulp."""
+        """Return whether they are equal, or on XLA within an ulp."""
         most = 1 if self.kind == "xla" else 0
         pairs = zip(told, held, strict=True)
         return all(a == b or float32_ulps(a, b) <= most for a, b in pairs)

@@ -1,4 +1,4 @@
-"""A step by any number: samples, or tokens; on each back end, with its own counters."""
+"""Steps by any number (samples, tokens) on each back end, with its own counters."""
 
 import numpy as np
 import pytest
@@ -36,8 +36,8 @@ class Stepping:
 
     Args:
         runtime: the back end.
-        schedule: what it follows.
-        options: those of the scheduler.
+        schedule: its schedule.
+        options: of `Scheduler`.
     """
 
     def __init__(self, runtime, schedule=SCHEDULE, **options):
@@ -175,7 +175,7 @@ def test_ten_trillion_tokens(runtime, lowering, name):
 
 
 def test_segments_that_end_are_left_before_it_is_compiled():
-    """A step by tokens may go where they do not hold."""
+    """A step by tokens may pass the last segment."""
     schedule = InverseSquareRootDecay(0.1, scale=1.0, warmup_steps=10**9)
     opt = optimizer(kind="graph")
     scheduler = Scheduler(opt, schedule, lowering="segments")
@@ -199,7 +199,7 @@ def test_a_step_by_1_at_most_leaves_no_segments():
     assert (scheduler.driver.lowering, scheduler.last_epoch) == ("segments", 1)
 
 
-# What a step does beside.
+# Groups, lists, updates.
 
 
 @EVERYWHERE

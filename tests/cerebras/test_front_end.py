@@ -1,7 +1,7 @@
-"""Steps of every class, lowered by the real front end of cerebras_pytorch and then read.
+"""Lower a step of every class with the real front end of cerebras_pytorch, and evaluate it.
 
-That a step lowers says nothing: a counter that the backend does not carry, a learning rate from the
-host and a scheduler of torch all lower, to a constant. So the texts are read, and evaluated.
+A step that lowers can be wrong: a counter that the backend does not carry, a learning rate from the
+host and a scheduler of torch all lower to a constant. So the tests read and run the lowered text.
 """
 
 import math
@@ -34,41 +34,41 @@ STEPS = (*range(205), 10**4, 10**6)
 
 @pytest.fixture(scope="module")
 def front_end():
-    """Calls a function of wafer_cases in a process whose backend is the wafer-scale one."""
+    """Return a function that runs one of wafer_cases in a process with the wafer-scale backend."""
     pool = ProcessPoolExecutor(1, get_context("spawn"), wafer.start)
     with pool:
         yield lambda case, *arguments: pool.submit(case, *arguments).result()
 
 
 def inputs(lowered, run=0, **changed):
-    """The inputs of a step: weights of 0, data of 1, and the state that the run starts with."""
+    """Return the inputs of a step: weights of 0, data of 1, and the initial state of the run."""
     weights = {WEIGHTS.format(i): np.zeros(2, np.float32) for i in range(3)}
     ones = {"input_0": np.ones((4, 2), np.float32)}
     return {**weights, **ones, **lowered.initial[run], **changed}
 
 
 def rate(outputs, group=0):
-    """The learning rate that a step of SGD used: the gradient of each weight is 1."""
+    """Return the learning rate that a step of SGD used: the gradient of each weight is 1."""
     first, second = outputs[WEIGHTS.format(group)]
     assert first == second
     return -float(first)
 
 
 def compare(lowered, schedule, group=0):
-    """Evaluate the step at many counters: float32 as near as it is where there is float64."""
+    """Check the step at many counters: within 1 ulp, as on a device with float64."""
     step = Step(lowered.cirh[0])
     for t in STEPS:
         outputs = step.run(inputs(lowered, **{COUNTER: np.int64(t)}))
         want = reference.value(schedule, t)
         got = rate(outputs, group)
-        # Below 2**-120 an ulp is that of 2**-120: see _lowering/fitting.py.
+        # Below 2**-120 the ulp of 2**-120 applies: see _lowering/fitting.py.
         near = abs(want) < 2.0**-120 and abs(got - want) <= 2.0**-143
         assert near or float32_ulps(got, want) <= 1, (t, got, want)
         assert outputs[COUNTER] == t + 1
     return step
 
 
-# They have no end, and more and more that differs: a formula in double-float arithmetic.
+# These never end, and their parts keep changing: they lower as double-float formulas.
 MANY_PARTS = {
     "PolynomialLR cycle", "InverseExponentialTimeDecayLR stairs", "CosineAnnealingWarmRestarts mult"
 }  # fmt: skip
@@ -83,12 +83,12 @@ def schedule_of(name):
 def test_every_class(front_end, name, lowering):
     lowered = front_end(cases.of_class, name, lowering)
     step = compare(lowered, schedule_of(name))
-    # CarriedState as state: an input of the step that is an output of it, from its value on.
+    # The counter is carried state: an input and an output of the step. It starts at the count.
     assert COUNTER in step.carried
     assert [float(initial[COUNTER]) for initial in lowered.initial] == [1, 1000]
-    # The update of the weights is made of it, unless the formula is a constant.
+    # The weight update depends on the counter, unless the schedule is a constant.
     assert (COUNTER in step.depends(WEIGHTS.format(0))) is not (name == "ConstantLR")
-    # The same step at 1 and at 1000, for the backend too: the second is in its cache.
+    # Steps 1 and 1000 have the same text, and the backend finds the second in its cache.
     assert lowered.cirh[0] == lowered.cirh[1]
     assert lowered.compiles == 1
     assert lowered.lowering == (lowering or ("graph" if name in MANY_PARTS else "segments"))
@@ -98,7 +98,7 @@ def test_every_class(front_end, name, lowering):
     "name", ["CosineDecayLR", "SequentialLR", "SequentialLR nested", "ExponentialLR"]
 )
 def test_segments_are_a_few_operations_and_little_state(front_end, name):
-    """Whatever they are made of; the host computes what is reported."""
+    """The bounds hold for any schedule; the host computes the reported values."""
     constant, lowered = (front_end(cases.of_class, name, None) for name in ("ConstantLR", name))
     values, before = (Step(one.cirh[0]).size for one in (lowered, constant))
     assert values - before <= 26
@@ -155,12 +155,12 @@ def test_an_end_that_is_planned_anew_between_two_runs(front_end, plan, shape):
 
 
 def test_a_thousand_steps_that_are_all_traced_are_one_graph(front_end):
-    """The backend traces the first step only; told to trace all of them, it compiles one."""
+    """The backend normally traces the first step only; told to trace all, it compiles one graph."""
     assert front_end(cases.traced_often, "CosineDecayLR", 1000).compiles == 1
 
 
 def test_what_the_step_gives_back_is_the_next_rate(front_end):
-    """As a step, of which the host computes the rate."""
+    """The step returns the next counter, and the host computes the rate from it."""
     lowered = front_end(cases.of_class, "SequentialLR", None)
     step = Step(lowered.cirh[0])
     for t in (0, 19, 20, 100):
@@ -177,7 +177,7 @@ def test_every_optimizer(front_end, name):
     step = Step(lowered.cirh[0])
     assert COUNTER in step.carried
     driven = {state for state in step.carried if COUNTER in step.depends(state)} - {COUNTER}
-    # ASGD's rate is for its next step; Rprop never reads it after its first.
+    # ASGD computes `eta` for its next step; Rprop reads the rate in its first step only.
     expected = {"ASGD": {"state.optimizer.state.0.eta"}, "Rprop": set()}
     assert driven == expected.get(name, {WEIGHTS.format(0)})
     assert lowered.cirh[0] == lowered.cirh[1]
@@ -199,7 +199,7 @@ def test_dynamic_loss_scaling_does_not_count_a_step_that_it_skips(front_end):
     [("int", (4, 4)), ("tensor", (8, 800)), ("flag", (1, 0)), ("both", (4, 0))],
 )
 def test_a_step_by_the_samples_of_a_batch(front_end, given, counted):
-    """The sum of a batch of ones is 8, and of hundreds 800: more than the flag lets pass."""
+    """A batch of ones sums to 8 and one of hundreds to 800; the flag skips sums above 100."""
     lowered = front_end(cases.by_samples, given)
     step = Step(lowered.cirh[0])
     for data, count in zip((1, 100), counted, strict=True):
@@ -241,7 +241,7 @@ def test_several_schedulers_share_an_optimizer(front_end):
 
 
 def test_the_comparison_notices_a_constant(front_end):
-    """What torch's own scheduler becomes there, without an error."""
+    """torch's own scheduler lowers to a constant, without an error."""
     step = Step(front_end(cases.of_torch).cirh[0])
     assert not any("scheduler" in name for name in step.inputs.values())
     outputs = step.run({WEIGHTS.format(0): np.zeros(2), "input_0": np.ones((4, 2), np.float32)})
@@ -255,7 +255,7 @@ def test_a_checkpoint_of_cstorch(front_end):
     lowered, saved = front_end(cases.checkpointed)
     assert saved["last_epoch"] == 7
     assert [float(initial[COUNTER]) for initial in lowered.initial] == [0, 7]
-    # The table was made anew after a run, when cstorch casts arithmetic of the host to float32.
+    # The table was rebuilt after a run, when cstorch casts host arithmetic to float32.
     step, schedule = Step(lowered.cirh[1]), schedule_of("PolynomialLR")
     for t in range(61):
         outputs = step.run(inputs(lowered, run=1, **{COUNTER: np.int64(t)}))
@@ -265,7 +265,7 @@ def test_a_checkpoint_of_cstorch(front_end):
 
 @pytest.mark.parametrize("lowering", ["graph", "segments", "table"])
 def test_other_numbers_are_the_same_step(front_end, lowering):
-    """They are state that a run starts with, as the counter is."""
+    """The constants of a schedule are initial state of a run, as the counter is."""
     expressions = [
         f"Linear(0, {peak}, 10).then(CosineDecay({peak}, 0, {length}), at=10)"
         for peak, length in ((0.1, 70), (0.3, 90))
@@ -283,7 +283,7 @@ def test_other_numbers_are_the_same_step(front_end, lowering):
 def test_without_a_run_values_are_floats(front_end):
     schedule = Linear(0.0, 0.1, 10)
     for t, found in enumerate(front_end(cases.unlowered, "steps")):
-        # As they will be there: rounded to float32.
+        # Rounded to float32, as on the system.
         assert found == (t, *[float(np.float32(reference.value(schedule, t)))] * 3)
 
 

@@ -1,4 +1,4 @@
-"""Schedulers that users wrote beside the real cerebras_pytorch: one source, two imports."""
+"""User-written schedulers on ours and on the real cerebras_pytorch: one source, two imports."""
 
 import pytest
 import torch
@@ -34,7 +34,7 @@ def values(scheduler):
 
 
 def assert_alike(mine, theirs, curve, t, peak=1.0):
-    """Theirs in float32 throughout; ours too, where the user says so."""
+    """Allow for float32: theirs compute in it throughout, ours where the user's code does."""
     allowed = tolerance(curve, t, peak, power=True)
     assert values(mine) == pytest.approx(values(theirs), abs=allowed), t
 

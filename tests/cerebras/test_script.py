@@ -1,4 +1,4 @@
-"""A script for cerebras_pytorch of which one line is changed: model_zoo_script.py beside this."""
+"""Run model_zoo_script.py, a script for cerebras_pytorch, with one import line changed."""
 
 import os
 import re
@@ -27,7 +27,7 @@ runpy.run_path(sys.argv.pop(1), run_name="__main__")
 
 
 def run(folder, text, *options):
-    """What a script logs: for each step the step, the loss, and the rate of each group."""
+    """Run a script, and return each line that it logs: step, loss, and the rate of each group."""
     (folder / "train.py").write_text(text)
     finished = subprocess.run(
         [sys.executable, "-c", RUN, "train.py", *options],
@@ -55,7 +55,7 @@ def test_the_same_training_on_the_cpu(tmp_path, mine):
     theirs = run(tmp_path, SCRIPT)
     assert len(theirs) == len(mine) == 12
     for (_, their_loss, *their_rates), (_, loss, *rates) in zip(theirs, mine, strict=True):
-        # Their cosine in float32 cancels: some 16 roundings of the size of the peak, 0.1.
+        # Their float32 cosine cancels, so it is off by some 16 roundings of the peak, 0.1.
         assert rates == pytest.approx(their_rates, abs=16 * UNIT * 0.1)
         # A step of AdamW moves no weight by more than its rate, so a dozen of them are off by
         # 12 * 16 roundings of 0.1 at most; the loss is quadratic, of slope below 4 there.

@@ -26,7 +26,7 @@ pytestmark = pytest.mark.usefixtures("cpu_backend")
 
 
 def compare(mine, other, power, steps=STEPS):
-    """Step both, and yield (step, group, theirs, ours, tolerance) wherever they are driven."""
+    """Step both, and yield (step, group, theirs, ours, tolerance) for driven groups."""
     curves = dict(zip(mine.group_values.indices, mine.schedules, strict=True))
     peak = max(reference.value(s, t) for s in curves.values() for t in range(steps + 1))
     for step in range(steps + 1):
@@ -122,7 +122,7 @@ MODULES = {
         types.SimpleNamespace(**of_any_key(module)) for module in (our_generic, their_generic)
     ),
 }
-# Arguments that theirs has not, behind those that both have.
+# Arguments that only ours has, after the shared ones.
 ONLY_OURS = {"LambdaLR": ["total_iters", "last_epoch"], "SequentialLR": []}
 
 
@@ -141,11 +141,11 @@ def test_signatures(name, key):
     assert [name for name, _ in arguments(ours)[count:]] == only_ours
 
 
-# Where theirs deviates: what it does, in case a later version mends it, and what ours does.
+# Deviations. The tests pin the value of theirs too, in case a later version fixes it.
 
 
 def after(steps, make, groups=({},)):
-    """The first group's learning rate after some steps: theirs, and ours."""
+    """Return the first group's learning rate after some steps: theirs, then ours."""
     found = []
     for module in (theirs, ours):
         opt = optimizer(groups)
@@ -253,7 +253,7 @@ def test_their_state_changes_after_it_was_saved_and_ours_does_not():
 
 
 def test_a_loaded_state_sets_our_learning_rate_at_once():
-    """Theirs holds the rate of step 0 until it is stepped."""
+    """Theirs keeps the rate of step 0 until its next step."""
     for module, loaded in ((theirs, 0.0), (ours, 0.04)):
         saved = module.LinearLR(optimizer(), 0.0, 0.1, 10)
         for _ in range(4):

@@ -1,4 +1,4 @@
-"""States between Cerebras' schedulers and ours, both ways: continued exactly, or refused."""
+"""Cerebras' schedulers and ours load each other's states: they continue exactly, or refuse."""
 
 import copy
 import json
@@ -39,7 +39,7 @@ EVERY = pytest.mark.parametrize("name", CASES)
 
 
 def stepped(scheduler, count):
-    """The values of all groups at each of the next steps."""
+    """Return the values of all groups after each of the next steps."""
     key, found = scheduler.param_group_key, []
     for _ in range(count):
         scheduler.step()
@@ -81,7 +81,7 @@ def test_ours_continues_exactly_from_their_state(name, key, steps):
 @EVERY
 @KEYS
 def test_a_state_goes_there_and_back(name, key):
-    """Theirs takes over all that is in a state, and saves it again."""
+    """Theirs loads everything in a state, and saves it again."""
     mine, other = MODULES[key]
     whole, resumed = (CASES[name](mine, optimizer()) for _ in range(2))
     between = CASES[name](other, optimizer())
@@ -99,7 +99,7 @@ def test_our_state_is_plain_data(name):
     assert json.loads(json.dumps(state)) == state
 
 
-#: The same classes with other numbers, which theirs overwrites as it does from its own states.
+#: Classes with other constants, which theirs overwrites on load, as with its own states.
 OTHER_NUMBERS = {
     "LinearLR": lambda m, o, x: m.LinearLR(o, x, 2 * x, round(100 * x)),
     "CosineDecayLR": lambda m, o, x: m.CosineDecayLR(o, x, x / 3, round(200 * x)),
@@ -153,7 +153,7 @@ def test_a_state_of_another_class_is_refused():
 
 
 def test_a_part_of_another_class_is_refused():
-    """Cosine and line have the same arguments, and theirs tells them by the power of the line."""
+    """Both classes have the same arguments; in a state, only the line's `power` differs."""
 
     def of(part):
         return lambda m, o: m.SequentialLR(o, [getattr(m, part)(o, 0.1, 0.0, 9)], [])
@@ -189,11 +189,11 @@ def test_a_broken_state_of_theirs_is_taken_or_refused(name):
     assert 0 < taken < 100
 
 
-# What the trainer of the Model Zoo, release 2.10, does with its schedulers, restated.
+# A copy of what the trainer of the Model Zoo, release 2.10, does with its schedulers.
 
 
 def as_a_trainer(schedulers, opt):
-    """Set up what a user gave: bind it, and look which values it drives."""
+    """Bind a user's schedulers, and check that no two drive the same values."""
     bound = [
         given if isinstance(given, cstorch.optim.scheduler.Scheduler) else given(opt)
         for given in schedulers

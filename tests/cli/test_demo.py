@@ -1,4 +1,4 @@
-"""The main job: it trains, prints its table, and draws its picture."""
+"""The demo trains, prints its table, and draws its picture."""
 
 import struct
 
@@ -10,14 +10,14 @@ pytest.importorskip("sklearn", reason="the demo's data comes with scikit-learn (
 
 
 def rows(text):
-    """The cells of the table, by the name of the contestant."""
+    """Return the cells of each table row, by the name of its scheduler."""
     names = ("constant lr", "accelsched", "torch (tensor lr)", "torch (float lr)")
     table = text.split("first: ")[0].splitlines()
     lines = {name: line for line in table for name in names if line.startswith(name)}
     return {name: line.removeprefix(name).split() for name, line in lines.items()}
 
 
-# torch 2.4 warns of what its own SequentialLR does.
+# In torch 2.4, SequentialLR triggers a deprecation warning of torch's own.
 @pytest.mark.filterwarnings("ignore:The epoch parameter")
 @pytest.mark.parametrize("runtime", ["eager", "xla", "lazy"], indirect=True)
 @pytest.mark.parametrize("schedule", ["warmup-cosine", "step"])
@@ -29,10 +29,10 @@ def test_the_table_and_the_picture(runtime, schedule, capsys, tmp_path):
     assert status == 0
     assert len(table) == 4
     for accuracy, speed, *_ in table.values():
-        assert float(accuracy.rstrip("%")) > 80  # the data are learnt, by every contestant
+        assert float(accuracy.rstrip("%")) > 80  # every run learns the data
         assert float(speed) > 0
     *_, error = table["accelsched"]
-    # Half an ulp of float32; on the host the float64 value itself.
+    # Half a float32 ulp; on the host, the value is the float64 reference itself.
     assert float(error) <= 2**-24
     if runtime.name in ("xla", "lazy"):
         _, _, _, later, to_device, from_device, executions, _ = table["accelsched"]

@@ -1,4 +1,4 @@
-"""Whatever the command cannot do, it says in one line on stderr, with status 1."""
+"""The command reports every failure in one line on stderr, with exit status 1."""
 
 import csv
 import io
@@ -25,7 +25,7 @@ def in_a_folder(tmp_path, monkeypatch):
 
 
 def refused(capsys, *arguments):
-    """The one line that it says."""
+    """Run a command that must fail, and return its one line on stderr."""
     assert main(arguments) == 1
     captured = capsys.readouterr()
     (line,) = captured.err.splitlines()
@@ -34,7 +34,7 @@ def refused(capsys, *arguments):
 
 
 def laughs(depth):
-    """Nine times the same, nine times, and so on; written down once."""
+    """Return a YAML "billion laughs" text: lists of nine aliases, nested ``depth`` deep."""
     if depth == 0:
         return "1"
     return f"[&x{depth} {laughs(depth - 1)}{f', *x{depth}' * 8}]"
@@ -104,12 +104,12 @@ def test_a_refused_spec_leaves_no_file(tmp_path, capsys):
 
 @pytest.mark.parametrize("seed", range(2))
 def test_broken_specs_and_expressions(seed, tmp_path, capsys):
-    """Of 400, each is drawn or refused in one line."""
+    """Each of 200 broken inputs per seed is drawn, or refused in one line."""
     source, drawn = tmp_path / "spec.yaml", 0
     for spec in broken_specs(150, seed):
         try:
             source.write_text(yaml.safe_dump(spec))
-        except Exception:  # it is no data, and nobody can have it in a file
+        except Exception:  # YAML cannot represent it, so no file can hold it
             continue
         drawn += _is_drawn_or_refused(capsys, str(source))
     for text in broken_texts(50, seed):
@@ -134,7 +134,7 @@ def test_labels_are_shown_as_they_are(tmp_path, capsys):
     for suffix in ("png", "svg", "csv"):
         assert main(["curve", str(source), "--output", f"x.{suffix}"]) == 0
     svg = (tmp_path / "x.svg").read_text()
-    assert "$x_$" in svg and "_hidden" in svg  # matplotlib notes each text that it draws
+    assert "$x_$" in svg and "_hidden" in svg  # matplotlib keeps each text in a comment
     assert main(["curve", str(source)]) == 0
     printed = capsys.readouterr().out.splitlines()
     assert printed[0] == "1: $x_$ $\\alpha$"
@@ -172,7 +172,7 @@ def test_a_long_curve_is_drawn_in_little_memory(tmp_path):
 
 
 def test_an_outline_has_each_peak():
-    """A peak of one step in a thousand is there, and so are the ends."""
+    """The outline keeps every peak, one step in a thousand, and both ends."""
     schedule = Cyclic(0.0, 1.0, 500) + Linear(0.0, 1e-9, 10**6)
     at, values = outline(schedule, 10**6)
     assert len(at) < 5000 and (at[0], at[-1]) == (0, 10**6)
@@ -221,7 +221,7 @@ def test_a_full_disk_under_stdout():
     assert len(done.stderr.splitlines()) == 1
 
 
-# What `check` imports is a user's.
+# `check` imports a user's module.
 
 MODULES = {
     "raises": ("raise RuntimeError('two\\nlines')", "raises:x", "RuntimeError: two lines"),

@@ -1,6 +1,6 @@
-"""What the clients have in common: no network."""
+"""A setting for all client tests: no network."""
 
 import os
 
-# Before transformers is imported, which asks its hub otherwise.
+# Set this before transformers is imported, or it contacts its hub.
 os.environ["HF_HUB_OFFLINE"] = "1"

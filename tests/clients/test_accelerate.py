@@ -46,9 +46,9 @@ def test_a_saved_state_is_loaded(first, second, kind, late, tmp_path):
 
 
 def test_two_processes(tmp_path):
-    """Each has torch's rates; with batches that are not split a step is one for each process.
+    """Each process has torch's rates. With unsplit batches, a step counts once per process.
 
-    The launcher and its processes import torch: some 10 s.
+    The launcher and its processes import torch, which takes some 10 s.
     """
     torchrun(accelerate_runs.__file__, tmp_path)
     first, second = (torch.load(tmp_path / f"{rank}.pt", weights_only=False) for rank in (0, 1))

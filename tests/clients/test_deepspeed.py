@@ -19,25 +19,25 @@ from side_by_side import (
 from torch.utils._python_dispatch import TorchDispatchMode
 
 STAGES = pytest.mark.parametrize("stage", [0, 1, 2, 3])
-#: An object, or a function that DeepSpeed calls with the optimizer. Ours can be called too, so an
-#: object is bound once more, to the same optimizer.
+#: A scheduler, or a function that DeepSpeed calls with the optimizer. Our scheduler is callable
+#: too, so DeepSpeed binds it a second time, to the same optimizer.
 WAYS = pytest.mark.parametrize("way", ["object", "callable"])
 STEPS, SAVED = 6, 3
 
-# It uses names of torch.distributed that the newest torch has others for.
+# DeepSpeed uses names of torch.distributed that the newest torch deprecates.
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning:torch")
 
 
 @pytest.fixture(scope="module")
 def deepspeed(tmp_path_factory):
-    """DeepSpeed on the CPU, in a group of this process alone."""
+    """Return DeepSpeed on the CPU, in a process group of this process alone."""
     with pytest.MonkeyPatch.context() as patch:
         for name, value in {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1"}.items():
             patch.setenv(name, value)
         patch.setenv("DS_ACCELERATOR", "cpu")
         import deepspeed
 
-        # An extension for collectives within a machine, which it would compile for half a minute.
+        # Do not compile the extension for collectives within a machine: it takes half a minute.
         patch.setitem(deepspeed.ops.__compatible_ops__, "deepspeed_shm_comm", False)
         method = f"file://{tmp_path_factory.mktemp('group')}/file"
         deepspeed.init_distributed("gloo", False, init_method=method, rank=0, world_size=1)
@@ -71,7 +71,7 @@ class Training:
             self.record.rates.append(rates_of(self.optimizer))
             self.engine.step()
             self.record.logged.append([float(rate) for rate in self.engine.get_lr()])
-        # In stage 3 the weights are in parts.
+        # Stage 3 partitions the weights.
         parameters = list(self.model.parameters())
         with self.deepspeed.zero.GatheredParameters(parameters):
             self.record.keep_weights(parameters)
@@ -107,7 +107,7 @@ def test_a_checkpoint_is_resumed(deepspeed, stage, kind, first, second, tmp_path
 
 
 class Reads(TorchDispatchMode):
-    """Counts what would wait for a device: each number that the host reads of a tensor."""
+    """Counts the tensor values that the host reads: each read would wait for a device."""
 
     count = 0
 
@@ -118,7 +118,7 @@ class Reads(TorchDispatchMode):
 
 @STAGES
 def test_a_scheduler_reads_nothing(deepspeed, stage):
-    """DeepSpeed and AdamW read what they read with a constant rate."""
+    """DeepSpeed and AdamW read as many values as with a constant rate."""
 
     def reads(make):
         training = Training(deepspeed, stage, "tensor", make)

@@ -31,7 +31,7 @@ BATCHES, EPOCHS = 4, 3
 
 
 class Training:
-    """A trainer of a user, which notes the rates of each step of its optimizers."""
+    """A user's trainer, which records the rates of each step of its optimizers."""
 
     def __init__(self, *optimizers, model):
         self.model, self.optimizers = model, optimizers
@@ -127,10 +127,10 @@ def test_values_that_are_simulated_change_nothing(kind, ours):
     ],
 )
 def test_a_warm_up(build, kind, end, ours):
-    """Without ``warmup_end_value`` it warms up to what it finds in the groups.
+    """Without ``warmup_end_value``, ignite warms up to the rate that it finds in each group.
 
-    It sets ``last_epoch`` before it looks at a second group, which moves our rates at once and
-    torch's not: so with several groups, and with tensors, it is to be given.
+    Ignite sets ``last_epoch`` before it reads a second group. This moves our rates at once, but not
+    torch's. So pass ``warmup_end_value`` with several groups, and with tensors.
     """
 
     def run(make):
@@ -165,7 +165,7 @@ def test_several_schedulers_as_one(kind, ours):
 @OURS
 @KINDS
 def test_a_handler_that_steps(kind, ours):
-    """What our example does: the group keeps its tensor."""
+    """As in our example, the handler calls ``step``, and the group keeps its lr tensor."""
 
     def run(make):
         training = of_layers(kind)
@@ -181,7 +181,7 @@ def test_a_handler_that_steps(kind, ours):
 
 @pytest.mark.parametrize("runtime", ["lazy"], indirect=True)
 def test_what_it_costs_on_a_device(runtime):
-    """A handler that steps costs what a constant rate does; LRScheduler sets the count."""
+    """A handler that calls ``step`` costs no more than a constant rate; LRScheduler costs more."""
 
     def cost(attach):
         weights = torch.ones(4, device=runtime.device(), requires_grad=True)
@@ -210,7 +210,7 @@ def test_what_it_costs_on_a_device(runtime):
 
     constant = cost(lambda trainer, optimizer: None)
     assert cost(stepped) == constant == Counters(executions=20)
-    # It puts a copy of the rate into the group, which SGD reads, and writes the count.
+    # LRScheduler puts a copy of the rate into the group, which SGD reads, and writes the count.
     by_handler = cost(handled)
     assert (by_handler.compiles, by_handler.to_device, by_handler.from_device) == (0, 20, 20)
     assert by_handler.executions == 60
@@ -223,7 +223,7 @@ def test_our_example():
 
 
 def test_what_the_legacy_handler_does_otherwise():
-    """It moves the count by one before anything steps, by which our rates move and torch's not."""
+    """It adds 1 to the count before the first step, which moves our rates but not torch's."""
     training = of_one_group("float")
     with pytest.warns(UserWarning, match="ITERATION_COMPLETED"):
         handler = LRScheduler(written(*training.optimizers), use_legacy=True)

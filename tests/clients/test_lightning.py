@@ -40,9 +40,9 @@ from accelsched import from_torch
 from accelsched.lr_scheduler import ReduceLROnPlateau
 
 pytestmark = [
-    # Advice of Lightning on the machine that it runs on.
+    # Lightning gives advice on the number of workers.
     pytest.mark.filterwarnings("ignore:.*does not have many workers"),
-    # It asks for a class of torch's that has another name by now.
+    # Lightning uses a class of torch that has been renamed.
     pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning"),
 ]
 
@@ -60,11 +60,11 @@ QUIET = {
 
 
 class Regression(LightningModule):
-    """A user's module; what it is given makes its scheduler, and it notes the rates of each step.
+    """A user's module, which builds its scheduler and records the rates of each step.
 
     Args:
         make: makes the scheduler.
-        kind: of its rate: "float" or "tensor".
+        kind: "float" or "tensor": the type of the learning rate.
         config: the other entries of Lightning's `lr_scheduler` dictionary.
     """
 
@@ -118,7 +118,7 @@ def test_automatic_optimization(ours, kind, config):
 @OURS
 @KINDS
 def test_accumulated_gradients(ours, kind):
-    """4 of 6 batches a step: Lightning takes a step at the end of the epoch too."""
+    """Lightning steps after 4 of 6 batches, and again at the end of the epoch."""
     options = {"accumulate_grad_batches": 4, "max_epochs": 4}
     records = [fit(Regression(make, kind, **STEP), **options) for make in (ours, torchs)]
     assert_same(*records)
@@ -126,7 +126,7 @@ def test_accumulated_gradients(ours, kind):
 
 
 class Manual(Regression):
-    """Manual optimization: two optimizers, which Lightning wraps, and a scheduler of each."""
+    """Manual optimization: two optimizers, which Lightning wraps, with a scheduler each."""
 
     def __init__(self, make, kind="float"):
         super().__init__(make, kind)
@@ -158,7 +158,7 @@ def test_manual_optimization_with_two_optimizers(ours, kind):
 
 @OURS
 @KINDS
-# It copies each rate by `torch.tensor(rate)`, be that a tensor or not.
+# The monitor calls `torch.tensor(rate)` even if the rate is a tensor.
 @pytest.mark.filterwarnings("ignore:To copy construct from a tensor")
 def test_what_the_learning_rate_monitor_logs(ours, kind, tmp_path):
     def run(make):
@@ -180,7 +180,7 @@ def test_what_the_learning_rate_monitor_logs(ours, kind, tmp_path):
 @KINDS
 @pytest.mark.parametrize("strategy", ["linear", "cos"])
 def test_stochastic_weight_averaging_takes_over(ours, kind, strategy):
-    """The callback puts SWALR in the place of our scheduler, in mid-run."""
+    """The callback replaces our scheduler with SWALR in mid-run."""
 
     def run(make):
         average = StochasticWeightAveraging(
@@ -234,9 +234,9 @@ def fine_tuned(make, kind):
 
 @KINDS
 def test_groups_that_finetuning_adds_are_driven(kind):
-    """The factor of a group that is added at step 12 is that of the others, from the next step on.
+    """A group that is added at step 12 gets the factor of the others from the next step on.
 
-    The rates that were there before are those of a run without it.
+    The first group has the rates of a run without the added group.
     """
     rates = fine_tuned(written, kind).rates
     alone = fit(LastLayer(torchs, kind, **STEP), max_epochs=4).rates
@@ -246,7 +246,7 @@ def test_groups_that_finetuning_adds_are_driven(kind):
 
 
 def test_groups_that_a_converted_scheduler_does_not_know_keep_their_rate():
-    """A function of torch's belongs to one group: torch's scheduler fails, and ours warns."""
+    """LambdaLR has one function per group: with a new group, torch's fails and ours warns."""
     with pytest.raises(ValueError, match="zip"):
         fine_tuned(torchs, "float")
     with pytest.warns(UserWarning, match="a param group was added that .* does not drive"):
@@ -270,9 +270,9 @@ class WarmUp(Regression):
 @KINDS
 @pytest.mark.parametrize("config", [STEP, EPOCH], ids=str)
 def test_a_warm_up_by_hand_beside_a_scheduler(ours, kind, config):
-    """The next step of the scheduler puts its own rates back, as torch's does; ours says so once.
+    """The scheduler's next step restores its own rates, as torch's does.
 
-    It takes note of a tensor that was replaced. A float is written over unseen.
+    Ours warns if a tensor was replaced. It overwrites a float without a warning.
     """
     theirs = fit(WarmUp(torchs, kind, **config), max_epochs=4)
     replaced = pytest.warns(UserWarning, match="other code set it to .*")
@@ -287,7 +287,7 @@ def test_a_warm_up_by_hand_beside_a_scheduler(ours, kind, config):
     "make", [ReduceLROnPlateau, lambda o, **k: from_torch(TorchPlateau(o, **k))]
 )
 def test_reduce_on_plateau(make, how, kind):
-    """Lightning knows ours for a scheduler of a metric without being told."""
+    """Lightning recognizes ours as a metric scheduler, even without ``reduce_on_plateau``."""
     told = {"reduce_on_plateau": True} if how == "config" else {}
     config = {"monitor": "loss", "interval": "step", **told}
     options = {"factor": 0.5, "patience": 0, "threshold": 0.5}
@@ -299,7 +299,7 @@ def test_reduce_on_plateau(make, how, kind):
 
 
 class OfFabric:
-    """A run by Fabric, with a scheduler of its wrapper of the optimizer, or of what is inside."""
+    """A Fabric run whose scheduler drives the wrapped optimizer (``late``) or the inner one."""
 
     def __init__(self, make, kind, late):
         model = network()
@@ -327,7 +327,7 @@ class OfFabric:
 @KINDS
 @pytest.mark.parametrize("late", [False, True], ids=["then set up", "set up before"])
 def test_fabric_saves_and_loads(ours, kind, late, tmp_path):
-    """A state is loaded in place, in mid-run, and into a new run; each goes on from it."""
+    """A checkpoint is loaded in mid-run, and into a new run; both continue from it."""
 
     def run(make):
         path = tmp_path / make.__name__
@@ -347,7 +347,7 @@ def test_fabric_saves_and_loads(ours, kind, late, tmp_path):
 
 @pytest.mark.filterwarnings("ignore:To copy construct from a tensor")
 def test_what_the_learning_rate_monitor_reads(tmp_path, monkeypatch):
-    """The tensor of each param group, whenever it logs."""
+    """The monitor reads the tensor of each param group whenever it logs."""
 
     def reads(*callbacks):
         item, found = torch.Tensor.item, []
@@ -371,5 +371,5 @@ def test_our_example():
     (config,) = example["trainer"].lr_scheduler_configs
     assert config.scheduler.last_epoch == 100
     assert config.scheduler.optimizer.param_groups[0]["lr"] == 0.0
-    # What was logged last, one step before the end.
+    # The last logged rate is from one step before the end.
     assert 0 < example["trainer"].logged_metrics["lr"] < 1e-4

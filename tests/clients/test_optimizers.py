@@ -1,7 +1,7 @@
-"""Third-party optimizers: with our scheduler they have the rates and weights of torch's.
+"""Third-party optimizers get the same rates and weights with our scheduler as with torch's.
 
 Every optimizer of each package trains a few steps from the same seed, once with torch's scheduler
-and once with ours. Exceptions are listed with their reason, and fail when they hold no longer.
+and once with ours. Exceptions are listed with a reason, and fail once they no longer apply.
 """
 
 import itertools
@@ -28,21 +28,21 @@ with warnings.catch_warnings():
     import schedulefree
     import torchao.optim
 
-# Those of the optimizers.
+# Ignore the warnings of the optimizers.
 pytestmark = pytest.mark.filterwarnings("ignore")
 
-#: Powers of two, which torch's float32 product of the first rate and a factor hits exactly.
+#: A power of two, so that torch's float32 product of the initial rate and a factor is exact.
 RATE = 2.0**-4
-#: Some move nothing in their first ten steps.
+#: More than ten, because some optimizers move no weight in their first ten steps.
 FACTORS = [0.0, 0.25, 0.5, 0.75, 1.0, 0.875, 0.625, 0.5, 0.375, 0.25, 0.125, 0.5, 0.75, 0.25]
-#: For those that divide by the rate.
+#: Factors for optimizers that divide by the rate.
 ABOVE_ZERO = [0.5, *FACTORS[1:]]
-#: What torch's Adam and AdamW have in the place of a tensor 0, see docs/traps.md.
+#: The rate of torch's Adam and AdamW in place of a tensor 0; see docs/traps.md.
 LEAST = 2.0**-114
 
 
 def optimizers_of(module: Any) -> dict[str, type[torch.optim.Optimizer]]:
-    """Those that a module exports, by the names of the module and the class."""
+    """Return the optimizers that a module exports, by module and class name."""
     return {
         f"{module.__name__}.{name}": value
         for name, value in sorted(vars(module).items())
@@ -64,11 +64,11 @@ for each in (
     OPTIMIZERS |= optimizers_of(each)
 OPTIMIZERS["torch.optim.Muon"] = torch.optim.Muon
 
-#: What an optimizer asks for besides parameters and a rate.
+#: Arguments that an optimizer needs besides parameters and a rate.
 OPTIONS: dict[str, dict[str, Any]] = {
     "pytorch_optimizer.lbfgs": {"max_iter": 2},
     "pytorch_optimizer.ranger21": {"num_iterations": 20},
-    # It trains what is smaller.
+    # SaRA trains only the weights below the threshold.
     "pytorch_optimizer.sara": {"threshold": 0.5},
     **{
         f"bitsandbytes.optim.{name}{bits}": {"momentum": 0.9}
@@ -77,14 +77,14 @@ OPTIONS: dict[str, dict[str, Any]] = {
     },
     "bitsandbytes.optim.PytorchLARS": {"momentum": 0.9},
 }
-#: Those that want a flag in their groups.
+#: Optimizers that need a flag in their groups.
 MUONS = {
     f"pytorch_optimizer.{name}"
     for name in ("adago", "adamuon", "distributedmuon", "muon", "muonclip", "normuon")
 }
-#: Those that call the closure, which others need not have.
+#: Optimizers that need a closure, besides those whose name says so.
 CLOSURES = {"pytorch_optimizer.lbfgs"}
-#: Those that ask for the second derivative.
+#: Optimizers that need the second derivative.
 HESSIANS = {"pytorch_optimizer.adahessian", "pytorch_optimizer.sophiah"}
 
 
@@ -97,7 +97,7 @@ _NO_RATE = Refusal(KeyError, "its groups have no learning rate")
 _MODEL = Refusal(AttributeError, "takes a model for the parameters")
 _GROUP = Refusal(ValueError, "needs a process group")
 _SHAPE = Refusal(RuntimeError, "broken on the CPU: its state has another shape")
-#: Those that train with no scheduler like this, and with none of torch's.
+#: Optimizers that fail in this setup with any scheduler, torch's included.
 REFUSED = {
     "pytorch_optimizer.a2grad": _NO_RATE,
     "pytorch_optimizer.alig": _NO_RATE,
@@ -112,7 +112,7 @@ REFUSED = {
     "bitsandbytes.optim.PagedAdEMAMix32bit": _SHAPE,
     "torchao.optim.CPUOffloadOptimizer": Refusal(AssertionError, "moves from a GPU"),
 }
-#: Those that divide by the rate: 0 ends the run, or makes NaN of the weights, whoever wrote it.
+#: Optimizers that divide by the rate. With any scheduler, a rate of 0 raises or makes weights NaN.
 DIVIDES = {
     ("pytorch_optimizer.asgd", "float"),
     ("pytorch_optimizer.asgd", "tensor"),
@@ -120,15 +120,15 @@ DIVIDES = {
     ("pytorch_optimizer.gravity", "tensor"),
     ("pytorch_optimizer.ftrl", "float"),
     ("pytorch_optimizer.ftrl", "tensor"),
-    # They catch the exception that floats raise.
+    # They catch the exception that a float rate raises.
     *((name, "tensor") for name in optimizers_of(schedulefree)),
 }
-#: They give the first four steps a rate of 0 themselves.
+#: Optimizers that set a rate of 0 themselves in their first four steps.
 DIVIDE_ALWAYS = {(name, kind) for name, kind in DIVIDES if ".RAdam" in name}
-#: Those that are torch's Adam or AdamW, or a subclass.
+#: Optimizers that are torch's Adam or AdamW, or a subclass.
 ADAMS = {"pytorch_optimizer.adam", "pytorch_optimizer.adamw", "pytorch_optimizer.magma"}
-#: It keeps the tensor that it was given apart from its groups, and takes it for the first rate;
-#: torch's scheduler overwrites that tensor, ours leaves it alone, as with floats.
+#: This optimizer also keeps its lr tensor outside its groups, and reads the initial rate from it.
+#: Torch's scheduler overwrites that tensor. Ours does not, so the result is that of floats.
 KEEPS_THE_TENSOR = {"pytorch_optimizer.apollodqn"}
 
 TRAINED = {*itertools.product(OPTIMIZERS.keys() - REFUSED.keys(), ("float", "tensor"))}
@@ -146,7 +146,7 @@ def torchs(optimizer: torch.optim.Optimizer, factors: list[float]) -> Any:
 
 
 def ours(optimizer: torch.optim.Optimizer, factors: list[float]) -> Any:
-    # What it has made of the rate that it was given.
+    # The optimizer may have changed the rate that it was given.
     rates = [float(optimizer.param_groups[0]["lr"]) * factor for factor in factors]
     return Scheduler(optimizer, PiecewiseConstant(rates, list(range(1, len(factors)))))
 
@@ -156,11 +156,11 @@ def weights_of(model: torch.nn.Module) -> Tensor:
 
 
 def train(name: str, kind: str, make: Callable[..., Any], factors: list[float]) -> Training:
-    """As many steps as there are factors, but for the last."""
-    # One of them draws by NumPy.
+    """Train for one step less than there are factors."""
+    # One optimizer draws random numbers with NumPy.
     np.random.seed(0)
     torch.manual_seed(0)
-    # Muon wants matrices.
+    # Muon accepts only matrices.
     layers = (torch.nn.Linear(*sizes, bias=False) for sizes in ((4, 6), (6, 3)))
     model = torch.nn.Sequential(*layers)
     start = weights_of(model)

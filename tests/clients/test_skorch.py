@@ -51,7 +51,7 @@ class Noting(Callback):
 
 
 def fitted(kind, *fits, **callback):
-    """A net after one or more fits, and what it noted."""
+    """Train a net by one or more fits, and return its rates and weights."""
     noting = Noting()
     net = NeuralNetRegressor(
         network(),
@@ -92,7 +92,7 @@ def test_another_fit_goes_on_from_its_epoch(kind, ours):
 @KINDS
 @pytest.mark.parametrize("converts", [False, True], ids=["written", "converted"])
 def test_a_plateau_gets_the_score(kind, converts):
-    """skorch gives ``last_epoch`` to every policy but torch's own class: it is left out here."""
+    """skorch passes ``last_epoch`` to any policy but torch's own class; this policy drops it."""
 
     def policy(optimizer, last_epoch, **settings):
         if converts:
@@ -111,7 +111,7 @@ def test_rates_that_are_simulated(ours):
 
 
 class Finishing(Callback):
-    """Ends the graph of each batch, and notes what the device has done by then."""
+    """Ends the graph of each batch, and records the device counters."""
 
     def __init__(self, runtime):
         self.runtime = runtime
@@ -128,7 +128,7 @@ class Finishing(Callback):
 
 @pytest.mark.parametrize("runtime", ["lazy"], indirect=True)
 def test_what_it_costs_on_a_device(runtime):
-    """The loss of each batch is read, and the schedule adds nothing, its rate in the history."""
+    """skorch reads the loss of each batch. The schedule adds no cost, not even for the history."""
 
     def cost(*callbacks):
         net = NeuralNetRegressor(

@@ -25,7 +25,7 @@ from accelsched import policy as ours
 pytestmark = pytest.mark.filterwarnings(
     "ignore:.*does not have many workers",
     "ignore:You defined a `validation_step`",
-    # Lightning, of the newest torch.
+    # Lightning uses a class that the newest torch deprecates.
     "ignore:.*LeafSpec:FutureWarning",
 )
 
@@ -34,7 +34,7 @@ EPOCHS, BATCHES = 6, 2
 
 
 def halved(step):
-    """Of the rate, in numbers that every float has."""
+    """Return the rate, halved ``step`` times: exact in every float type."""
     return RATE * 0.5**step
 
 
@@ -42,7 +42,7 @@ def eighths(step):
     return RATE * max(0.0, 1 - step / 8)
 
 
-#: Makes a policy, given the module that has the classes; two param groups.
+#: Functions that make a policy for two param groups from the module with the policy classes.
 POLICIES = {
     "Multiply": lambda m: m.Multiply({1: 0.5, 4: 0.25}, RATE),
     "Multiply of each group": lambda m: m.Multiply([{2: 0.5}, {0: 2.0, 3: 0.5}], [RATE, RATE / 2]),
@@ -65,7 +65,7 @@ class Noting(Callback):
 
 
 def build(kind, make):
-    """A module of thunder; ``make`` gets the optimizer, and returns its ``lr_scheduler``."""
+    """Return a thunder module whose ``lr_scheduler`` is ``make(optimizer)``."""
     model = network()
     groups = [{"params": layer.parameters(), "lr": rate(kind)} for layer in (model[0], model[2])]
     optimizer = torch.optim.SGD(groups, momentum=0.5)
@@ -95,7 +95,7 @@ def test_a_policy(name, kind):
 @NAMES
 @KINDS
 def test_a_policy_that_is_bound_before(name, kind):
-    """The module calls what can be called: it binds ours and theirs once more."""
+    """The module calls any callable scheduler, so it binds ours and theirs a second time."""
     mine = fit(build(kind, POLICIES[name](ours)))
     assert_same(mine, fit(build(kind, POLICIES[name](theirs))))
 
@@ -110,9 +110,9 @@ def test_another_fit_begins_again(name):
 @OURS
 @KINDS
 def test_a_scheduler(ours, kind):
-    """torch's cannot be called, so thunder takes it as it is; ours it binds, to its optimizer.
+    """thunder uses torch's scheduler unchanged, but calls ours to bind it to the optimizer.
 
-    So it has to be given the optimizer, which it finds in torch's by itself.
+    So with ours the module needs its ``optimizer``; thunder finds torch's in the scheduler.
     """
     module = build(kind, ours)
     assert_same(fit(module), fit(build(kind, torchs)))

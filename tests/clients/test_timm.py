@@ -47,7 +47,7 @@ def train(model, optimizer, scheduler, steps, record):
 @KINDS
 @pytest.mark.parametrize("bound_to", ["Lookahead", "inner"])
 def test_lookahead(bound_to, kind, ours):
-    """Its slow weights come in every third step; a state is loaded in mid-run."""
+    """Lookahead mixes in its slow weights every third step; a state is loaded in mid-run."""
 
     def run(make):
         model, record = network(), Record()
@@ -66,7 +66,7 @@ def test_lookahead(bound_to, kind, ours):
 
 
 def layered():
-    """An optimizer of timm with layer decay, whose groups have an ``lr_scale``."""
+    """Return a timm optimizer with layer decay: its groups have an ``lr_scale``."""
 
     class Layers(torch.nn.Sequential):
         def group_matcher(self, coarse=False):
@@ -81,9 +81,9 @@ def scheduled(optimizer, schedule):
     return Scheduler(optimizer, [schedule * scale for scale in scales])
 
 
-#: timm's scheduler, our schedule for it, and how far they are apart, in parts of the rate. timm
-#: rounds 1 + cos(x), and 1 - t / 12 before it is squared, as numbers up to 2 and 1: an error of
-#: 2**-53 of the rate, whatever is left of it. The roundings after that add as much, ours an ulp.
+#: timm's scheduler, our schedule for it, and their largest difference relative to RATE. timm rounds
+#: 1 + cos(x), which is up to 2, and 1 - t / 12, which is up to 1, before squaring it. That error is
+#: 2**-53 of RATE at any step. timm's later roundings add as much, and ours add an ulp.
 PEERS = {
     "StepLRScheduler": (
         lambda o, epochs: StepLRScheduler(o, decay_t=4, decay_rate=0.5, t_in_epochs=epochs),
@@ -113,7 +113,7 @@ PEERS = {
 @pytest.mark.parametrize("t_in_epochs", [True, False])
 @pytest.mark.parametrize("name", PEERS)
 def test_the_protocol_of_its_schedulers(name, t_in_epochs, example):
-    """The loop of timm's train.py: each update and each epoch is said by its number."""
+    """As in timm's train.py, the loop passes the number of each update and each epoch."""
     make, schedule, apart = PEERS[name]
 
     def run(optimizer, scheduler):
@@ -134,7 +134,7 @@ def test_the_protocol_of_its_schedulers(name, t_in_epochs, example):
 
 
 def test_a_loop_that_resumes(example):
-    """timm's train.py begins with ``step(start_epoch)``, or ``step_update`` of all before it."""
+    """timm's train.py resumes by ``step(start_epoch)``, or ``step_update`` of all past updates."""
     optimizer = layered()
     scheduler = example["ForTimm"](scheduled(optimizer, Step(RATE, 4, 0.5)), t_in_epochs=False)
     scheduler.step(3)
@@ -147,7 +147,7 @@ def test_a_loop_that_resumes(example):
 
 @pytest.mark.parametrize("runtime", ["lazy"], indirect=True)
 def test_what_it_costs_on_a_device(runtime, example):
-    """An update costs what it does with a constant rate, said by its number as it is."""
+    """An update costs no more than with a constant rate, although the loop passes its number."""
     weights = torch.ones(4, device=runtime.device(), requires_grad=True)
     weights.grad = torch.ones_like(weights)
     optimizer = torch.optim.SGD([weights], lr=0.5)

@@ -1,6 +1,6 @@
-"""Two processes of torchrun on gloo: what torch.distributed makes of a model, and checkpoints.
+"""Two processes of torchrun on gloo: wrapped models, optimizers and checkpoints.
 
-Each run beside one with torch's own scheduler: rates, weights and communication are the same.
+Each run has the rates, weights and communication of a run with torch's own scheduler.
 """
 
 import fcntl
@@ -38,7 +38,7 @@ def launch(folder):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Where one launch left what it found, for all workers of this run of pytest."""
+    """Return the folder with the results of one launch, which all pytest workers share."""
     root = tmp_path_factory.getbasetemp()
     shared = root.parent if "PYTEST_XDIST_WORKER" in os.environ else root
     done = shared / "torchrun"
@@ -57,7 +57,7 @@ def found(folder, request):
 
 
 def agrees(run, like, steps=range(STEPS)):
-    """Bit for bit: both ranks write the same numbers, and then do the same operations."""
+    """Assert equality bit for bit: both runs set the same rates and do the same operations."""
     assert run["rates"] == like["rates"] == [RATES[step] for step in steps]
     assert run["weights"] == like["weights"]
 
@@ -115,7 +115,7 @@ def test_a_checkpoint_of_torchs_scheduler_goes_on_as_ours(found):
 @NAMES
 @KINDS
 def test_schedulers_in_the_container_of_torchtitan(found, kind, name):
-    """What three optimizers hold, each of half the rate before it, and what get_last_lr says."""
+    """Three optimizers, each with half the rate of the one before, and their ``get_last_lr``."""
     want = [[rate, rate / 2, rate / 4] * 2 for rate in RATES[SAVED + 1 :]]
     assert found["contained"][kind][name][: len(want)] == want
 

@@ -54,7 +54,7 @@ def arguments(tmp_path, **options):
 
 
 def train(trainer, resume=None):
-    """Train as a user does; what was logged of the rate is in the record."""
+    """Train as a user does, and return a record that includes the logged rates."""
     noting = Noting()
     trainer.add_callback(noting)
     trainer.train(resume_from_checkpoint=resume)
@@ -65,7 +65,7 @@ def train(trainer, resume=None):
 
 
 def layers(of, kind):
-    """AdamW with two groups, that have rates of their own."""
+    """Return AdamW with two param groups of different rates."""
     optimizer = adamw(torch.nn.Sequential(torch.nn.Linear(1, 1), torch.nn.Linear(1, 1)), kind)
     first, *others = of.parameters()
     for group, parameters in zip(optimizer.param_groups, ([first], others), strict=True):
@@ -107,14 +107,14 @@ def test_a_checkpoint_is_resumed(first, second, kind, tmp_path):
 
 
 class Scheduled(Trainer):
-    """The method that a user overrides: it is called with the optimizer that the Trainer made."""
+    """A user's override of ``create_scheduler``, which gets the optimizer that the Trainer made."""
 
     def create_scheduler(self, num_training_steps, optimizer=None):
         self.lr_scheduler = from_torch(super().create_scheduler(num_training_steps, optimizer))
         return self.lr_scheduler
 
 
-#: The arguments that a type of scheduler asks for or, of a metric, moves by in a few of them.
+#: Arguments that a scheduler type needs, or with which a metric scheduler moves in a few steps.
 OPTIONS = {
     "reduce_lr_on_plateau": {"factor": 0.5, "patience": 0, "threshold": 0.5},
     "greedy": {"factor": 0.5, "patience": 0, "min_lr": 0.0},
@@ -122,7 +122,7 @@ OPTIONS = {
     "cosine_warmup_with_min_lr": {"min_lr": 0.001},
     "warmup_stable_decay": {"num_decay_steps": 4},
 }
-#: Those whose rates have few digits here, or that compute as ours do.
+#: Equal bit for bit: their rates have few digits here, or they compute as ours do.
 EXACT = {
     "constant",
     "constant_with_warmup",
@@ -154,23 +154,23 @@ def trained_by_type(cls, name, tmp_path):
 
 @pytest.mark.parametrize("name", list(SchedulerType))
 def test_every_type_of_scheduler(name, tmp_path):
-    """Transformers' own formulas in float64, which ours do in another order."""
+    """Ours evaluates the float64 formulas of transformers in another order."""
     mine, theirs = (trained_by_type(cls, name.value, tmp_path) for cls in (Scheduled, Trainer))
     if name.value in EXACT:
         assert_same(mine, theirs, changes=name.value != "constant")
         return
-    # Both begin with the rate times a factor from 0 to 1, of some 8 operations: the cosine of a
-    # product, a half, a sum. Each rounds by at most 2**-53 of it.
+    # Both multiply RATE by a factor from 0 to 1, made by some 8 operations: the cosine of a
+    # product, a half, a sum. Each rounds by at most 2**-53 of RATE.
     for ours, other in zip(mine.rates, theirs.rates, strict=True):
         assert ours == pytest.approx(other, rel=0, abs=8 * 2**-53 * RATE)
     assert mine.logged == [rates[0] for rates in mine.rates]
-    # A step rounds to float32: a difference of 2**-53 shows in one of 2**28 such roundings.
+    # A step rounds to float32, so a difference of 2**-53 changes one result in 2**28.
     for one, another in zip(mine.weights, theirs.weights, strict=True):
         assert torch.equal(one, another)
 
 
 def test_a_trainer_that_trains_twice(tmp_path):
-    """The second training has a scheduler of its own, from the rates that the groups have then."""
+    """The second ``train()`` builds a new scheduler from the rates that the groups have then."""
 
     def run(cls):
         options = {"learning_rate": RATE, "warmup_steps": 2, "max_steps": 6}
@@ -186,7 +186,7 @@ def test_a_trainer_that_trains_twice(tmp_path):
 
 
 def reads_of_the_rate(trainer, monkeypatch):
-    """How often the tensor of a param group is read on the host in a run."""
+    """Return how often the host reads the lr tensor of a param group in a run."""
     item, reads = torch.Tensor.item, []
 
     def counted(tensor):
@@ -206,14 +206,14 @@ def constant(optimizer):
 @pytest.mark.parametrize("logging_steps", [1, 100])
 @pytest.mark.parametrize(("make", "more"), [(written, 0), (ReduceLROnPlateau, STEPS)])
 def test_what_it_reads(make, more, logging_steps, tmp_path, monkeypatch):
-    """The rate, once a step, with a scheduler of a metric only, whether it logs or not."""
+    """Only a metric scheduler adds reads of the rate: one per step, with or without logging."""
     options = {"max_grad_norm": 0.0, "logging_steps": logging_steps}
     before = reads_of_the_rate(trainer_of(constant, "tensor", tmp_path, **options), monkeypatch)
     found = reads_of_the_rate(trainer_of(make, "tensor", tmp_path, **options), monkeypatch)
     assert found - before == more
 
 
-# It offers a GPU that is not here what it does not need.
+# The Trainer pins memory by default, and torch warns where there is no GPU.
 @pytest.mark.filterwarnings("ignore:'pin_memory' argument is set as true")
 def test_our_example():
     trainer = run_example("transformers")["trainer"]

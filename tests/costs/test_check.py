@@ -1,4 +1,4 @@
-"""What `check` says, held against steps that are run; every rule is measured again."""
+"""`check` against measured steps; every rule is measured again."""
 
 import contextlib
 import warnings
@@ -43,9 +43,10 @@ def within(way):
 
 
 def agree(rule, measured):
-    """Reads, executions and fallbacks to the last; others as none or some, as they are cached.
+    """Assert that executions, reads and fallbacks are equal, and that no other count is new.
 
-    What is read comes back as a number, of which a graph is compiled anew or not, as it falls.
+    Compiles and transfers are cached, so the measured count may be lower. After a read they are
+    not compared: the value becomes a constant, which may or may not compile another graph.
     """
     if rule is None or measured is None:
         assert rule is measured is None
@@ -76,7 +77,7 @@ def test_every_rule_is_measured_again(runtime, name, way):
     ],
 )
 def test_the_rules_are_those_of_the_torch_that_runs(running, found, monkeypatch):
-    """Of the newest version that is not newer; 2.14 comes after 2.9."""
+    """The newest measured version up to the running one, else the oldest; 2.14 is after 2.9."""
     measured = {"2.14": 3, "2.4": 1, "2.9": 2}
     monkeypatch.setattr(torch, "__version__", TorchVersion(running))
     assert rules.of_this_torch(measured) == measured[found]
@@ -92,7 +93,7 @@ def test_no_optimizer_is_compiled_again(runtime, name):
 
 @on("compile")
 def test_the_measurement_counts_compiles(runtime):
-    """A step of one more parameter is another graph."""
+    """A step with one more parameter compiles another graph."""
     optimizer = built("SGD", runtime, lr=torch.tensor(0.01))
 
     @torch._dynamo.disable
@@ -108,7 +109,7 @@ def test_the_measurement_counts_compiles(runtime):
 @LAZY
 @CLASSES
 def test_what_is_named_cures(runtime, name):
-    """The change that `check` names, made: it names no other, and a scheduler does not warn."""
+    """After the change that `check` names, it names no other, and a scheduler does not warn."""
     best = rules.best(runtime.name, name)
     remedy = check(built(name, runtime)).remedy
     if best is None:
@@ -140,7 +141,7 @@ CURED = ["Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "NAdam", "RAdam", "RM
 @on("eager", "xla", "lazy")
 @pytest.mark.parametrize("name", CURED)
 def test_on_device_leaves_the_results_unchanged(runtime, name):
-    """Against PyTorch on the CPU with floats, all in float64."""
+    """The weights match those of PyTorch on the CPU with a float lr, all in float64."""
     cured = built(name, runtime, lr=torch.tensor(0.01, dtype=torch.float64))
     plain = built(name, NAMED["eager"])
     with on_device():
@@ -170,7 +171,7 @@ def test_what_is_no_optimizer_is_left_as_it_is_within():
         raise ValueError("mine")
 
 
-# What it says.
+# The report.
 
 
 @LAZY
@@ -196,7 +197,7 @@ def test_a_curve_that_does_not_become_segments_is_told_with_the_reason(runtime):
     for schedule, lowering in expected.items():
         optimizer = torch.optim.SGD([torch.ones(2).to(runtime.device())], lr=0.1)
         assert check(optimizer).lowering is None
-        with on_device():  # nor does it warn with torch 2.4
+        with on_device():  # without it, torch 2.4 warns
             scheduler = Scheduler(optimizer, schedule)
         found = check(optimizer)
         assert found.lowering == lowering
@@ -232,7 +233,7 @@ def test_for_a_device_that_is_not_here():
 
 
 class SignDescent(torch.optim.Optimizer):
-    """As Lion is written: the rate as alpha of an in-place addition, which is a read."""
+    """An optimizer like Lion: its step passes the lr as alpha of add_, which reads it."""
 
     def __init__(self, params, lr=0.01, **options):
         super().__init__(params, {"lr": lr, "beta": 0.9, **options})
@@ -247,7 +248,7 @@ class SignDescent(torch.optim.Optimizer):
 
 
 class ScaledAdamW(torch.optim.AdamW):
-    """A subclass of one of PyTorch's, which inherits its options and not its step."""
+    """A subclass of a PyTorch optimizer that inherits its options but not its step."""
 
     @torch.no_grad()
     def step(self, closure=None):
@@ -257,7 +258,7 @@ class ScaledAdamW(torch.optim.AdamW):
 
 
 class TensorDescent(torch.optim.SGD):
-    """A step of one's own that reads nothing."""
+    """A subclass with its own step that reads nothing."""
 
     @torch.no_grad()
     def step(self, closure=None):
@@ -267,7 +268,7 @@ class TensorDescent(torch.optim.SGD):
 
 
 class RenamedAdamW(torch.optim.AdamW):
-    """Another constructor, and PyTorch's step."""
+    """A subclass with its own constructor and PyTorch's step."""
 
     def __init__(self, params, lr):
         super().__init__(params, lr=lr)
@@ -295,7 +296,7 @@ def test_an_optimizer_with_its_own_step_has_no_rule(cls, runtime_name):
 
 
 def test_a_subclass_with_the_step_of_its_parent_has_its_rules():
-    for _ in range(2):  # PyTorch wraps the step of a class when the first of it is built
+    for _ in range(2):  # PyTorch wraps a class's step when its first instance is built
         optimizer = RenamedAdamW([torch.zeros(1)], 0.1)
         assert rules.name_of(optimizer) == "AdamW"
     assert check(optimizer, runtime="xla").remedy == "build it with capturable=True"
@@ -325,7 +326,7 @@ def test_binding_warns_of_a_step_that_is_not_known(runtime, cls):
         CosineDecayLR(of_class(cls, runtime), 0.01, 0.0, 100)
     assert told[0].filename == __file__
     assert "Step it within accelsched.on_device()" in str(told[0].message)
-    with on_device():  # and warnings are errors
+    with on_device():  # a warning would be an error
         CosineDecayLR(of_class(cls, runtime), 0.01, 0.0, 100)
 
 

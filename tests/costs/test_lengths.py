@@ -1,4 +1,4 @@
-"""Where a schedule ends in a run, and in which unit it was built if that is not its end."""
+"""Where a schedule ends in a run, and the unit it was built in if it ends elsewhere."""
 
 import math
 
@@ -40,7 +40,7 @@ from accelsched.schedules._called import Called
 
 
 def said(schedule, key="lr", **run):
-    """What `check` says of schedules, one line for each length."""
+    """Return the text of `check` about schedules, one line per length."""
     groups = [{}] * (len(schedule) if isinstance(schedule, list) else 1)
     its = optimizer(*groups, momentum=0.5)
     return "\n".join(map(str, check(its, Scheduler(its, schedule, key), **run).lengths))
@@ -50,14 +50,14 @@ def decay(steps):
     return CosineDecay(0.1, 0.0, steps)
 
 
-# What went wrong for others.
+# Mistakes that other projects made.
 
 
 @pytest.mark.parametrize(
     ("schedule", "run", "expected"),
     [
-        # LTX-Video-Trainer issue 67: 10,000 optimizer steps on 4 GPUs, a LinearLR of 10,000 that
-        # accelerate steps 4 times at each, and a rate that is at its end at step 2,500.
+        # LTX-Video-Trainer issue 67: 10,000 optimizer steps on 4 GPUs. accelerate steps the
+        # LinearLR of 10,000 steps 4 times at each, so the lr ends at step 2,500.
         (
             Linear(0.1, 0.0, 10_000),
             {"total_steps": 10_000, "world_size": 4},
@@ -69,7 +69,7 @@ def decay(steps):
             {"total_steps": 10_000, "world_size": 4},
             "lr ends with the run (step 10,000 of 10,000)",
         ),
-        # transformers issue 26827: the same on 2 GPUs, with the warm-up.
+        # transformers issue 26827: the same on 2 GPUs, with a warm-up.
         (
             WarmupCosine(0.1, 20_000, 2_000),
             {"total_steps": 20_000, "world_size": 2},
@@ -77,26 +77,26 @@ def decay(steps):
             "(world_size=2 left out)?",
         ),
         # SkyRL issue 872, pull request 873: two optimizer steps (mini-batches of 64) for each
-        # training batch of 128, and a schedule over the batches.
+        # training batch of 128. The schedule counted batches.
         (
             decay(3 * 58),
             {"total_steps": 2 * 3 * 58, "epochs": 3, "batches": 58},
             "lr ends at 50 % of the run (step 174 of 348): was it built in batches?",
         ),
-        # diffusers issue 4387: max_train_steps times the 4 batches of an accumulation.
+        # diffusers issue 4387: max_train_steps was multiplied by the 4 batches per step.
         (
             decay(4 * 2_000),
             {"total_steps": 2_000, "accumulate": 4},
             "lr is at 25 % of its horizon when the run ends (step 2,000 of 8,000): was it built in "
             "batches?",
         ),
-        # As accelerate means it: the batches of all 4 processes, before the loader was prepared.
+        # Correct for accelerate: the batches of all 4 processes, before prepare(loader).
         (
             decay(3 * 1_000 * 4 // 2),
             {"epochs": 3, "batches": 1_000, "accumulate": 2, "world_size": 4},
             "lr ends with the run (step 1,500 of 1,500)",
         ),
-        # accelerate issue 2318, EasyContext issue 21: divided by the processes as well.
+        # accelerate issue 2318, EasyContext issue 21: divided by the number of processes as well.
         (
             decay(2_500),
             {"total_steps": 10_000, "world_size": 4},
@@ -109,7 +109,7 @@ def decay(steps):
             {"epochs": 1_000, "batches": 250},
             "lr ends at 0.4 % of the run (step 1,000 of 250,000): was it built in epochs?",
         ),
-        # particulate issue 22: a cosine that comes back, where accelerate steps it 8 times.
+        # particulate issue 22: a cosine that repeats; accelerate steps it 8 times per step.
         (
             CosineAnnealing(0.1, 100_000),
             {"total_steps": 100_000, "world_size": 8},
@@ -122,7 +122,7 @@ def test_a_mistake_that_was_made_is_named(schedule, run, expected):
     assert said(schedule, **run) == expected
 
 
-# What it says.
+# The report.
 
 
 @pytest.mark.parametrize(
@@ -153,7 +153,7 @@ def test_a_mistake_that_was_made_is_named(schedule, run, expected):
             MultiStep(0.1, milestones=(500, 900), gamma=0.1),
             "ends at 90 % of the run (step 900 of 1,000)",
         ),
-        # A warm-up to a constant may be as long as anybody likes, up to the run.
+        # A warm-up to a constant may have any length up to that of the run.
         (
             Linear(0.0, 0.1, 100).then(Constant(0.1), at=100),
             "rises until step 100 of 1,000, and stays",
@@ -178,7 +178,7 @@ def test_a_mistake_that_was_made_is_named(schedule, run, expected):
             "is still in its warm-up when the run ends (step 1,000 of 4,000): its highest value is "
             "not reached",
         ),
-        # A function is tabulated as far as it changes, and further.
+        # A function is tabulated past its last change.
         (lambda t: 0.1 if t < 500 else 0.05, "ends at 50 % of the run (step 500 of 1,000)"),
         (lambda t: 0.1 / (1 + t), "has no known end"),
         (Tabulated(lambda t: 0.1 / (1 + t), 1000), "ends with the run (step 1,000 of 1,000)"),
@@ -311,7 +311,7 @@ def test_it_reads_nothing_from_the_device(runtime):
 
 
 def counted(epochs, batches, accumulate, leftover):
-    """The optimizer steps of a loop, which steps for an incomplete accumulation or not."""
+    """Return the optimizer steps of a loop; `leftover` says how it treats the last batches."""
     steps = waiting = 0
     for _ in range(epochs):
         for batch in range(batches):
@@ -325,7 +325,7 @@ def counted(epochs, batches, accumulate, leftover):
 
 
 COUNT = st.integers(1, 12)
-#: What becomes of the last batches of an epoch, if they fill no accumulation.
+#: How a loop treats the last batches of an epoch if they do not fill an accumulation.
 LEFTOVER = st.sampled_from(["step", "drop", "keep"])
 
 
@@ -345,11 +345,11 @@ def test_the_steps_of_a_loop_fit_the_run_however_it_ends_an_epoch(
 
 
 def units(epochs, batches, accumulate, size):
-    """How long a schedule is that was built in some unit, and what it is to be asked."""
+    """Yield each unit that `check` can name, and the length of a schedule built in it."""
     steps = counted(epochs, batches, accumulate, "step")
     an_epoch = counted(1, batches, accumulate, "step")
     lengths = {"in optimizer steps": steps, "in epochs": epochs, "for one epoch": an_epoch}
-    # Where each batch is a step, nobody need be asked which of both it was.
+    # If each batch is an optimizer step, both units give the same length.
     if min(accumulate, batches) > 1:
         lengths["in batches"] = epochs * batches
         lengths["in batches for one epoch"] = batches
@@ -422,7 +422,7 @@ def test_the_top_of_a_warm_up_is_found_to_the_step(shape, warmup, stable, decaye
 @given(leaves() | compositions(2), st.integers(1, 10**6), st.integers(1, 4))
 def test_any_schedule_has_a_length_and_stays_from_its_end_on(schedule, steps, size):
     its = optimizer()
-    # Any curve: the values of some are no learning rates.
+    # A key that accepts any value: some curves are not valid learning rates.
     its.param_groups[0]["number"] = 0.5
     scheduler = Scheduler(its, schedule, "number")
     (length,) = check(its, scheduler, total_steps=steps, world_size=size).lengths
@@ -440,7 +440,7 @@ def test_a_function_of_a_user_is_not_called_past_the_run():
     assert said(Called(own), total_steps=20) == "lr has no known end"
 
 
-# What it refuses.
+# Errors.
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ document.querySelector("pre").textContent = JSON.stringify(values);
 
 @pytest.fixture(scope="module")
 def computed(tmp_path_factory):
-    """By case, the values that a browser computes at the steps."""
+    """Return, for each case, the values that a browser computes at the steps."""
     folder = tmp_path_factory.mktemp("page")
     for name, text in interactive.scripts():
         (folder / name).write_text(text)
@@ -42,8 +42,8 @@ def computed(tmp_path_factory):
 @pytest.mark.parametrize("case", range(len(CASES)), ids=lambda case: repr(CASES[case])[:60])
 def test_a_browser_computes_the_reference(computed, case):
     want = [reference.value(CASES[case], step) for step in STEPS]
-    # A docstring's formula is plain, and cancels where a value nears 0: test_docstrings.py allows
-    # 16 ulps of the largest value. JavaScript's cosines, logarithms and powers are off by one each.
+    # The formula of a docstring cancels where a value nears 0, so test_docstrings.py allows 16 ulps
+    # of the largest value. JavaScript's cosines, logarithms and powers are each off by one more.
     allowed = 20 * math.ulp(max(map(abs, want)))
     assert computed[case] == pytest.approx(want, rel=0, abs=allowed)
 

@@ -1,4 +1,4 @@
-"""What breaks the site: a schedule without a picture, a public name that is described nowhere."""
+"""The site's build catches a schedule without a picture and an undescribed public name."""
 
 from dataclasses import dataclass
 from types import SimpleNamespace
@@ -28,7 +28,7 @@ def environment(names):
 
 @pytest.fixture
 def warned(monkeypatch):
-    """The public names that are said to be described nowhere."""
+    """Return the list of public names that the build reports as undescribed."""
     found = []
     log = SimpleNamespace(warning=lambda text, *values: found.append(values[0]))
     monkeypatch.setattr(reference.logging, "getLogger", lambda _: log)
@@ -48,7 +48,7 @@ def test_every_public_name_needs_a_place_and_so_does_each_method(warned):
         "accelsched.policy.Multiply",
     ):
         assert name in everything
-    # A name has one place, and what a class inherits is described with its base.
+    # A name is described in one place, and an inherited method with its base class.
     assert not {"accelsched.scheduler.Scheduler", "accelsched.lr_scheduler.LinearLR.step"} & {
         *everything
     }

@@ -16,7 +16,7 @@ from accelsched.schedules import CosineDecay, Cyclic, Linear, MultiStep
 
 
 class Page(HTMLParser):
-    """The addresses that a page names, and the anchors that it has."""
+    """The addresses that a page links to or loads, and its anchors."""
 
     def __init__(self, text):
         super().__init__()
@@ -30,7 +30,7 @@ class Page(HTMLParser):
 
 
 def html_of(site):
-    """All pages; the theme has a template among its static files."""
+    """Return all pages, but not the HTML template among the theme's static files."""
     return [path for path in site.rglob("*.html") if "_static" not in path.parts]
 
 
@@ -54,7 +54,7 @@ def test_no_link_inside_of_the_site_is_broken(site):
                 continue
             target = (path.parent / unquote(parts.path)).resolve() if parts.path else path
             anchors = pages[target].anchors if target in pages else {parts.fragment}
-            # The interactive page reads its own.
+            # The interactive page parses its fragment as data.
             known = not parts.fragment or parts.fragment in anchors or target.stem == "interactive"
             if not target.exists() or not known:
                 broken.append(f"{path.relative_to(site)}: {address}")
@@ -79,7 +79,7 @@ def test_a_method_is_described_once_with_the_class_that_has_it(site):
 
 
 def test_no_sentence_is_taken_for_a_type(site):
-    """Docstrings name no types: Sphinx takes for one what stands in front of a colon."""
+    """Our docstrings name no types, but Sphinx takes text before a colon for one."""
     for folder in ("reference", "gallery"):
         for path in (site / folder).glob("*.html"):
             assert not re.search(r">(Return type|Type)<", path.read_text()), path
@@ -104,7 +104,7 @@ async function look(page, width) {
 
 
 def test_no_page_is_wider_than_the_screen_of_a_telephone(site, tmp_path):
-    """What is wider, as a table or a line of code, scrolls within the page."""
+    """A wider element, such as a table or a line of code, scrolls within the page."""
     pages = [path.as_uri() for path in html_of(site)]
     probe = tmp_path / "probe.html"
     probe.write_text(WIDTHS % json.dumps(pages))

@@ -17,13 +17,13 @@ NAMES = sorted(set(scheduler.__all__) - {"Scheduler"})
 
 
 class Beta(scheduler.LinearScheduler):
-    """By a class attribute, of one number of a tuple."""
+    """A class attribute sets the key, one number of a tuple."""
 
     param_group_key = "betas[0]"
 
 
 class Eps(scheduler.CosineDecayScheduler):
-    """By a property, as Cerebras has it."""
+    """A property sets the key, as in Cerebras."""
 
     @property
     def param_group_key(self):
@@ -109,7 +109,7 @@ def test_errors_name_the_argument_as_each_family_has_it():
     ):
         with pytest.raises(ArgumentError, match=f"^{name}='x'"):
             cls(None, 0.1, "x", 10)
-    # Only a learning rate above 1 is taken for a number of steps.
+    # Only for a learning rate does a value above 1 look like a number of steps.
     assert Beta(None, 1, 2, 10).end_val == 2
     with pytest.warns(UserWarning, match="end_learning_rate=2"):
         lr_scheduler.LinearLR(None, 1, 2, 10)

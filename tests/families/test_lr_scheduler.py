@@ -66,7 +66,7 @@ def test_setting_an_attribute_counts_from_the_next_step(make, name, value, kind)
     scheduler.step()
     want = reference.value(scheduler.schedules[0], 2)
     assert float(opt.param_groups[0]["lr"]) == pytest.approx(want, rel=2**-23)
-    # and it is not what would have come without the setting
+    # The value differs from the one without the setting.
     undisturbed = make(optimizer())
     undisturbed.last_epoch = 2
     assert undisturbed.get_last_lr()[0] != pytest.approx(want, rel=2**-23)
@@ -153,11 +153,11 @@ def test_bad_arguments_are_named_as_they_were_given(cls, bad, argument):
     with pytest.raises(ArgumentError, match=f"^{argument}="):
         cls(opt, **{**needed, **bad})
     assert opt.param_groups[0]["lr"] == 0.001
-    cls(opt, **needed)  # the rest is fine
+    cls(opt, **needed)  # valid without the bad argument
 
 
 def test_whole_floats_are_whole_numbers():
-    scheduler = ours.LinearLR(optimizer(), 0.0, 1.0, total_iters=1e5)  # what YAML reads 1e5 as
+    scheduler = ours.LinearLR(optimizer(), 0.0, 1.0, total_iters=1e5)  # a whole float
     assert scheduler.total_iters == 100_000
     assert isinstance(scheduler.total_iters, int)
 
@@ -175,7 +175,7 @@ def test_scale_mode_is_obeyed_if_it_is_given():
     assert inspect.signature(ours.CyclicLR.__init__).parameters["scale_mode"].default == "cycle"
 
 
-# Functions of the user's own.
+# User functions.
 
 
 class Halving(LambdaLR):
@@ -200,7 +200,7 @@ def test_lambda_multiplies_the_initial_value_once(kind):
 def test_lambda_keeps_the_digits_of_a_slow_decay():
     class Slow(LambdaLR):
         def set_value_lambda(self):
-            return lambda step: 0.99999**step  # 1.3 % off at a million if taken in float32
+            return lambda step: 0.99999**step  # float32 is 1.3 % off at step 10**6
 
     scheduler = Slow(optimizer(), 1.0)
     scheduler.last_epoch = 10**6
@@ -256,7 +256,7 @@ def test_a_training_step_uses_the_value(kind):
 @KINDS
 @pytest.mark.parametrize("name", sorted(set(BY_STEP) - {"LRScheduler"}))
 def test_every_class_starts_after_the_last_epoch_that_it_is_given(name, kind):
-    """As skorch gives it, by keyword."""
+    """skorch passes last_epoch by keyword."""
     cls = getattr(ours, name)
 
     class Late(cls):

@@ -1,4 +1,4 @@
-"""Schedulers that follow a metric, beside torch's class and what transformers' class recorded."""
+"""Schedulers that follow a metric, against torch's class and recordings of transformers'."""
 
 import copy
 import inspect
@@ -28,7 +28,7 @@ from accelsched import lr_scheduler as ours
 from accelsched.lr_scheduler import GreedyLR, ReduceLROnPlateau
 from accelsched.schedules import Constant, Linear
 
-#: A float on the CPU, which stays one, and tensors.
+#: None: a float lr on the CPU, which stays a float. A dtype: a tensor lr.
 DTYPES = pytest.mark.parametrize("dtype", [None, torch.float64, torch.float32], ids=str)
 TENSORS = pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=str)
 
@@ -41,14 +41,14 @@ def rounded(rates, dtype):
 
 
 def pair(rates, dtype, **arguments):
-    """Torch's scheduler of floats, and ours; both start from what a tensor of the dtype holds."""
+    """Return torch's scheduler with float lrs, and ours; both start from lrs of the dtype."""
     held = rounded(rates, dtype)
     plain = theirs.ReduceLROnPlateau(optimizer_of(held), **arguments)
     return plain, ReduceLROnPlateau(optimizer_of(held, dtype), **arguments)
 
 
 def as_metric(metric, dtype):
-    """A metric as a training loop has it there."""
+    """Return the metric as a training loop has it: a float or a float64 tensor."""
     return metric if dtype is None else torch.tensor(metric, dtype=torch.float64)
 
 
@@ -95,7 +95,7 @@ def test_the_recorded_metrics_do_everything():
     assert any(math.isnan(metric) for case in GREEDY for metric in case["metrics"])
 
 
-# What somebody else does.
+# Changes by other code.
 
 
 @DTYPES
@@ -106,7 +106,7 @@ def test_a_rate_that_somebody_puts_there_is_gone_on_from(dtype):
         for scheduler, kind in ((plain, None), (made, dtype)):
             group = scheduler.optimizer.param_groups[step % 2]
             if step % 7 == 2:
-                group["lr"] = 0.9  # exactly, also where a tensor holds it rounded
+                group["lr"] = 0.9  # exact, although a tensor rounds it
             elif step % 7 == 5:
                 group["lr"] = 0.625 if kind is None else torch.tensor(0.625, dtype=kind)
             elif step % 7 == 6 and kind is not None:
@@ -179,7 +179,7 @@ def test_a_group_without_a_bound_of_its_own_is_left_alone():
 
 
 def resumed(made, dtype, optimizer_first):
-    """The scheduler and its optimizer in another process, from what is saved of both."""
+    """Return a new scheduler with a new optimizer, loaded from the saved states of both."""
     saved = json.loads(json.dumps(made.state_dict()))
     of_optimizer = copy.deepcopy(made.optimizer.state_dict())
     rates = [0.7] * len(made.optimizer.param_groups)
@@ -298,7 +298,7 @@ def test_the_scale_of_a_schedule_is_what_torch_makes_of_a_rate_of_1(dtype):
     for step, metric in enumerate(drawn_metrics(rnd, 60, odd=0.0)):
         scales = rates_of(plain.optimizer)
         want = [curve(step) * scale for curve, scale in zip(curves, scales, strict=True)]
-        # The formula in float64 is good to a few roundings, and a tensor has one more.
+        # The float64 formula is exact to a few roundings; a float32 tensor adds one.
         unit = 2.0**-24 if dtype is torch.float32 else 2.0**-51
         assert rates_of(made.optimizer) == pytest.approx(want, rel=unit * 1.01, abs=0.0)
         if step % 3:
@@ -323,7 +323,7 @@ def test_what_somebody_puts_beside_a_schedule_does_not_last():
     assert (made.last_epoch, made.best) == (1, 0.5)
 
 
-# The rest of what torch's class does, and what it does not.
+# Other behavior, torch's and our own.
 
 
 @DTYPES
@@ -413,7 +413,7 @@ def test_a_rate_of_0_is_no_tensor_of_adam_and_the_rule_goes_on_from_0():
 def test_trainers_know_it_for_torch_s():
     made = ReduceLROnPlateau(optimizer_of([0.1]))
     assert isinstance(made, theirs.ReduceLROnPlateau)
-    # By which they see that a step takes a metric.
+    # Trainers use this check to see whether step takes a metric.
     assert isinstance(GreedyLR(optimizer_of([0.1])), theirs.ReduceLROnPlateau)
     assert not made.in_cooldown
     assert made.mode_worse == math.inf

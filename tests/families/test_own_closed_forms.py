@@ -1,4 +1,4 @@
-"""Schedulers that users write as for cerebras_pytorch, by ``_get_closed_form``."""
+"""Schedulers that users write with ``_get_closed_form``, as for cerebras_pytorch."""
 
 import copy
 import gc
@@ -67,7 +67,7 @@ def test_the_whole_curve_and_a_step_are_one_formula(name):
     schedule = scheduler.schedule
     curve, steps = schedule.curve(0, 90), torch.arange(90)
     for t in range(90):
-        # A power in float32 of two libraries.
+        # Two libraries compute a power in float32.
         assert schedule(t) == curve[t] == pytest.approx(float(schedule(steps)[t]), rel=2**-22)
         assert_alike(curve[t], name, t)
 
@@ -77,7 +77,6 @@ def test_the_whole_curve_and_a_step_are_one_formula(name):
 def test_a_back_end_compiles_it_once(runtime, name):
     parameter = torch.nn.Parameter(torch.ones(2).to(runtime.device()))
     value = torch.tensor(0.5) if runtime.name == "compile" else 0.5
-    # foreach needs no float of a tensor; a decay of 0 would not be asked for.
     opt = torch.optim.SGD([{"params": [parameter], "tags": ["a"]}], lr=value)
     opt.param_groups[0]["momentum"] = opt.param_groups[0]["weight_decay"] = value
     with on_device():
@@ -186,7 +185,7 @@ def rates(opt):
 
 @KINDS
 def test_another_scheduler_that_it_asks_is_at_its_step(kind):
-    """And no constant: that at which it was when this one was recorded."""
+    """Its step is not fixed at the value it had when this scheduler was recorded."""
 
     class Following(LRScheduler):
         def __init__(self, optimizer, *others):
@@ -295,11 +294,11 @@ def test_nothing_holds_it():
     gc.collect()
 
 
-# What cannot be.
+# Errors.
 
 
 def refused(body):
-    """The error of a class whose method has this body, on the second line of its file."""
+    """Return the error of a class whose method has this body, on line 2 of its file."""
     source = f"class Mine(LRScheduler):\n    def _get_closed_form(self): {body}\n"
     names = {"LRScheduler": LRScheduler, "torch": torch, "__name__": __name__}
     exec(compile(source, "mine.py", "exec"), names)
@@ -342,7 +341,7 @@ def test_a_class_of_ones_own_is_no_spec():
 
 def test_a_schedule_is_still_given_as_before():
     class Named(Scheduler):
-        """Which has no method of its own."""
+        """A class that does not define ``_get_closed_form``."""
 
     scheduler = Named(optimizer(), LinearLR(None, 0.0, 0.1, 10).schedule, "lr")
     scheduler.step()

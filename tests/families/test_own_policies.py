@@ -1,4 +1,4 @@
-"""Policies that users write as for thunder, by ``get_lr``, beside what thunder 0.1.1 gave."""
+"""Policies that users write with ``get_lr``, as for thunder, against values of thunder 0.1.1."""
 
 import contextlib
 import copy
@@ -35,8 +35,8 @@ def short_tables(monkeypatch):
 
 
 @contextlib.contextmanager
-def told(name, expected=True):
-    """The one warning of a policy that is called on the host, and no other."""
+def told(name):
+    """Expect exactly one warning if the policy's get_lr is called on the host."""
     if MINE.EVERY[name][1]:
         yield
         return
@@ -61,8 +61,8 @@ def rates(policy):
 @CASES
 def test_what_thunder_gave(case, kind):
     policy = bound(case["id"], kind, [group["lr"] for group in case["groups"]])
-    # In float64 the few roundings of a power or of factors that are joined; in float32 of each
-    # step's factor and product too.
+    # float64: a few roundings of a power or of joined factors. float32: also those of each
+    # step's factor and product.
     unit = 2**-50 if kind == "host" else 60 * 2**-24
     for step, want in enumerate(case["values"]):
         assert policy.last_epoch == step
@@ -112,7 +112,7 @@ def test_a_lazy_back_end_reads_nothing(runtime, name):
     assert list(map(float, policy.get_last_lr())) == pytest.approx(values[20], rel=60 * 2**-24)
 
 
-# Attributes that change, values that others change, steps that are set.
+# Attributes that change, values that other code changes, steps that are set.
 
 
 @KINDS
@@ -153,7 +153,7 @@ def test_a_rate_that_is_changed_from_outside_survives_in_a_recurrence(kind):
 
 @KINDS
 def test_a_step_that_is_set_applies_the_rule_there_once(kind):
-    """As torch's step(epoch); last_epoch alone changes no rate, if it is not the step's alone."""
+    """As in torch, step(epoch) applies the rule; setting last_epoch leaves a recurrence's rate."""
     policy = bound("At", kind)
     policy.step(12)
     assert rates(policy) == pytest.approx([0.005, 0.005])
@@ -199,7 +199,7 @@ def test_its_state_and_its_copies_go_on(name, kind):
     loaded = bound(name, kind)
     loaded.load_state_dict(saved)
     twins = [loaded, copy.deepcopy(policy)]
-    # Functions of the test's own cannot be pickled.
+    # Functions defined in the test cannot be pickled.
     twins += [] if name.startswith("Functions") else [pickle.loads(pickle.dumps(policy))]
     for _ in range(8):
         for twin in twins:
@@ -220,7 +220,7 @@ def test_what_is_left_out_of_a_state():
 
 
 def test_a_state_of_thunder_is_continued_from():
-    """What torch's LRScheduler saves: its __dict__ but for the optimizer."""
+    """The state is that of torch's LRScheduler: its __dict__ without the optimizer."""
     saved = {
         "patience": 4,
         "waited": 2,
@@ -276,11 +276,11 @@ def test_a_binding_that_fails_changes_nothing():
     policy.step()
 
 
-# What is found out about a get_lr.
+# How a get_lr is classified.
 
 
 def kind_of(get_lr, kind="graph", **attributes):
-    """Formula, recurrence, or None; and what the warning says."""
+    """Return "formula", "recurrence" or None for a get_lr, and the text of its warnings."""
     mine = type("Mine", (Policy,), {"get_lr": get_lr})()
     vars(mine).update(attributes)
     with warnings.catch_warnings(record=True) as warned:
@@ -333,7 +333,7 @@ def test_a_table_that_does_not_settle_is_told():
     mine = type("Mine", (Policy,), {"get_lr": each(lambda s, g: min(s.last_epoch, 10**9) / 1e4)})
     with pytest.warns(UserWarning, match="its first 4096 steps were tabulated"):
         mine()(optimizer(kind="graph"))
-    # On the host it has no end.
+    # On the host no table limits the steps.
     policy = mine()(optimizer())
     policy.step(10**5)
     assert rates(policy) == [10.0]

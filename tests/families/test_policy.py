@@ -72,7 +72,7 @@ def test_recorded_curve(case, kind):
             made.step()
             step += 1
         want = want if isinstance(want, list) else [want]
-        # In float64 the few roundings of another cosine; in float32 of the value and the factor.
+        # float64: a few roundings of another cosine. float32: those of the value and the factor.
         unit = 2**-50 if kind == "host" else 4 * 2**-24
         assert rates(made) == pytest.approx(want, rel=unit, abs=unit / 10), at
 
@@ -85,7 +85,7 @@ def test_all_recorded_curves_are_here():
 
 
 class Plain:
-    """What thunder does to the learning rates of one optimizer, a float a group."""
+    """thunder's updates of the learning rates of one optimizer, one float per group."""
 
     def __init__(self, kind, mappings, lr_init):
         self.kind, self.mappings, self.epoch = kind, mappings, 0
@@ -106,7 +106,7 @@ class Plain:
 
 numbers = st.one_of(st.sampled_from([0.0, 0.1, 0.5, 1.0, 2.0]), st.floats(1e-6, 4.0))
 mappings = st.dictionaries(st.integers(0, 25), numbers, max_size=6)
-# A step, a group and a value: set between two steps by somebody else.
+# {(step, group): value}: values that other code sets between two steps.
 changes = st.dictionaries(st.tuples(st.integers(0, 25), st.integers(0, 1)), numbers, max_size=2)
 
 
@@ -177,7 +177,7 @@ def test_a_policy_binds_again():
     made.step()
     made.set_optimizer(two)
     assert (made.last_epoch, rates(made)) == (0, [0.1, 0.1])
-    ConstantLR(one, 0.5).step()  # which nobody else drives any more
+    ConstantLR(one, 0.5).step()  # no other scheduler drives it any more
 
 
 def test_repr_is_that_of_thunder():
@@ -316,7 +316,7 @@ def test_a_state_that_does_not_fit_changes_nothing(change, message, kind):
     assert made.state_dict() == STATE
 
 
-#: What thunder 0.1.1 saves of Multiply({1: 0.5, 4: 0.25}, 0.5) after three steps.
+#: The state that thunder 0.1.1 saves for Multiply({1: 0.5, 4: 0.25}, 0.5) after three steps.
 OF_THUNDER = {
     "current_mapping": [{1: 0.5, 4: 0.25}],
     "mapping": {1: 0.5, 4: 0.25},
@@ -333,7 +333,7 @@ OF_THUNDER = {
 
 @KINDS
 def test_a_state_of_thunder_is_taken_over(kind):
-    """Mapping and all, as thunder's own policy takes it; tests/clients has it from the package."""
+    """It replaces the mapping too, as in thunder; tests/clients loads a state of the package."""
     made = bound(Multiply({2: 2.0}, 1.0), kind=kind)
     made.load_state_dict(OF_THUNDER)
     assert (made.last_epoch, rates(made)) == (3, [0.25])
@@ -395,7 +395,7 @@ def test_every_class_can_be_bound_later(make, kind):
         later.step()
         at_once.step()
     assert later.state_dict() == at_once.state_dict()
-    assert later(optimizer({}, {})).last_epoch == 0  # and again, to another one
+    assert later(optimizer({}, {})).last_epoch == 0  # binds again, to another optimizer
 
 
 def test_attributes_are_set_before_there_is_an_optimizer():
@@ -438,7 +438,7 @@ def test_a_binding_that_fails_in_a_child_changes_nothing():
         both(opt)
     assert rates_of(opt) == [0.001, 0.001]
     assert both.optimizer is children[0].optimizer is None
-    ConstantLR(opt, 0.1).step()  # nobody else drives it
+    ConstantLR(opt, 0.1).step()  # no other scheduler drives it
     assert rates_of(opt) == [0.1, 0.1]
 
 
@@ -486,7 +486,7 @@ def test_a_function_in_operators_is_traced(function):
         lambda step: 0.1 if step < 30 else 0.01,
         lambda step: [0.1, 0.2, 0.3][step % 3],
         lambda step: float(np.float32(0.1) * step),
-        lambda step: 0.1 * (step % 7 == 0),  # in float32, if it were traced
+        lambda step: 0.1 * (step % 7 == 0),  # a trace would compute it in float32
         lambda step: torch.tensor(0.1) * int(step),
     ],
 )
@@ -499,7 +499,7 @@ def test_any_other_function_is_tabulated(function):
 
 
 def test_a_table_that_may_be_too_short_says_so():
-    assert isinstance(from_function(lambda step: min(step / 10, 1.0)), Tabulated)  # it settles
+    assert isinstance(from_function(lambda step: min(step / 10, 1.0)), Tabulated)  # settles
     with pytest.warns(UserWarning, match=f"first {DEFAULT_STEPS} steps were tabulated") as caught:
         made = from_function(lambda step: math.cos(step))
     assert caught[0].filename == __file__

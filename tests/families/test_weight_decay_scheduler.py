@@ -1,4 +1,4 @@
-"""The weight decay's classes beside the learning rate's; other keys on each back end, counted."""
+"""Weight decay classes against learning rate classes; costs of other keys on each back end."""
 
 import contextlib
 import copy
@@ -29,7 +29,7 @@ from accelsched.schedules import CosineDecay
 
 @pytest.fixture(params=EVERY)
 def pair(request, monkeypatch):
-    """A maker of a scheduler of the learning rate, and of the same for the weight decay."""
+    """Return two functions that build a scheduler of the lr and the same of the weight decay."""
     make = EVERY[request.param]
 
     def make_decay(opt):
@@ -136,7 +136,7 @@ def within(way):
 @pytest.mark.parametrize("runtime", ["xla", "lazy"], indirect=True)
 @CASES
 def test_what_is_named_for_another_key_cures(runtime, name, key):
-    """Counted: no read, one execution, no compile; and nothing is named where it is not so."""
+    """With the named change, a step has no read, one execution and no compile."""
     best = rules.best_of_key(runtime.name, name, key)
     said = check(built(name, key, runtime), key).remedy
     if best is None:
@@ -174,12 +174,12 @@ CURED = ["Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "NAdam", "RAdam", "RM
     ("name", "key", "start"),
     [
         *[(n, "weight_decay", start) for n in CURED for start in (0.5, 0.0)],
-        # From 0 PyTorch starts with the first gradient of a momentum above it.
+        # Not from 0: PyTorch creates the momentum buffer only for a momentum above 0.
         *[(n, "momentum", 0.5) for n in ("RMSprop", "SGD")],
     ],
 )
 def test_the_results_are_those_of_floats(runtime, name, key, start):
-    """Against PyTorch on the CPU with floats, in float64."""
+    """The weights match those of PyTorch on the CPU with float values, in float64."""
     mine, plain = built(name, key, runtime), built(name, key, NAMED["eager"])
     lowering = "graph" if runtime.name == "eager" else None
     with warnings.catch_warnings():

@@ -1,4 +1,4 @@
-"""What torch warns of when its own schedulers are stepped."""
+"""Ignore the warnings that torch issues when its own schedulers step."""
 
 import warnings
 

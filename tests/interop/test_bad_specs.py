@@ -1,4 +1,4 @@
-"""What is no spec is refused by one ArgumentError, in little time, whatever it is."""
+"""Any invalid spec raises one ArgumentError, quickly."""
 
 import difflib
 
@@ -13,12 +13,12 @@ from accelsched.schedules import Constant
 
 CHUNKS = pytest.mark.parametrize("seed", range(4))
 
-# Whole numbers above 1 for a learning rate are told, and these are among what is broken.
+# An int above 1 for a learning rate causes a warning; some broken specs contain one.
 pytestmark = pytest.mark.filterwarnings("ignore:.*a learning rate of")
 
 
 def outcome(given, opt=None):
-    """Whether it is taken; if not, an ArgumentError says why in a few words."""
+    """Return whether a spec is accepted; if not, check that the ArgumentError is short."""
     try:
         from_spec(given, opt)
     except ArgumentError as error:
@@ -30,7 +30,7 @@ def outcome(given, opt=None):
 @CHUNKS
 def test_a_broken_spec_is_taken_or_refused(seed):
     taken = [outcome(spec) for spec in broken_specs(1500, seed)]
-    assert 20 < sum(taken) < 1000  # the strategy knows the format: some mistakes are none
+    assert 20 < sum(taken) < 1000  # some of the changes leave a spec valid
 
 
 @CHUNKS

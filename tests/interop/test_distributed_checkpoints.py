@@ -8,7 +8,7 @@ from torch.optim import lr_scheduler as peers
 from accelsched import Scheduler, SchedulerList, from_torch
 from accelsched.schedules import CosineDecay, Linear, Sequential
 
-# It says that one process saves, which is what these tests do.
+# torch warns that a single process saves; these tests use only one.
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:torch", "ignore::FutureWarning:torch")
 
 
@@ -63,7 +63,7 @@ def test_ours_is_stateful_and_goes_on_from_its_checkpoint(name, tmp_path):
 
 @pytest.mark.parametrize("name", TORCHS)
 def test_a_checkpoint_of_torchs_scheduler_goes_into_ours(name, tmp_path):
-    """The way that the docstring of from_torch gives."""
+    """The recipe in the docstring of from_torch works."""
     before, after = sgd(), sgd()
     first = TORCHS[name](before)
     for _ in range(7):

@@ -15,7 +15,7 @@ from accelsched.schedules import CosineDecay, Linear
 SCHEDULE = Linear(0.0, 0.1, 20).then(CosineDecay(0.1, 0.001, 80), at=20)
 
 
-# torch 2.4 warns of what its own export does with a constant.
+# torch 2.4 warns about how its own export handles constants.
 @pytest.mark.filterwarnings("ignore:Attempted to insert a get_attr Node")
 @pytest.mark.filterwarnings("ignore:Node l(ifted_tensor|__self__)")
 @pytest.mark.parametrize("make", EVERY.values(), ids=EVERY)
@@ -38,7 +38,7 @@ def test_what_cannot_be_exported_is_refused():
 
 
 def in_jax(text):
-    """A text in StableHLO as a function of the counter, run by JAX."""
+    """Return a function of the counter that runs a StableHLO text in JAX."""
     import jax
     from jax._src.lib import xla_client
 
@@ -65,7 +65,7 @@ def test_the_text_in_stablehlo_is_all_that_jax_needs(runtime, make):
         after, *values = step(count)
         assert after == count + 1
         for value, schedule in zip(values, scheduler.schedules, strict=True):
-            # It is in float64, as the number of digits tells.
+            # Agreement to this many digits shows that it is in float64.
             assert agrees(value, reference.value(schedule, count), leaves_of(schedule)), count
 
 
@@ -80,5 +80,5 @@ def test_groups_that_differ_in_numbers_are_one_evaluation(runtime):
         text = export.stablehlo(scheduler)
         return len(re.findall(r" = \"?stablehlo\.(?!constant)", text))
 
-    # What is left is one slice and one reshape a group, which give its value.
+    # Each group adds one slice and one reshape, which extract its value.
     assert operations(20) - operations(10) == 20

@@ -1,4 +1,4 @@
-"""What torch would do from here on with the learning rate that it finds, and ours with it."""
+"""From an lr that it finds in the group, ours continues as torch's scheduler would."""
 
 import pytest
 import torch
@@ -52,19 +52,19 @@ SCHEDULERS = {
     "averaging": lambda o: SWALR(o, 0.0005, 8),
 }
 STEPS = 45
-# A chain whose cosine is at its minimum, where the rate is 0 and tells nothing of the others.
+# Chains whose cosine is at its minimum: an lr of 0 reveals nothing about the other factors.
 AT_MINIMUM = ((SCHEDULERS["cosine times warm-up"], 20), (SCHEDULERS["cosine between two"], 30))
 
 
 def tolerance(kind):
-    # As of test_from_torch: torch's 8 roundings a step; a cosine is divided by its height, which
-    # near the minimum has lost 2 * log2(12 steps) digits. In float32 what is found is rounded
-    # once, and each value once.
+    # As in test_from_torch, torch rounds 8 times a step. A cosine is divided by its height, which
+    # near the minimum has lost 2 * log2(12 steps) digits. In float32, the lr that is found is
+    # rounded once, and so is each value.
     return 8 * STEPS * 2**-53 * 12**2 if kind == "host" else 2**-22
 
 
 def live(make, kind, start, found=None):
-    """One that has made some steps in floats, with the rate of one group set from outside."""
+    """Return a scheduler after some steps in floats, with one group's lr set from outside."""
     made = make(optimizer({}, {}))
     for _ in range(start):
         made.step()
@@ -94,7 +94,7 @@ def test_as_it_would_have_gone_on(make, start, kind):
     require_alike(make, kind, start)
 
 
-# At 10 and 30 the cosine alone is at its minimum, at 9 and 11 next to it, at 20 at its peak.
+# "cosine" has its minimum at steps 10 and 30 and its peak at 20; 9 and 11 are beside a minimum.
 @KINDS
 @pytest.mark.parametrize("start", [0, 1, 9, 10, 11, 20, 30])
 @pytest.mark.parametrize("make", SCHEDULERS.values(), ids=SCHEDULERS)
@@ -109,7 +109,7 @@ def test_from_another_rate_in_one_of_two_groups(make, start, kind):
 
 
 def test_a_second_stage():
-    """It finds its learning rate in the group, beside the initial one of the first stage."""
+    """The second stage finds its lr in the group, beside the initial_lr of the first stage."""
 
     def stage(convert):
         opt = optimizer()
@@ -146,7 +146,7 @@ def test_two_cosines_at_their_minimum_at_once_are_refused():
         from_torch(live(chain(cosine(5), cosine(15)), "host", 0))
 
 
-# SWALR anneals from where it is built.
+# SWALR anneals from the step at which it is built.
 
 
 @KINDS

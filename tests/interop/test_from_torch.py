@@ -29,7 +29,7 @@ def function(text):
 
 
 def scheduler(name, kwargs, opt):
-    """A scheduler of torch, as a recorded case describes it."""
+    """Return the torch scheduler that a recorded case describes."""
     kwargs = dict(kwargs)
     for key, value in kwargs.items():
         if key in ("lr_lambda", "scale_fn"):
@@ -64,14 +64,14 @@ def values(made, key="lr"):
 
 
 def tolerance(kind, steps, start=0):
-    # torch steps recursively, with some 8 roundings a step, of numbers of the size of the peak;
-    # a value in float32 is rounded once, and so is the learning rate that it was converted from,
-    # and before that at each step that torch made in float32.
+    # torch steps recursively, with about 8 roundings a step, each relative to the peak. In float32
+    # a value is rounded once, and so is the lr that it was converted from. Before the conversion,
+    # torch rounds at each step in float32.
     return 8 * steps * 2**-53 if kind == "host" else 2**-22 + start * 2**-24
 
 
 def lockstep(live, start, steps, kind="host", **options):
-    """Convert a copy of a live scheduler after some steps, and compare from there on."""
+    """Convert a live scheduler after some steps, and compare it with torch's from there on."""
     reached, converted = live(), live(kind)
     for _ in range(start):
         reached.step()
@@ -97,7 +97,7 @@ def name(case):
 
 
 def lost_where_torch_loses_it(scheduler, kind, start, milestone):
-    """Before 2.13 a SequentialLR overwrites the initial value of a tensor learning rate."""
+    """Expect an error where a SequentialLR before torch 2.13 overwrote the initial tensor lr."""
     loses = not hasattr(theirs, "_param_groups_val_list")
     if scheduler == "SequentialLR" and kind == "graph" and loses and start >= milestone:
         return pytest.raises(ArgumentError, match="torch overwrote its initial lr: use a float lr")
@@ -110,7 +110,7 @@ def lost_where_torch_loses_it(scheduler, kind, start, milestone):
 def test_lockstep_with_torch(case, start, kind):
     steps = max(case["steps"]) + 1
     if case["scheduler"] == "OneCycleLR":
-        steps = min(steps, 100)  # past its end torch's turns back for a step, and then fails
+        steps = min(steps, 100)  # past its end, torch's turns back for a step, then raises
     if start >= steps:
         start = steps - 1
     nested = name(case) in ("SequentialLR/05", "SequentialLR/06")
@@ -121,7 +121,7 @@ def test_lockstep_with_torch(case, start, kind):
 
 @pytest.mark.parametrize("case", RECORDED, ids=name)
 def test_recorded_curve(case):
-    """Recorded with torch 2.13, whichever torch is installed."""
+    """Curves recorded with torch 2.13 hold for any installed torch."""
     if name(case) == "SequentialLR/06" and not hasattr(theirs, "_param_groups_val_list"):
         pytest.skip("nested sequences are not the same in each torch: lockstep compares them")
     made = from_torch(build(case), total_iters=150)
@@ -162,7 +162,7 @@ def test_a_plateau_goes_on_from_any_point_of_its_life(kind):
         assert_same_state(made, plain)
 
 
-# What the recorded cases do not have.
+# Cases beyond the recorded ones.
 
 
 def adam(kind="host", **options):
@@ -222,7 +222,7 @@ def test_more_lockstep(make, start, kind):
 
 
 class Own(theirs.StepLR):
-    """A user's own: half of what it had at each square."""
+    """A user's scheduler: halve the lr at each square step."""
 
     def get_lr(self):
         square = math.isqrt(self.last_epoch) ** 2 == self.last_epoch > 0
@@ -230,7 +230,7 @@ class Own(theirs.StepLR):
 
 
 class Renamed(theirs.StepLR):
-    """One that changes nothing of what torch does."""
+    """A user's subclass that changes nothing."""
 
 
 def test_a_class_of_ones_own_is_run_and_tabulated():
@@ -283,7 +283,7 @@ def test_a_functions_factors_are_evaluated_on_the_device():
     assert constant.schedules == (Scaled(Multiplicative(1.0, 0.97), 0.001),)
     growing = from_torch(theirs.MultiplicativeLR(optimizer(), lambda step: 1.5 + 0 * step))
     growing.last_epoch = 2000
-    assert 1e300 < values(growing)[0] < math.inf  # the last that float64 has
+    assert 1e300 < values(growing)[0] < math.inf  # the last product that float64 can hold
 
 
 def test_lr_and_betas_have_one_state():
@@ -338,7 +338,7 @@ def test_betas_are_a_key_of_their_own():
 
 @pytest.mark.parametrize("cls", [torch.optim.Adam, torch.optim.AdamW, torch.optim.NAdam])
 def test_betas_that_change_are_compiled_once(cls):
-    """Where torch's own OneCycleLR, which sets floats, compiles again until it gives up."""
+    """Ours never recompiles; torch's OneCycleLR sets floats and recompiles until Dynamo stops."""
     from torch._dynamo.utils import counters
 
     def trained(convert):
@@ -365,12 +365,12 @@ def test_betas_that_change_are_compiled_once(cls):
 
     weights, compiles = trained(True)
     assert compiles == 0
-    # Compiled, the optimizer takes its bias corrections in float32: 2**-24 of 1 - beta ** t, which
-    # is 0.001 at first, over a path of 33 steps of 0.1 at most.
+    # The compiled optimizer computes bias corrections in float32: an error of 2**-24 in
+    # 1 - beta ** t, which is 0.001 at first, over 33 steps of at most 0.1.
     assert (weights - trained(False)[0]).abs().max() <= 33 * 0.1 * 2**-24 / 0.001
 
 
-# States of torch, for schedulers of ours.
+# torch's states, loaded into our schedulers.
 
 PAIRS = {
     "StepLR": (lambda o: theirs.StepLR(o, 7, 0.5), lambda o: ours.StepLR(o, 0.001, 7, 0.5)),
@@ -458,7 +458,7 @@ class OwnPlateau(theirs.ReduceLROnPlateau):
     def _is_better(self, metric, best):
         return metric <= best
 
-    is_better = _is_better  # torch 2.4
+    is_better = _is_better  # its name in torch 2.4
 
 
 def refused():
@@ -566,7 +566,7 @@ def test_a_greedy_scheduler_goes_on_from_any_point_of_its_life(smooth, dtype):
 
     whole = [after(count).get_last_lr() for count in range(len(metrics) + 1)]
     assert len({tuple(rates) for rates in whole}) > 5
-    # It puts a float in the place of a tensor, so a tensor is there until it first moves.
+    # GreedyLR replaces a tensor lr with a float at its first change, so only step 0 has one.
     for begun in (0, 1, 2, 5, 11, 20):
         made = from_torch(after(begun, dtype if begun == 0 else None))
         assert type(made) is ours.GreedyLR
@@ -577,7 +577,7 @@ def test_a_greedy_scheduler_goes_on_from_any_point_of_its_life(smooth, dtype):
 
 
 def test_a_run_of_transformers_is_converted_in_one_line():
-    """Without total_iters, and without a warning: its schedule says how long it is."""
+    """No total_iters and no warning: num_training_steps gives the length."""
     plan = functools.partial(
         lambda step, *, num_training_steps: max(0.0, math.cos(step / num_training_steps)),
         num_training_steps=1000,
@@ -589,11 +589,11 @@ def test_a_run_of_transformers_is_converted_in_one_line():
     old = theirs.LambdaLR(adam(), lambda step: called.append(step) or min(1.0, step / 9))
     called.clear()
     from_torch(old, total_iters=5000)
-    assert len(called) < 2 * 5000  # of two groups that share it
+    assert len(called) < 2 * 5000  # two groups share its table
 
 
 def test_chains_are_not_the_chains_of_cerebras():
-    """Theirs takes factors relative to each first value, torch's relative to its base."""
+    """Cerebras takes factors relative to each first value, torch relative to each base lr."""
     opt = optimizer()
     chain = theirs.ChainedScheduler([theirs.LinearLR(opt, 0.1, 1.0, 5), theirs.StepLR(opt, 9)])
     assert not isinstance(from_torch(chain).schedules[0], Chained)

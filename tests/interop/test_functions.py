@@ -1,4 +1,4 @@
-"""Functions in torch's schedulers: what transformers has, what is called, and what is tabulated."""
+"""Functions in torch's schedulers: those of transformers, called ones and tabulated ones."""
 
 import functools
 import itertools
@@ -26,7 +26,7 @@ LONG = 2_000_000
 
 
 def transformers_schedules():
-    """Name, maker, its options; each with its arguments of steps."""
+    """Yield each function name with its step counts and options."""
     short = {"num_warmup_steps": 10, "num_training_steps": 100}
     long = {"num_warmup_steps": 2000, "num_training_steps": LONG}
     none = {"num_warmup_steps": 0, "num_training_steps": 64}
@@ -57,7 +57,7 @@ CASES = list(transformers_schedules())
 
 @pytest.mark.parametrize(("name", "options"), CASES, ids=lambda v: v if isinstance(v, str) else "")
 def test_a_schedule_of_transformers_is_a_formula(name, options):
-    """Exact at every step, past its end too, and of any length."""
+    """The formula matches the function, past its end too, at any length."""
     transformers = pytest.importorskip(
         "transformers", reason="transformers is installed by `make test` only"
     )
@@ -69,7 +69,7 @@ def test_a_schedule_of_transformers_is_a_formula(name, options):
     steps = sorted({*range(250), *range(0, end, 1 + end // 3000), end})
     want = [0.001 * float(function(step)) for step in steps]
     got = schedule.formula(torch.tensor(steps)).tolist()
-    # Theirs has the cosine of up to 8 * pi; a factor is at most 1, and 1e-3 of it the rate.
+    # transformers takes cosines of up to 8 * pi. A factor is at most 1; the lr is 1e-3 of it.
     assert got == pytest.approx(want, rel=2**-46, abs=0.001 * 2**-46)
 
 
@@ -91,7 +91,7 @@ def test_a_long_decay_of_transformers_comes_to_its_end(kind, start):
 
 
 def test_what_only_looks_like_a_function_of_transformers(monkeypatch):
-    """The name is known, but not what it does."""
+    """A known name, but another function."""
 
     def _get_linear_schedule_with_warmup_lr_lambda(step, *, num_warmup_steps, num_training_steps):
         return max(0.0, 1.0 - step / num_training_steps) ** 2
@@ -113,7 +113,7 @@ def test_what_only_looks_like_a_function_of_transformers(monkeypatch):
 
 
 def test_half_steps_are_taken_as_they_are():
-    """A cosine of 1.5 turns in 100 steps: no formula counts its minimum, and torch calls it."""
+    """A cosine of 1.5 turns in 100 steps has its minimum between steps: its function is called."""
     transformers = pytest.importorskip(
         "transformers", reason="transformers is installed by `make test` only"
     )
@@ -137,7 +137,7 @@ def drops_late(step):
 
 
 def test_a_plain_function_is_called_as_torch_calls_it():
-    """With an int, once a step, for ever; no table is made of it."""
+    """It is called with an int, once a step, without a table."""
     seen = []
 
     def plain(step):
@@ -154,7 +154,7 @@ def test_a_plain_function_is_called_as_torch_calls_it():
     seen.clear()
     made.step()
     assert rate(made) == 0.001 * 0.5
-    assert seen == [2_000_000]  # of two groups that share it
+    assert seen == [2_000_000]  # once for the two groups that share it
 
 
 def test_a_plain_function_sees_what_changes():
@@ -197,7 +197,7 @@ def test_a_table_is_made_once_for_all_optimizers_that_have_its_function_at_a_tim
 
 
 def test_a_phase_needs_no_more_steps_than_it_has():
-    """A function of a list ends where its phase ends, and nobody asks it for more."""
+    """A function that indexes a list is not called past the end of its phase."""
     factors = [1.0 - step / 20 for step in range(10)]
     for lowering in ("host", "graph"):
         opt = optimizer()

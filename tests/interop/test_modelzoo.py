@@ -19,12 +19,12 @@ from accelsched.weight_decay_scheduler import CosineDecayWD
 # Every distinct list in the YAML files of releases 1.6 to 2.10.
 
 LISTS = json.loads(Path(__file__).with_name("modelzoo_schedulers.json").read_text())
-#: Why a list is refused, by its place in the file.
+#: The error for each refused list, by its position.
 REFUSED = {
-    # Release 2.0.2: it has names that 1.9 does not know, and one that no release from 2.0 on takes.
+    # From release 2.0.2: it has names that 1.9 lacks, and one that no release from 2.0 on accepts.
     177: "PiecewiseConstantLR='initial_learning_rate': there is no such argument",
 }
-#: What is not read, of lists that releases up to 1.9 read without a word.
+#: The warning for entries that are not read; releases up to 1.9 skip them silently.
 UNREAD = {
     93: r"learning_rate\[1\]: LinearLR has no \['alpha'\]: not read",
     95: r"learning_rate\[1\]: steps=34000 is not read: decay_steps=262000 is given",
@@ -38,7 +38,7 @@ READ = pytest.mark.parametrize(
 
 
 def tags_of(value):
-    """The tags that a list asks for, in order."""
+    """Return the tags that a list names, in order."""
     entries = value if isinstance(value, list) else []
     named = [model_zoo.named(entry)[1] for entry in entries]
     return [arguments["param_group_tags"] for arguments in named if "param_group_tags" in arguments]
@@ -66,7 +66,7 @@ def test_a_curve_is_that_of_the_documented_formulas(position):
         steps = model_zoo.steps_of(phases)
         assert len(steps) == 10
         (index,) = scheduler.indices
-        # The plain formulas round a few times, at the size of the highest rate.
+        # The plain formulas round a few times, relative to the highest lr.
         allowed = 6 * 2.0**-52 * model_zoo.peak_of(phases)
         for step in steps:
             scheduler.last_epoch = step
@@ -163,7 +163,7 @@ WANT = (
 
 
 def parts_of(content):
-    """What holds the schedulers in a whole file."""
+    """Return the parts of a file that contain schedulers."""
     if "trainer" in content:
         init = content["trainer"]["init"]
         entries = init["schedulers"]
@@ -336,7 +336,7 @@ def test_one_phase():
             assert type(only(config)) is LinearLR
 
 
-#: A phase of releases up to 1.9, and the scheduler that it is.
+#: Phases of releases up to 1.9, each with the equivalent scheduler.
 OLDER = [
     ({"scheduler": "Polynomial", "base_lr": 0.4, "end_learning_rate": 0.1, "steps": 9, "power": 2},
      lambda o: lr_scheduler.PolynomialLR(o, 0.4, 0.1, 9, 2)),
@@ -381,7 +381,7 @@ def test_a_length_with_two_names():
 
 
 def test_phases_that_count_from_the_first_step():
-    """The learning rate of BERT: a line to its peak, cut into one that falls from the start on."""
+    """The lr of BERT rises to its peak, then joins a line that has been falling since step 0."""
     rise = {"scheduler": "Linear", "initial_learning_rate": 0.0, "end_learning_rate": 0.1}
     fall = {"scheduler": "Linear", "initial_learning_rate": 0.1, "end_learning_rate": 0.0}
     root = {"scheduler": "InverseSquareRootDecay", "scale": 2.0, "warmup_steps": 9}
@@ -396,7 +396,7 @@ def test_phases_that_count_from_the_first_step():
         assert (reset.get_last_lr()[0] == pytest.approx(rate)) == (step < 10)
 
 
-#: What the Model Zoo refuses, or cannot find schedulers in.
+#: Configurations that are refused, with the error.
 BAD = [
     (None, "give a loaded file of the Model Zoo"),
     (True, "give a loaded file of the Model Zoo"),
@@ -436,7 +436,7 @@ def test_what_is_refused(config, message):
     with pytest.raises(ArgumentError, match=message):
         modelzoo.schedulers(config, opt)
     assert [group["lr"] for group in opt.param_groups] == [0.001] * 2
-    modelzoo.schedulers(0.5, opt).step()  # nobody else drives it
+    modelzoo.schedulers(0.5, opt).step()  # no scheduler drives it yet
 
 
 @pytest.mark.filterwarnings("ignore:.*not read", "ignore:.*a learning rate of")

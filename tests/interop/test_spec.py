@@ -61,7 +61,7 @@ def test_every_scheduler_round_trips(make, text_format):
     groups = ({"adjust_learning_rate": 0.5}, {})
     original = make(optimizer(*groups))
     data = through(text_format, to_spec(original))
-    assert to_spec(make(None)) == to_spec(original)  # bound or not, and nothing of the step
+    assert to_spec(make(None)) == to_spec(original)  # the same unbound, and without the step
     made = from_spec(data, optimizer(*groups))
     assert type(made) is type(original)
     assert to_spec(made) == to_spec(original)
@@ -248,7 +248,7 @@ def test_curve_writes_each_step_of_a_file(tmp_path, suffix):
     with output.open() as file:
         header, *rows = csv.reader(file)
     assert header == ["step", "warm", "cosine", "policy"]
-    assert len(rows) == 100  # a tenth past the end of the longest
+    assert len(rows) == 100  # to a tenth past the longest schedule
     for step, row in enumerate(rows):
         assert int(row[0]) == step
         for value, schedule in zip(row[1:3], schedules.values(), strict=True):

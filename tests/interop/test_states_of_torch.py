@@ -16,7 +16,7 @@ def sgd():
     return torch.optim.SGD([torch.nn.Parameter(torch.ones(2))], lr=0.1, momentum=0.9)
 
 
-#: One of every class of torch that from_torch takes.
+#: One scheduler of every torch class that from_torch accepts.
 OF_TORCH = {
     "ConstantLR": lambda o: theirs.ConstantLR(o, 0.5, 30),
     "LinearLR": lambda o: theirs.LinearLR(o, 0.2, 1.0, 40),
@@ -38,13 +38,13 @@ OF_TORCH = {
         [theirs.ConstantLR(o, 0.5, 9), theirs.ExponentialLR(o, 0.9)]
     ),
 }
-#: Whose own load_state_dict asks for a function or for the states of parts, which ours have not.
+#: Classes whose load_state_dict reads a function or the states of parts, which our states lack.
 RAISES = {"CyclicLR", "SequentialLR", "ChainedScheduler"}
 ALL = pytest.mark.parametrize("name", OF_TORCH)
 
 
 def stepped(scheduler, steps):
-    """The learning rates of the next steps."""
+    """Return the learning rate after each step."""
     found = []
     for _ in range(steps):
         scheduler.step()
@@ -75,7 +75,7 @@ def test_torch_continues_from_our_state_or_raises(name):
         return
     resumed.load_state_dict(copy.deepcopy(saved))
     assert resumed.last_epoch == STEPS
-    # Its methods are its own still.
+    # Our state replaces none of its methods.
     assert stepped(resumed, 20) == pytest.approx(want, rel=1e-12)
 
 
@@ -94,7 +94,7 @@ def test_a_function_for_each_group_goes_on_from_our_state(cls):
     assert resumed.get_last_lr() == whole.get_last_lr()
     stepped(resumed, 9), stepped(whole, 9), stepped(mine, 9)
     assert resumed.get_last_lr() == pytest.approx(whole.get_last_lr(), rel=1e-12)
-    # And ours goes on from its own state with them in it.
+    # Ours resumes from the same state.
     again = from_torch(built())
     again.load_state_dict(mine.state_dict())
     assert again.get_last_lr() == mine.get_last_lr()

@@ -1,4 +1,4 @@
-"""Each operation that can be compiled, against PyTorch itself, in each dtype that it takes."""
+"""Each operation that can be compiled, against PyTorch, in each dtype that it accepts."""
 
 import math
 
@@ -12,14 +12,14 @@ from accelsched.kernels.aten import TABLE
 
 aten = torch.ops.aten
 STEPS = range(0, 60)
-# Numbers around 0, halves among them for the roundings, and far ones.
+# Numbers around 0, with halves for the rounding operations, and large ones.
 X = [-7.5, -3.0, -2.5, -1.0, -0.5, -0.0, 0.0, 0.25, 0.5, 1.0, 1.5, 2.5, 3.7, 1e3, 1e-9, 1e300]
 X += [math.inf, -math.inf, math.nan]
 N = [-(2**63), -(2**40) - 1, -17, -3, -2, -1, 0, 1, 2, 3, 5, 16, 2**31, 2**53 + 1, 2**63 - 1]
 
 
 def reals(t, dtype=torch.float64, shift=0):
-    """A number of X that depends on the step."""
+    """Return a number of X that depends on the step."""
     return (
         torch.tensor(X, dtype=dtype).index_select(0, ((t + shift) % len(X)).reshape(1)).reshape(())
     )
@@ -34,7 +34,7 @@ def small(t, dtype=torch.int64):
 
 
 def unit(t, dtype=torch.float64):
-    """From -1 to 1."""
+    """Return a number from -1 to 1 that depends on the step."""
     return ((t % 21).to(dtype) - 10) / 10
 
 
@@ -56,7 +56,7 @@ COMPARISONS = "eq ne lt le gt ge"
 
 
 def cases():
-    """(a name, a function of the step)."""
+    """Yield pairs of a name and a function of the step."""
     for dtype in FLOATS:
         for name in UNARY.split():
             yield f"{name}", lambda t, f=getattr(torch, name), d=dtype: f(reals(t, d))
@@ -179,16 +179,16 @@ def cases():
 
 
 CASES = list(cases())
-#: What PyTorch's vector functions and the C library may each be off by: one ulp, of the value.
+#: PyTorch's vector functions and the C library may each be off by one ulp in these.
 INEXACT = {*f"{SMOOTH} {LOGS} {BOUNDED} acosh atan2 pow rsqrt".split()}
 
 
 def allowed(name, want):
-    """How far from PyTorch's value ours may be."""
+    """Return the allowed difference from PyTorch's value."""
     if not want.is_floating_point() or not math.isfinite(want):
         return 0.0
     kind = np.float32 if want.dtype == torch.float32 else np.float64
-    # PyTorch fuses some sums of products, of numbers below 3 here: a rounding of these, or none.
+    # PyTorch fuses some sums of products, which saves the rounding of a product (below 3 here).
     size = max(abs(float(want)), 3.0 if name == "fused" else 0.0)
     return 2 * float(np.spacing(kind(size))) if name == "fused" or name in INEXACT else 0.0
 
@@ -198,7 +198,7 @@ CHUNKS = 12
 
 @pytest.mark.parametrize("chunk", range(CHUNKS))
 def test_an_operation_is_that_of_pytorch(chunk):
-    """Some cases to a kernel: one for each, or one for all, would take longer to compile."""
+    """A kernel holds several cases: one kernel each, or one for all, would compile longer."""
     part = CASES[chunk::CHUNKS]
     kernel = Kernel(lambda t: [f(t) for _, f in part], [[i] for i in range(len(part))])
     for t, row in zip(STEPS, kernel.rows(STEPS).tolist(), strict=True):

@@ -1,4 +1,4 @@
-"""Machine code on disk: who may have written what is loaded, and what is removed."""
+"""Machine code on disk: which files are trusted and loaded, and which are removed."""
 
 import os
 import stat
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="has neither lin
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """The folder of machine code, two below one that is this user's alone."""
+    """Return the folder of machine code, two levels below a folder that only this user can use."""
     tmp_path.chmod(0o700)
     path = tmp_path / "parent" / "cache"
     path.mkdir(parents=True, mode=0o700)
@@ -27,7 +27,7 @@ def folder(tmp_path, monkeypatch):
 
 
 def another(folder, content):
-    """A folder with another content under the same key, as another user would prepare it."""
+    """Make a folder with other content under the same key, as another user might."""
     path = folder.parent.parent / "another"
     path.mkdir(mode=0o700)
     (path / f"{KEY}.o").write_bytes(disk_cache._digest(KEY, content) + content)
@@ -59,7 +59,7 @@ def test_a_platform_without_handles_of_folders_uses_paths(folder, monkeypatch):
     assert disk_cache.read(OTHER) is None
 
 
-# What is in the place of a file.
+# Something else at the path of a file.
 
 
 def test_a_file_under_another_key_is_not_loaded(folder):
@@ -97,7 +97,7 @@ def test_a_folder_in_the_place_of_a_file_costs_time_only(folder):
     assert [path.name for path in folder.iterdir()] == [f"{KEY}.o"]
 
 
-# Who may have made a folder, or may exchange it.
+# Folders that another user made or may replace.
 
 
 @pytest.mark.parametrize("mode", [0o777, 0o770, 0o702, 0o1777])
@@ -183,7 +183,7 @@ def test_nor_is_one_exchanged_in_a_folder_above_it(folder, monkeypatch):
     theirs, opened = another(folder, b"theirs"), disk_cache._open_or_make
 
     def exchanged(name, parent):
-        if name == folder.name and theirs.exists():  # its parent is open
+        if name == folder.name and theirs.exists():  # its parent is already open
             folder.parent.rename(folder.parent.with_name("moved"))
             folder.parent.mkdir()
             theirs.rename(folder)
@@ -193,7 +193,7 @@ def test_nor_is_one_exchanged_in_a_folder_above_it(folder, monkeypatch):
     assert disk_cache.read(KEY) == b"ours"
 
 
-# Where.
+# The location.
 
 
 def test_a_relative_folder_of_the_xdg_specification_is_ignored(monkeypatch, tmp_path):
@@ -207,7 +207,7 @@ def test_a_relative_folder_of_the_xdg_specification_is_ignored(monkeypatch, tmp_
     assert disk_cache._path() == tmp_path / "given" / "accelsched"
 
 
-# What is old.
+# Removal of old files.
 
 
 def test_what_killed_writers_left_behind_is_removed_when_it_is_old(folder):
@@ -246,13 +246,13 @@ def test_of_more_files_than_are_kept_those_used_last_stay(folder, monkeypatch):
     assert {path.stem for path in folder.iterdir()} == {*keys[3:], OTHER}
 
 
-# What is loaded.
+# Loading.
 
 SOURCE = "def kernel(wholes, frame):\n    return wholes[0] + 1\n"
 
 
 def test_what_does_not_load_is_compiled_again(folder, monkeypatch):
-    """Files with the right digest, whose content is no machine code; LLVM crashes at some."""
+    """The files have the right digest but no valid machine code; LLVM crashes on some."""
     monkeypatch.setattr(jit, "CODES", {})
     jit.compiled(SOURCE)
     key = jit._key(SOURCE)

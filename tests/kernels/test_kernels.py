@@ -1,4 +1,4 @@
-"""The numba lowering: what it refuses, what it keeps on disk, and who may use it at once."""
+"""The numba lowering: refusals, generated source, disk cache, threads and processes."""
 
 import copy
 import hashlib
@@ -36,12 +36,12 @@ def source_of(function):
     return lowering.program.source()
 
 
-# What is refused, and how.
+# Refusals.
 
 
 def test_an_operation_that_is_not_compiled_is_named_with_its_line():
     def strange(step):
-        return torch.special.bessel_j0(step)  # the line
+        return torch.special.bessel_j0(step)  # the line that the error names
 
     line = strange.__code__.co_firstlineno + 1
     with pytest.raises(Untraceable, match="Tabulated") as caught:
@@ -101,14 +101,14 @@ def test_a_step_that_fails_in_pytorch_fails(function, error):
     kernel.step = 6
     assert kernel.run() == 0
     assert kernel.out.tolist() == [float(function(torch.tensor(6)))]
-    for _ in range(2):  # it stays there
+    for _ in range(2):  # the kernel stays at step 7
         with pytest.raises(error, match="step 7"):
             raise kernel.error(kernel.run())
     with pytest.raises(error):
         kernel.rows(range(0, 10))
 
 
-# What the source is.
+# The generated source.
 
 
 WORDS = """def kernel wholes frame status reals out start stride rows width for in range min
@@ -150,7 +150,7 @@ def test_a_condition_computes_the_side_that_is_taken():
 
 
 def test_names_are_set_once_but_in_both_sides_of_a_condition():
-    # For each that is set twice numba takes passes over all lines, to no end in a deep nest.
+    # numba passes over all lines for each name set twice, which takes too long in a deep nest.
     names = re.findall(r"^ *(v\w+) = ", source_of(lambda t: [WARM_UP_COSINE.formula(t)]), re.M)
     twice = sorted(name for name, count in Counter(names).items() if count > 1)
     assert len(twice) == 2  # the value, from either phase
@@ -160,7 +160,7 @@ def test_names_are_set_once_but_in_both_sides_of_a_condition():
 def test_shared_parts_are_computed_once_however_often_they_are_used():
     def chain(step):
         value = step.to(torch.float64)
-        for n in range(200):  # each twice, in both sides: 2**200 if they were written out
+        for n in range(200):  # each value is used twice: 2**200 uses if written out
             value = torch.where(step > n, value * 0.5, value + 1.0)
         return [value]
 
@@ -286,7 +286,7 @@ def test_a_second_process_needs_no_compiler(tmp_path):
 
 
 def test_every_function_of_c_is_found_without_the_compiler(tmp_path):
-    """LLVM calls address 0 for a function that it does not know, and numba tells it of its own."""
+    """LLVM calls address 0 for an unknown function; importing numba registers numba's own."""
     program = """
 import sys, torch
 sys.path.insert(0, {tests!r})
@@ -358,11 +358,11 @@ def test_a_value_that_was_compiled_does_not_travel_with_the_schedule():
     assert isinstance(WARM_UP_COSINE, Schedule)
 
 
-# Who may wait for whom.
+# Threads and forks.
 
 
 def test_what_is_compiled_or_on_disk_does_not_wait_for_a_compilation(monkeypatch, tmp_path):
-    # An empty folder, as a run before has left the code of `new` in the one of the tests.
+    # Use an empty folder: an earlier run left the code of `new` in the tests' folder.
     monkeypatch.setenv("ACCELSCHED_CACHE_DIR", str(tmp_path))
     monkeypatch.setattr(jit, "CODES", {})
     other = Step(0.5, 7, 0.5) + Linear(0.0, 1.0, 3)

@@ -1,4 +1,4 @@
-"""On the host a user's function sees its variables as they are at each step, as in torch."""
+"""On the host, a user's function reads its variables anew at each step, as in torch."""
 
 import functools
 import math

@@ -1,4 +1,4 @@
-"""Segments of groups that differ by a factor: proven by a bound, and here compared step by step."""
+"""Segments of groups that differ by a factor: a bound proves them, and tests compare each step."""
 
 import math
 
@@ -42,7 +42,7 @@ EXACT = {name: task.curve(task.proof) for name, task in TASKS.items()}
 
 @st.composite
 def factors(draw):
-    """Of any size that float32 has, and of either sign; many just beside a power of 2."""
+    """Draw a factor in the range of float32, of either sign, often just beside a power of 2."""
     fraction = draw(st.one_of(st.floats(1.0, 2.0), st.sampled_from([1.0, 1 + 2**-24, 2 - 2**-24])))
     number = draw(st.integers(-100, 120).map(lambda power: math.ldexp(fraction, power)))
     return -number if draw(st.booleans()) else number
@@ -68,7 +68,7 @@ def test_every_step_of_a_multiple_is_near(name, factor):
 @settings(max_examples=10, deadline=None)
 @given(factor=factors(), cut=st.integers(0, 2**32))
 def test_the_bound_is_above_what_any_step_is_off(name, factor, cut):
-    """Of segments that were never looked at too: each is cut at some step, and fitted anew."""
+    """The bound also holds for untested segments: each is cut at some step and fitted anew."""
     task, multiples = TASKS[name], MULTIPLES[name]
     first, last = multiples._segments.first, multiples._segments.last
     middle = first + cut % (last - first + 1)

@@ -1,4 +1,4 @@
-"""The segments lowering: what it costs a graph, how long it holds, what it leaves to others."""
+"""The segments lowering: its cost in a graph, where it ends, and which schedules it rejects."""
 
 import numpy as np
 import pytest
@@ -45,10 +45,10 @@ from accelsched.schedules._pytree import tree_map
 from accelsched.schedules._vectorize import group_by_structure
 
 WARM_UP_AND_COSINE = Linear(0.0, 0.1, 2000).then(CosineDecay(0.1, 0.0, 10**6), at=2000)
-#: Each has many stairs, of which few are within its phase.
+#: Each part has many stairs, but few of them lie within its phase.
 STAIRS_BY_TURNS = Sequential([Step(0.1 + i, 7, 0.9) for i in range(4)], [10, 20, 30]) * 0.1
 STAIRS_BY_TURNS = STAIRS_BY_TURNS.then(Constant(0.1), at=40)
-#: With the most segments that each may need.
+#: With the most segments that each schedule may need.
 CURVES = {
     "a number": (Constant(0.1), 1),
     "a warm-up from 0": (Linear(0.0, 0.1, 2000), 16),
@@ -83,7 +83,7 @@ def operations(schedule):
 
 
 def worst(fit, schedule, steps):
-    """How far a fit is off at steps, as a device computes them, in ulps of the float64 formula."""
+    """Return the largest error of a fit in device arithmetic, in ulps of the float64 formula."""
     segment = np.searchsorted(fit.segments.first, steps, side="right") - 1
     exact = schedule.formula(torch.from_numpy(steps)).numpy()
     return fit.segments.off(steps, segment, exact).max()
@@ -100,7 +100,7 @@ def steps_near(schedule):
     ["in 10**6", "a warm-up and a cosine", "one cycle", "a power", "an exponential", "a wave"],
 )
 def test_the_worst_steps_are_within_an_ulp_of_fifty_digits(name):
-    """The fit is proved against the float64 formula; here the exact value is computed anew."""
+    """The proof uses the float64 formula; this test computes the exact value in 50 digits."""
     schedule, _ = CURVES[name]
     fit = fit_schedule(schedule)
     last = 1000 if fit.repeats else 10**6
@@ -128,7 +128,7 @@ def test_a_curve_is_kilobytes_and_twenty_operations(name):
         (value,) = evaluate(torch.tensor(step))
         want = reference.value(schedule, step)
         assert value.dtype == torch.float32
-        if abs(want) < 2.0**-120:  # an ulp of 2**-120, and 0 is 0
+        if abs(want) < 2.0**-120:  # an ulp of 2**-120 is allowed; 0 stays 0
             assert abs(value.item() - want) <= 2.0**-143 and (value.item() == 0 or want != 0)
         else:
             assert float32_ulps(value.item(), want) <= 1, (step, value.item(), want)
@@ -161,7 +161,7 @@ def test_groups_are_evaluated_together(shared):
 
 
 def test_where_a_fit_ends_the_formula_goes_on():
-    """No step of a run comes there, but anybody may set it."""
+    """No run reaches that step, but a user may set it."""
     opt = optimizer(kind="graph")
     schedule = InverseSquareRootDecay(initial=0.1, warmup_steps=100)
     scheduler = Scheduler(opt, schedule, lowering="segments")
@@ -222,10 +222,10 @@ SAW = Cyclic(0.0, 0.5, step_size_up=1, step_size_down=720_166)
 
 @pytest.mark.parametrize("of_user", [False, True])
 def test_a_narrow_valley_between_two_periods_is_not_missed(of_user):
-    """It is 120 steps of 720,167, at the end of each period."""
+    """The valley is 120 of 720,167 steps, at the end of each period."""
     above = Lambda(0.1, (lambda t: (t + 1) ** -0.5,)) if of_user else InverseSquareRootDecay(0.1)
     schedule = minimum(SAW, above)
-    with pytest.raises(fitting.NotFitted):  # it has no end
+    with pytest.raises(fitting.NotFitted):  # the curve has no end
         fit_schedule(schedule)
     (batch,) = group_by_structure([schedule.then(Constant(0.1), at=3_000_000)], [torch.float32])
     evaluate = BatchedSegments([batch])
@@ -268,7 +268,7 @@ def test_a_jump_that_the_first_group_has_not_is_no_multiple():
 
 
 def halved(schedule):
-    """The same with half of each number that is no count of steps, in tables too."""
+    """Return the schedule with every float halved, in tuples too; step counts are ints."""
 
     def leaf(column):
         (value,) = column
@@ -292,7 +292,7 @@ def test_groups_at_many_steps_at_once_are_what_each_is_alone(schedule):
 
 
 def test_segments_that_are_halved_until_they_fit_are_no_more_than_have_room():
-    """The proof halves what does not fit, and may make them too many."""
+    """The proof halves segments that do not fit, which may produce too many."""
     waves = CosineAnnealing(0.0, 442, 0.5), CosineAnnealingWarmRestarts(0.0, 1, 2, 0.5)
     schedule = minimum(Constant(1e-6), *waves)
     with pytest.raises(fitting.NotFitted, match="more than 1024 segments"):

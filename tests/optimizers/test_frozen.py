@@ -1,4 +1,4 @@
-"""What a captured step would not follow is refused, and nothing else is: on fake CUDA tensors."""
+"""On fake CUDA tensors, exactly the values that a captured step cannot follow are refused."""
 
 import contextlib
 import inspect
@@ -21,7 +21,7 @@ OLD = tuple(map(int, torch.__version__.split(".")[:2])) < (2, 6)
 
 
 def scheduled(name, key, options):
-    """An optimizer with tensors for its rate and one more value."""
+    """Return an optimizer with tensors for lr and `key`, and their schedulers."""
     given = {"momentum": 0.5} if key == "momentum" else {}
     optimizer = getattr(torch.optim, name)(parameters(), lr=0.1, **given, **options)
     keys = dict.fromkeys(("lr", key))
@@ -63,9 +63,9 @@ def test_what_is_read_is_refused(name, key, options, inside):
 
 def assert_reads(optimizer, name, key):
     if name in ("RAdam", "Adamax") and key == "betas[1]":
-        return  # it is an operand of some of their forms
+        return  # some of their forms use it as an operand
     if (name, key) == ("AdamW", "weight_decay") and OLD:
-        return  # it does not ask whether it is 0
+        return  # this version does not check whether it is 0
     with pytest.raises((DataDependentOutputException, RuntimeError)):
         for _ in range(2):
             optimizer.step()
@@ -73,7 +73,7 @@ def assert_reads(optimizer, name, key):
 
 @contextlib.contextmanager
 def skipped_where_it_needs_a_driver():
-    """Older PyTorch copies a number to the device in ASGD, and has no fused Adagrad on CUDA."""
+    """Skip on older PyTorch: ASGD copies a number to the device, fused Adagrad lacks CUDA."""
     try:
         yield
     except RuntimeError as error:
@@ -84,7 +84,7 @@ def skipped_where_it_needs_a_driver():
 
 @contextlib.contextmanager
 def cuda_itself_refuses(name):
-    """These read a tensor within on_device too, and CUDA does not let that be captured."""
+    """Accept the reads of Adafactor and Rprop: CUDA itself refuses to capture them."""
     try:
         yield
     except DataDependentOutputException:

@@ -1,4 +1,4 @@
-"""A schedule that passes through 0 trains as it does with Python floats, whatever divides by it."""
+"""A schedule that passes through 0 trains as with Python floats, even if a step divides by it."""
 
 import contextlib
 
@@ -18,7 +18,7 @@ from accelsched.schedules import Linear
 #: Rates of 0 at steps 0, 6 and 7.
 THROUGH_ZERO = Linear(0.0, 0.1, 3).then(Linear(0.1, 0.0, 3), at=3)
 STEPS = 8
-#: The last two weights get no gradient: rows of an embedding that were not seen yet.
+#: The last two weights get no gradient, like embedding rows that were not seen yet.
 WEIGHTS, GRADIENTS = [1.0, 2.0, 0.0, 3.0, 0.0], [1.0, 2.0, -1.0, 0.0, 0.0]
 TINY = torch.finfo(torch.float32).tiny
 #: How far a least rate may move a weight: 2**-114 times a step of Adam, which is below 8.
@@ -51,12 +51,12 @@ def driven(optimizer):
 
 
 class Training:
-    """One parameter, and a step of its optimizer and of a scheduler."""
+    """One parameter with an optimizer and a scheduler."""
 
     def __init__(self, cls, runtime, options=None, make=driven, within=contextlib.nullcontext):
         self.runtime, device = runtime, runtime.device()
         self.weight = torch.nn.Parameter(torch.tensor(WEIGHTS).to(device))
-        # On the CPU a tensor asks for the path that the other devices take by themselves.
+        # On the CPU, a tensor selects the path that is the default on other devices.
         lr = torch.tensor(0.1) if device.type == "cpu" else 0.1
         self.optimizer = cls([self.weight], lr=lr, **(options or {}))
         self.within = within
@@ -70,7 +70,7 @@ class Training:
         self.scheduler.step()
 
     def curve(self, steps=STEPS):
-        """The weights before the first step and after each."""
+        """Return the weights before the first step and after each step."""
         found = [torch.tensor(WEIGHTS)]
         for _ in range(steps):
             self.weight.grad = torch.tensor(GRADIENTS).to(self.weight.device)
@@ -84,7 +84,7 @@ class Training:
 
 
 def with_floats(cls, options=None, rates=None):
-    """The same in eager PyTorch, with floats that are set at each step."""
+    """Return the same weights from eager PyTorch, with a float rate set at each step."""
     rates = rates or [reference.value(THROUGH_ZERO, step) for step in range(STEPS)]
     weight = torch.nn.Parameter(torch.tensor(WEIGHTS))
     optimizer = cls([weight], lr=0.1, **(options or {}))
@@ -98,10 +98,10 @@ def with_floats(cls, options=None, rates=None):
 
 
 def trains_alike(found, expected, options=None):
-    """By a tolerance for the roundings; a step with a rate of 0 is to change nothing at all.
+    """Check that weights are equal up to roundings; at a rate of 0 they must not move.
 
-    A step moves a weight, which is below 4, by some 16 roundings of 2**-24; of Adam's compiled
-    one the bias corrections are in float32: 1 - beta2 has lost as many digits as it is small.
+    A step has about 16 roundings of 2**-24, of weights below 4. Compiled Adam computes its bias
+    corrections in float32, where 1 - beta2 has a relative error of 2**-24 / (1 - beta2).
     """
     _, beta2 = (options or {}).get("betas", (0.9, 0.999))
     a_step = 4 * 16 * 2.0**-24 + 0.1 * 4 * 2.0**-24 / (1 - beta2)
@@ -207,7 +207,7 @@ def test_a_subclass_of_adam_that_calls_its_step():
     trains_alike(training.curve(), with_floats(torch.optim.AdamW))
 
 
-# Policies, whose next value depends on the one that is there.
+# Policies, whose next value depends on the current one.
 
 
 @on("compile", "xla")
@@ -235,7 +235,7 @@ def test_a_policy_goes_on_from_an_assigned_zero():
         assert TINY <= training.rate() <= MOVED
 
 
-# What is written.
+# The value that is written.
 
 
 @ADAMS
@@ -282,6 +282,6 @@ def test_the_least_rate_is_a_number_of_its_dtype():
     for dtype in (torch.float16, torch.bfloat16, torch.float32, torch.float64):
         least = least_rate(adam, "lr", dtype)
         assert torch.tensor(least, dtype=dtype).item() == least > 0
-    # Times a bias correction of float32 it is still no subnormal number.
+    # Times the least bias correction in float32, it is still a normal number.
     assert least_rate(adam, "lr", torch.float32) * (1 - (1 - 2.0**-24)) ** 0.5 >= TINY
     assert least_rate(adam, "betas[0]", torch.float32) is None

@@ -1,4 +1,4 @@
-"""Within on_device, the steps of lists and the fused kernels do what they do with floats."""
+"""Within on_device, foreach and fused steps with tensors do the same as with floats."""
 
 import pytest
 import torch
@@ -8,7 +8,7 @@ from accelsched import Scheduler, on_device, reference
 from accelsched.schedules import CosineDecay, Linear
 
 STEPS = 8
-#: What is scheduled, from one value to another.
+#: The schedule of each key.
 CURVES = {
     "lr": Linear(0.1, 0.02, 6),
     "weight_decay": CosineDecay(0.3, 0.1, 6),
@@ -37,12 +37,12 @@ CASES = [
     ("RMSprop", CAPTURABLE, ("lr", "weight_decay")),
     ("RMSprop", {**CAPTURABLE, "momentum": 0.5, "centered": True}, ("lr", "momentum")),
 ]
-#: Betas are tensors from PyTorch 2.6 on.
+#: Before PyTorch 2.6, betas cannot be tensors.
 OLD = tuple(map(int, torch.__version__.split(".")[:2])) < (2, 6)
 
 
 class Training:
-    """Random weights and gradients; the values are tensors of schedulers, or floats."""
+    """Random weights and gradients, trained with schedulers' tensors or with floats."""
 
     def __init__(self, name, options, keys, floats):
         generator = torch.Generator().manual_seed(0)
@@ -85,7 +85,7 @@ class Training:
 
 
 def assert_alike(one, other):
-    """Equal but for roundings: some 64 a step, of numbers as large as the weights."""
+    """Check equality up to 64 roundings a step, of numbers as large as the weights."""
     largest = other.result().abs().max().item()
     assert largest < 8
     assert (one.result() - other.result()).abs().max() <= STEPS * 64 * largest * 2.0**-24
@@ -107,7 +107,7 @@ def test_a_step_with_tensors_is_one_with_floats(name, options, keys):
 @pytest.mark.parametrize("maximize", [False, True])
 @pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW"])
 def test_a_fused_step_knows_the_gradient_scaler(name, maximize):
-    """Gradients are scaled by 1024, and one step is left out, as GradScaler has it."""
+    """As with GradScaler, gradients are scaled by 1024 and one step is skipped."""
     options, keys = {"fused": True, "maximize": maximize}, ("lr", "weight_decay")
     scaled = Training(name, options, keys, floats=False)
     plain = Training(name, options, keys, floats=True)
@@ -125,7 +125,7 @@ def test_a_fused_step_knows_the_gradient_scaler(name, maximize):
 
 
 def test_a_tensor_that_is_no_scalar_stays_one_of_each():
-    """A vector gives each parameter a number of its own, as PyTorch has it."""
+    """As in PyTorch, a vector gives each parameter its own number."""
     one, other = ([torch.ones(3), torch.ones(2)] for _ in range(2))
     with on_device():
         torch._foreach_addcmul_(one, other, other, torch.tensor([1.0, 2.0]))

@@ -1,4 +1,4 @@
-"""CONTRIBUTING.md names what there is."""
+"""What CONTRIBUTING.md names exists; its example runs."""
 
 import re
 import tomllib

@@ -17,11 +17,11 @@ def cuda(emulated_graphs, monkeypatch):
     monkeypatch.syspath_prepend(str(FOLDER))
     spec = importlib.util.spec_from_file_location("cuda_benchmark", FOLDER / "cuda.py")
     module = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, "cuda_benchmark", module)  # as a dataclass looks for it
+    monkeypatch.setitem(sys.modules, "cuda_benchmark", module)  # dataclasses look up their module
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     spec.loader.exec_module(module)
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
-    # Dynamo would look for the device that is emulated.
+    # Dynamo would look for the emulated device.
     monkeypatch.setattr(module, "WAYS", [way for way in module.WAYS if not way.compiled])
     sizes = replace(module.SMALL, parameters=2, groups=(2,), rounds=1)
     yield module, sizes

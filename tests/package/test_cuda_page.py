@@ -21,7 +21,7 @@ def test_every_block_runs_after_the_ones_before(device, request):
         request.getfixturevalue("emulated_graphs")
         assert 'device = "cuda"' in source and "lr=1e-3" in source
         source = source.replace('device = "cuda"', 'device = "cpu"')
-        source = source.replace("lr=1e-3", "lr=torch.tensor(1e-3)")  # or the host would compute it
+        source = source.replace("lr=1e-3", "lr=torch.tensor(1e-3)")  # the host computes a float lr
     exec(compile(source, PAGE, "exec"), {})
 
 

@@ -1,4 +1,4 @@
-"""The code on the pages runs, in the order of the page; commands print what is there."""
+"""The code of each page runs in order; each command prints the output that the page shows."""
 
 import os
 import re
@@ -14,7 +14,7 @@ from pages import DOCS, PAGES, README, code_of
 
 COMMAND = re.compile(r"```console\n\$ (accelsched [^\n]*)\n(.*?)```", re.DOTALL)
 COMMANDS = sorted({pair for page in (README, *PAGES) for pair in COMMAND.findall(page.read_text())})
-#: What the commands read.
+#: The files that the commands read.
 FILES = {
     "zoo.yaml": """
         - LinearLR: {initial_learning_rate: 0.0, end_learning_rate: 0.1, total_iters: 100}
@@ -32,13 +32,13 @@ FILES = {
             return optimizer
     """,
 }
-#: Has a test of its own, on a GPU or on emulated graphs.
+#: Tested in test_cuda_page.py, on a GPU or on emulated graphs.
 CUDA = DOCS / "back_ends" / "cuda.md"
 CODES = {page.relative_to(DOCS).as_posix(): code_of(page) for page in PAGES if page != CUDA}
 
 
 def in_a_process_of_its_own(code):
-    """Whether a page registers a device, of which a process has one at most, or counts compiles."""
+    """Return whether a page registers a device (at most one per process) or counts compiles."""
     return any(name in code for name in ("torch_xla", "torch._lazy", "torch._dynamo"))
 
 

@@ -31,7 +31,7 @@ from accelsched.lr_scheduler import LRScheduler
 from accelsched.policy import MappingPolicy, Policy
 from accelsched.weight_decay_scheduler import WeightDecayScheduler
 
-# An editable install maps the kernels by a hook that pkgutil does not ask.
+# An editable install maps the kernels with an import hook that pkgutil does not use.
 MODULES = sorted(
     {
         info.name
@@ -120,7 +120,7 @@ def evaluated(item, **names):
 
 
 def around(t, points):
-    """The points on both sides of a step, without the phases that are left no steps."""
+    """Return the points on both sides of a step, skipping phases that have no steps."""
     (start, value), *others = points
     for end, next_value in others:
         if t < end:
@@ -135,7 +135,7 @@ def test_the_formula_of_a_schedule_gives_its_values(item):
         fields = [field.name for field in dataclasses.fields(item) if field.init]
         given = {name: getattr(schedule, name) for name in fields}
         values = schedule.curve(0, 400)
-        # The plain form of a formula cancels where a value nears 0.
+        # The plain form of a formula loses digits to cancellation near 0.
         allowed = 16 * math.ulp(abs(values).max())
         for t, value in enumerate(values):
             assert evaluated(item, t=t, **given) == pytest.approx(value, 0, allowed), t
@@ -147,7 +147,7 @@ def test_the_formula_of_a_scheduler_is_that_of_its_schedule(item):
     names = {"schedule": "scheduler", "schedules": "schedulers", "factor": "adjust_learning_rate"}
     names |= argument_names(item)
     expected = formula(getattr(schedules, schedule))
-    # But for the left side, `value =`, which is a field of Constant as well.
+    # The left side `value =` stays, although Constant has a field of that name.
     renamed = re.sub(r"(?!value = )\b\w+", lambda word: names.get(word[0], word[0]), expected)
     assert formula(item) == renamed
 

@@ -1,4 +1,4 @@
-"""An error says soon what was given, why it cannot be, and what to write."""
+"""An error states early what was given, why it is invalid, and what to write."""
 
 import ast
 import re
@@ -12,12 +12,12 @@ import accelsched
 from accelsched import ArgumentError
 from accelsched.errors import WIDTH, Reason, shown
 
-#: One of these begins what to write instead.
+#: One of these verbs begins the instruction.
 VERBS = """add build call choose compile compose copy create derive do drop export flatten give
 install keep leave load make move omit pass plan read remove return rewrite set start step use wait
 write"""
 VERB = re.compile(rf"\b({'|'.join(VERBS.split())})\b")
-#: Where it begins at the latest; the argument and its value may take 40 letters before it.
+#: The last position of that verb; the argument and value may add 40 letters before it.
 BEGINS = 60
 
 numbers = st.integers() | st.floats() | st.integers(2**400, 2**410)
@@ -42,7 +42,7 @@ def test_a_cut_value_has_both_ends():
 
 
 def remedies():
-    """Yield each remedy that is written in the package, with its place; what is inserted is X."""
+    """Yield each remedy in the source, with its file and line; inserted values become X."""
     for path in sorted(Path(accelsched.__file__).parent.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
             for text in map(_text, _remedies_of(node)):
@@ -65,7 +65,7 @@ def _remedies_of(node):
 def _text(node):
     if isinstance(node, ast.JoinedStr):
         parts = (part.value if isinstance(part, ast.Constant) else "X" for part in node.values)
-        # A remedy that comes from elsewhere is looked at there.
+        # A remedy that is inserted from elsewhere is checked there.
         names = {getattr(getattr(part, "value", None), "id", "") for part in node.values}
         return None if "remedy" in names else "".join(map(str, parts))
     return node.value if isinstance(node, ast.Constant) else None

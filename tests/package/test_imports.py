@@ -1,7 +1,7 @@
 """No two files of the package import each other, directly or through others.
 
-`make check` holds the layers of rooms; this looks within a room too. An import within a function
-counts, one for types only does not.
+`make check` enforces the layers between rooms; these tests also look within a room. Imports inside
+a function count; imports for types only do not.
 """
 
 import ast
@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-#: The only exception. An operator of Schedule makes a Sum, a Product or a Sequential, which are
-#: Schedules: base.py imports _operators.py when one is used first.
+#: The only exception. An operator of Schedule returns a Sum, a Product or a Sequential, which are
+#: Schedules: base.py imports _operators.py at the first use of an operator.
 OPERATORS = ("accelsched.schedules.base", "accelsched.schedules._operators")
 
 
@@ -26,7 +26,7 @@ FILES = {module_of(p): p for room in ("accelsched", "kernels") for p in (ROOT / 
 
 
 def imported(node):
-    """The modules of the package that a tree of Python imports."""
+    """Return the modules of the package that a syntax tree imports."""
     if isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING"):
         return set()
     if isinstance(node, ast.Import):
@@ -34,7 +34,7 @@ def imported(node):
     if isinstance(node, ast.ImportFrom):
         assert not node.level, "imports are absolute here"
         names = {f"{node.module}.{alias.name}" for alias in node.names}
-        # A name that is no module is in the file of its package.
+        # A name that is not a module is defined in the file of its package.
         return {name if name in FILES else node.module for name in names} & FILES.keys()
     return set().union(*map(imported, ast.iter_child_nodes(node)))
 

@@ -1,4 +1,4 @@
-"""The names that the gallery gives of other libraries are names that these have."""
+"""The names that the gallery lists for other libraries exist in those libraries."""
 
 import inspect
 import re
@@ -9,7 +9,7 @@ from generator.names import LIBRARIES, NAMES
 
 from accelsched import lr_scheduler
 
-#: Where a name is, for the libraries that are installed here.
+#: The module with the names of each library that is installed here.
 MODULES = {
     "torch": "torch.optim.lr_scheduler",
     "optax": "optax",
@@ -37,6 +37,6 @@ def test_a_library_has_the_names_and_the_arguments(library):
 
 def test_every_scheduler_of_cerebras_is_the_nearest_of_a_schedule():
     named = {names["Cerebras"] for names in NAMES.values() if "Cerebras" in names}
-    # The base, and names of torch and transformers.
+    # The base class, and names from torch and transformers.
     others = {"ChainedScheduler", "GreedyLR", "LRScheduler", "ReduceLROnPlateau"}
     assert named | others == set(lr_scheduler.__all__)

@@ -30,7 +30,7 @@ def in_a_new_process(program):
 
 
 def test_kernels_is_a_part_of_accelsched_and_nothing_else():
-    """The top-level name belongs to another package, which transformers probes for."""
+    """The top-level name `kernels` belongs to another package, which transformers looks for."""
     program = """
 import importlib.util
 print(importlib.util.find_spec("kernels"), importlib.import_module("accelsched.kernels").__name__)
@@ -70,7 +70,7 @@ print(sorted({name.split(".")[0] for name in set(sys.modules) - before} & heavy)
 
 
 def test_a_step_in_tensors_loads_no_compiler():
-    """One in floats loads numba, if its machine code is not on disk: see test_kernels.py."""
+    """A step in floats loads numba unless its machine code is on disk: see test_kernels.py."""
     program = """
 import sys, torch
 optimizer = torch.optim.SGD([torch.zeros(1)], lr=torch.tensor(0.1))
@@ -109,7 +109,7 @@ def test_every_schedule_has_a_reference_of_its_name():
 
 
 def test_the_version_has_one_source():
-    """The metadata is of the time when the package was installed."""
+    """The metadata has the version at the time of installation."""
     version = accelsched.__version__
     assert metadata.version("accelsched") == version
     assert run_command("--version").stdout == f"accelsched {version}\n"

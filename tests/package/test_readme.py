@@ -1,4 +1,4 @@
-"""The README is short, its code runs, block by block, and it names what there is."""
+"""The README is short, its code blocks run, its links exist, and it names each make target."""
 
 import re
 from pathlib import Path

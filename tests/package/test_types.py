@@ -1,4 +1,4 @@
-"""The types that the package promises its users (`py.typed`): those of the code on its pages."""
+"""The types that the package promises its users (`py.typed`) fit the code on its pages."""
 
 import re
 import subprocess
@@ -8,9 +8,9 @@ import pytest
 from pages import DOCS, PAGES, README, blocks_of, code_of
 
 ROOT = README.parent
-#: What calls the package in another way than its types allow. Pages use a name for several things.
+#: Codes for calls that the types forbid. Others are ignored: pages reuse names with other types.
 CODES = ("arg-type", "call-arg", "call-overload", "attr-defined", "index", "operator", "misc")
-#: mypy joins dicts and modules in a list to `object`, which no other package takes either.
+#: mypy infers `object` for dicts and modules in one list; no other package accepts that either.
 JOINED = re.compile(r"\"AdamW\" has incompatible|\"object\" has no attribute")
 
 
@@ -23,7 +23,7 @@ def test_a_type_checker_accepts_what_the_pages_write(tmp_path):
             programs["_".join(page.relative_to(DOCS).with_suffix("").parts)] = code
     for name, code in programs.items():
         (tmp_path / f"{name}.py").write_text(code)
-    # The package as it is installed; an editable install is no place where mypy looks.
+    # Link the package as if installed: mypy does not look into an editable install.
     package = tmp_path / "installed" / "accelsched"
     package.mkdir(parents=True)
     for path in [*(ROOT / "accelsched").iterdir(), ROOT / "kernels"]:

@@ -1,9 +1,9 @@
 """Operations of ATen on pairs of float32, against PyTorch's in float64.
 
-A pair holds 46 bits. What a function adds to an entry of a table ends in terms of float32 that are
-at most 2**-7 of the result (of expm1 near -0.02; elsewhere less), with some four roundings of
-2**-25 each: 2**-30 is allowed, where an ulp of float32 is 2**-23. It is relative to the result, or
-to what the result is a difference of.
+A pair holds 46 bits. A function adds a correction to a table entry. The last terms of the
+correction are in float32: at most 2**-7 of the result (in expm1 near -0.02; elsewhere less), with
+about four roundings of 2**-25 each. The tests allow 2**-30; a float32 ulp is 2**-23. The error is
+relative to the result, or to the terms whose difference is the result.
 """
 
 import pytest
@@ -34,7 +34,7 @@ quotients = st.tuples(st.integers(-(2**20), 2**20), st.integers(1, 2**10)).map(
     lambda q: q[0] / q[1]
 )
 
-# The operands of an operation, and what its error is relative to, if not its result.
+# For each operation, its operands and the size that its error is relative to (None: its result).
 SMOOTH = {
     aten.add: ((signed, signed), lambda x, y: abs(x) + abs(y)),
     aten.sub: ((signed, signed), lambda x, y: abs(x) + abs(y)),
@@ -46,7 +46,7 @@ SMOOTH = {
     aten.reciprocal: ((signed,), None),
     aten.sqrt: ((positive,), None),
     aten.rsqrt: ((positive,), None),
-    # It multiplies the error of a logarithm.
+    # The exponent multiplies the error of a logarithm.
     aten.pow: ((st.floats(0.5, 2.0), exponents), lambda x, y: x**y * max(1.0, abs(y))),
     aten.exp: ((exponents,), None),
     aten.exp2: ((exponents,), None),
@@ -80,7 +80,7 @@ COMPARISONS = (aten.ge, aten.gt, aten.le, aten.lt, aten.eq, aten.ne)
 
 
 def in_pairs(function, *numbers):
-    """A function of float64 tensors, on pairs that depend on the step; as a sum in float64."""
+    """Evaluate a float64 function on pairs that depend on the step; return a float64 sum."""
 
     def of_step(step):
         result = function(*(step.to(torch.float64) * number for number in numbers))
@@ -114,7 +114,7 @@ def test_a_function_of_real_numbers(operation):
 
 @pytest.mark.parametrize("operation", ROUNDING, ids=str)
 def test_what_rounds_to_whole_numbers(operation):
-    """Whole numbers stay what they are, though a quotient in pairs may be a little below one."""
+    """Whole numbers stay exact, though a quotient in pairs may be slightly below one."""
 
     @settings(max_examples=150, deadline=None)
     @given(quotients, st.integers(1, 1000))
@@ -134,7 +134,7 @@ def test_what_rounds_to_whole_numbers(operation):
 
 @pytest.mark.parametrize("operation", REDUCTIONS, ids=str)
 def test_a_row_is_reduced(operation):
-    """Of 7 numbers: 6 operations, each of the size of what it is relative to."""
+    """A row of 7 numbers takes 6 operations, each with the allowed error."""
     reduce = getattr(torch, str(operation).removeprefix("aten."))
     row = st.lists(st.one_of(st.floats(0.5, 2.0), st.floats(-2.0, -0.5)), min_size=7, max_size=7)
 

@@ -1,4 +1,4 @@
-"""What a recording leaves behind: nothing that lives longer than itself."""
+"""A recording leaves nothing behind; its in-place writes and its errors are right."""
 
 import gc
 import linecache
@@ -82,11 +82,11 @@ def test_an_error_names_the_line_whole_however_long_its_path_is():
     assert f"reads the step on the host, at {path}:1: use torch" in str(caught.value)
 
 
-# What is written in place.
+# In-place writes.
 
 
 def at(function, step=7):
-    """The value of a function, as the graph computes it that was recorded of it."""
+    """Return the value of a function at a step, computed by its recorded graph."""
     recording = record(lambda t: [function(t)])
     graph = DeviceGraph(recording, torch.device("cpu"), lambda tensor, _: tensor)
     return graph(torch.tensor(step))[0].item()
@@ -156,7 +156,7 @@ def test_an_operation_in_place_is_replaced_where_its_like_is():
     ],
 )
 def test_a_step_is_not_looked_up_in_a_dict(function):
-    """Which has integers for keys, and would find none."""
+    """The keys are integers, so a recorded step would match none."""
     with pytest.raises(Untraceable, match="looked up in a dict or a set, at .*test_recorder.py:"):
         at(function)
     schedule = from_function(lambda step: function(step) / 100, 20)

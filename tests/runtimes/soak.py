@@ -36,7 +36,7 @@ def test_a_thousand_kills(mode):
 
 @pytest.mark.parametrize("road", ["host", "graph", "compile"])
 def test_ten_million_steps_do_not_drift(road):
-    """The count is exact, and the value that of the reference, after every million."""
+    """After every million steps, the count is exact and the value is the reference's."""
     opt = optimizer(kind="host" if road == "host" else "graph")
     scheduler = Scheduler(opt, CURVE)
     step = scheduler.step
@@ -48,7 +48,7 @@ def test_ten_million_steps_do_not_drift(road):
         assert scheduler.last_epoch == done + WARM_UP
         want = reference.sequential(scheduler.last_epoch, PARTS, [WARM_UP])
         rate = float(opt.param_groups[0]["lr"])
-        # A float has a cosine and four roundings; a tensor is that, rounded to float32.
+        # A float has a cosine and four roundings; a tensor also has a rounding to float32.
         assert math.isclose(rate, want, rel_tol=2.0**-50) or road != "host"
         assert float32_ulps(rate, want) <= 1
 
@@ -56,9 +56,9 @@ def test_ten_million_steps_do_not_drift(road):
 @pytest.mark.parametrize("kind", ["host", "graph"])
 @pytest.mark.parametrize("shared", [True, False], ids=["one optimizer", "an optimizer each"])
 def test_schedulers_that_are_dropped_leave_nothing(kind, shared):
-    """Neither an object for any hundred of them, nor a kilobyte for each: a scheduler has several.
+    """Each leaves under 0.01 objects and under 1 KB; a scheduler in use has several of both.
 
-    The first ones fill what is kept for all: machine code, operations, the allocator's pools.
+    The first schedulers fill what all share: machine code, operations, the allocator's pools.
     """
     opt = optimizer(kind=kind)
     built = weakref.WeakSet()

@@ -34,7 +34,7 @@ CASES = [
     Case("RMSprop", CAPTURABLE, ("lr", "weight_decay")),
 ]
 RATE_ALONE = Case("AdamW", CAPTURABLE)
-#: Betas are tensors from PyTorch 2.6 on.
+#: Before PyTorch 2.6, betas cannot be tensors.
 OLD = tuple(map(int, torch.__version__.split(".")[:2])) < (2, 6)
 
 
@@ -49,8 +49,8 @@ def device(request):
 
 @contextlib.contextmanager
 def no_synchronization(device):
-    """Have a read of the device be an error."""
-    if device == "cpu":  # there an emulated capture refuses it
+    """Make a read of the device raise an error."""
+    if device == "cpu":  # the emulated capture refuses reads
         yield
         return
     torch.cuda.synchronize()
@@ -61,7 +61,7 @@ def no_synchronization(device):
         torch.cuda.set_sync_debug_mode("default")
 
 
-# Of the debug mode PyTorch says that it is a prototype, of the profiler that it keeps one cycle.
+# PyTorch warns that the debug mode is a prototype and that the profiler keeps one cycle.
 pytestmark = [
     pytest.mark.filterwarnings("ignore:Synchronization debug mode:UserWarning"),
     pytest.mark.filterwarnings("ignore:.*Profiler clears events:UserWarning"),
@@ -119,7 +119,7 @@ def test_nothing_in_a_step_waits_for_the_device(device, case):
     assert training.rate.last_epoch == 16
 
 
-# What a graph has in it.
+# The contents of a graph.
 
 
 def test_ten_steps_in_a_graph_have_ten_rates(device):
@@ -137,7 +137,7 @@ def test_ten_steps_in_a_graph_have_ten_rates(device):
 
 
 def nodes_of(graph, device):
-    """How many operations, or kernels, a replay does."""
+    """Return the number of operations (CPU) or kernels (GPU) in a replay."""
     if device == "cpu":
         return len(graph.graph.calls)
     from torch.profiler import ProfilerActivity, profile
@@ -151,14 +151,14 @@ def nodes_of(graph, device):
 def test_a_graph_of_ten_steps_has_ten_times_the_nodes_of_one(device):
     one = nodes_of(Training(RATE_ALONE, device).captured(), device)
     ten = nodes_of(Training(RATE_ALONE, device).captured(10), device)
-    # One step copies nothing, as it has the whole input.
+    # A graph of one step reads the whole input without a copy.
     assert 9 * one <= ten <= 10 * (one + 4)
 
 
 def test_the_schedule_adds_few_nodes_to_a_graph(device):
     training = Training(RATE_ALONE, device)
     step = accelsched.capture(training.rate.step)
-    # A warm-up and a cosine as a formula are 35 kernels on an H100.
+    # The formula of a warm-up and a cosine takes 35 kernels on an H100.
     assert nodes_of(step, device) <= 40
 
 
@@ -247,7 +247,7 @@ def test_a_step_that_a_scaler_leaves_out_does_not_count(device):
 
 @pytest.mark.parametrize("steps", [None, 10])
 def test_a_run_that_resumes_from_a_checkpoint_goes_on_as_it_was(device, steps):
-    """The states are loaded before the capture, whose warm-up then takes the next three steps."""
+    """The states are loaded first; three steps run eagerly or as warm-up before the capture."""
     case = Case("AdamW", CAPTURABLE, ("lr", "weight_decay"))
     whole = Training(case, device)
     whole.train("eager")
@@ -279,7 +279,7 @@ def test_a_run_that_resumes_from_a_checkpoint_goes_on_as_it_was(device, steps):
 
 
 def compiled(training, backend):
-    """The optimizer's step and the schedulers' as one compiled graph."""
+    """Compile the optimizer's and the schedulers' steps as one graph."""
     step = accelsched.update(training.optimizer, *training.schedulers)
     return torch.compile(step, fullgraph=True, backend=backend)
 

@@ -1,4 +1,4 @@
-"""CUDA graphs: the counter advances inside of the graph. Not run where there is no GPU."""
+"""In a CUDA graph, each replay advances the step counter. These tests need a GPU."""
 
 import pytest
 import torch
@@ -43,7 +43,7 @@ def test_capture_and_replay(name):
     scheduler.last_epoch = 2
     graph.replay()
     assert scheduler.last_epoch == 3
-    # No Python says when a graph is replayed: the rate is copied.
+    # A replay runs no Python, so the result is a copy of the tensor.
     assert isinstance(scheduler.get_last_lr()[0], torch.Tensor)
 
 
@@ -71,7 +71,6 @@ def test_a_captured_step_by_tokens_and_one_that_is_left_out():
         assert optimizer.param_groups[0]["lr"].item() == pytest.approx(want, rel=2**-23)
 
 
-# PyTorch says of its debug mode that it is a prototype.
 @pytest.mark.parametrize("lowering", ["graph", "segments"])
 def test_a_captured_graph_goes_on_with_other_numbers(lowering):
     optimizer = torch.optim.AdamW([torch.ones(4, device="cuda")], lr=0.1, capturable=True)
@@ -101,6 +100,7 @@ def test_a_captured_graph_goes_on_with_other_numbers(lowering):
         assert optimizer.param_groups[0]["lr"].item() == pytest.approx(want, rel=2**-23)
 
 
+# PyTorch warns that the debug mode is a prototype.
 @pytest.mark.filterwarnings("ignore:Synchronization debug mode:UserWarning")
 def test_nothing_in_a_step_waits_for_the_device():
     optimizer = torch.optim.AdamW([torch.ones(4, device="cuda")], lr=0.1, capturable=True)
@@ -122,7 +122,7 @@ def test_nothing_in_a_step_waits_for_the_device():
 
 
 def trained(steps, device, captured, foreach, **options):
-    """Weights after steps through a learning rate of 0, where some never had a gradient."""
+    """Return weights, two with gradients of 0, after steps through a learning rate of 0."""
     weight = torch.nn.Parameter(torch.ones(4, device=device))
     weight.grad = torch.tensor([1.0, 2.0, 0.0, 0.0], device=device)
     optimizer = torch.optim.AdamW([weight], lr=0.1, foreach=foreach, **options)
@@ -155,7 +155,7 @@ def test_a_learning_rate_of_0_makes_no_nan(captured, foreach):
     """PyTorch issues 126514 and 97004."""
     weights = trained(13, "cuda", captured, foreach, capturable=True)
     floats = trained(13, "cpu", False, False)
-    # 13 steps of a few roundings each, of weights near 1.
+    # 13 steps with at most 8 roundings each, of weights near 1.
     assert (weights - floats).abs().max() <= 13 * 8 * 2.0**-24
 
 

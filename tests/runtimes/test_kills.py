@@ -1,7 +1,7 @@
-"""A training script that is killed at random times, and goes on from its last checkpoint.
+"""A training script is killed at random times and resumes from its last checkpoint.
 
-All that it computes in any of its lives is compared with a run that nobody kills: every bit of the
-weights, the optimizer's state, the scheduler's state and the rates, after every step.
+After every step, the weights, the optimizer's state, the scheduler's state and the rates must be
+bit-for-bit those of an uninterrupted run.
 """
 
 import importlib.util
@@ -20,7 +20,7 @@ needs_xla = pytest.mark.skipif(
         "host schedule",
         "host plateau",
         "host decay",
-        # Each life starts torch_xla's client and compiles: a second.
+        # Each restart of torch_xla's client, with its compile, takes a second.
         pytest.param("xla schedule", marks=needs_xla),
     ],
 )

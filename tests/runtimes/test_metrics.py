@@ -1,4 +1,4 @@
-"""Schedulers that follow a metric, on each back end: its own counters, and torch's rates."""
+"""Schedulers that follow a metric: the counters of each back end, and torch's rates."""
 
 import json
 import random
@@ -33,17 +33,17 @@ EVERYWHERE = on("eager", "compile", "xla", "lazy")
 
 @pytest.fixture(autouse=True)
 def nothing_compiled_before():
-    """Dynamo gives a function up that was compiled eight times, in other tests too."""
+    """Reset Dynamo: it gives up on a function after eight compiles, across all tests."""
     torch._dynamo.reset()
 
 
 class Training:
-    """A descent on a parabola, so fast that it swings; the loss is the metric.
+    """Gradient descent on a parabola. It overshoots, so the loss (the metric) oscillates.
 
     Args:
         runtime: the back end.
-        make: makes the scheduler from the optimizer; or None for a constant learning rate.
-        inside: whether the scheduler's step is a part of what is compiled.
+        make: builds the scheduler from the optimizer; None for a constant learning rate.
+        inside: whether the training step includes the scheduler's step.
     """
 
     def __init__(self, runtime, make, inside=True):
@@ -106,7 +106,7 @@ def test_a_step_costs_what_a_constant_learning_rate_costs(runtime, schedule, ins
 
 @EVERYWHERE
 def test_what_is_set_compiles_nothing(runtime):
-    """Numbers are data: each setting, the registers, and a metric that is a Python number."""
+    """No compile follows from a new setting, counter or metric, Python numbers included."""
     made = ReduceLROnPlateau(
         optimizer_of([0.1, 0.5], torch.float32 if runtime.device().type == "cpu" else None,
                      runtime.device()), **ARGUMENTS,
@@ -137,7 +137,7 @@ def test_what_is_set_compiles_nothing(runtime):
         setattr(plain, name, value)
         setattr(made, name, value)
         assert train(6).compiles == 0, name
-    # In torch a list of bounds does not replace the one for groups that are added.
+    # In torch, setting the bounds leaves the bound for added groups as it was.
     assert_same_state(made, plain, default_min_lr=None)
 
 
@@ -145,7 +145,7 @@ def test_what_is_set_compiles_nothing(runtime):
 @pytest.mark.parametrize("mode", ["min", "max"])
 @pytest.mark.parametrize("threshold_mode", ["rel", "abs"])
 def test_every_rate_is_torch_s(runtime, mode, threshold_mode):
-    """One graph for all settings and metrics, whatever they are."""
+    """One graph serves all settings and metrics."""
     rnd = random.Random(f"{mode} {threshold_mode}")
     made = ReduceLROnPlateau(optimizer_of([0.1, 0.5], device=runtime.device()), mode)
     for sequence in range(12):
@@ -158,11 +158,11 @@ def test_every_rate_is_torch_s(runtime, mode, threshold_mode):
         before = runtime.counters()
         for metric in drawn_metrics(rnd, 25):
             if runtime.name == "xla" and 0 < abs(metric) < 2.0**-1022:
-                continue  # The CPU client of torch_xla takes subnormal numbers for 0.
+                continue  # The CPU client of torch_xla flushes subnormal numbers to 0.
             plain.step(metric)
             made.step(metric)
             runtime.finish_step()
-            # Tensors of float32 beside float32 weights.
+            # The rates of float32 weights are float32.
             assert rates_of(made.optimizer) == torch.tensor(rates_of(plain.optimizer)).tolist()
         assert_same_state(made, plain)
         cost = runtime.counters() - before
@@ -245,7 +245,7 @@ def test_a_model_that_moves_after_the_construction_is_followed(runtime):
 
 
 def test_where_there_is_no_float64_the_rule_is_in_float32(monkeypatch):
-    """As on MPS: torch's rates but for a rounding of float32 at each reduction."""
+    """As on MPS, the rates are torch's except for float32 roundings at each reduction."""
     monkeypatch.setattr(Cpu, "has_float64", False)
     plain = theirs.ReduceLROnPlateau(optimizer_of([0.1]), **ARGUMENTS)
     made = ReduceLROnPlateau(optimizer_of([0.1], torch.float32), **ARGUMENTS)
@@ -262,7 +262,7 @@ def test_where_there_is_no_float64_the_rule_is_in_float32(monkeypatch):
 
 @LAZY
 def test_torch_s_class_is_seen_to_read(runtime):
-    """The counters that the tests above compare count it."""
+    """The counters that the tests above compare count its reads."""
     run = Training(runtime, lambda opt: theirs.ReduceLROnPlateau(opt, **ARGUMENTS))
     run.train(WARM_UP)
     assert run.train(10).from_device >= 10
@@ -282,7 +282,7 @@ def test_openxla_compiles_and_transfers_nothing_once_warm(runtime, inside, syncs
             if not inside:
                 run.scheduler.step(loss)
             if syncs:
-                # A loss that is kept and never synced is one more output of each graph.
+                # Without syncs, each loss kept would be one more output of the graph.
                 run.losses.append(loss)
                 runtime.finish_step()
         runtime.wait()

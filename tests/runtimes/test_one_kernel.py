@@ -1,6 +1,6 @@
-"""A step of a scheduler on CUDA as one launch: its values, its code, and how often it launches.
+"""A scheduler step as one CUDA kernel: its values, its code and its number of launches.
 
-No GPU is needed: Triton interprets the kernel, and compiles it for one that is not here.
+Most tests need no GPU: Triton interprets the kernel, or compiles it for an absent GPU.
 """
 
 import json
@@ -32,7 +32,7 @@ SUPPORT = TESTS / "support"
 
 @pytest.fixture(scope="module")
 def interpreted():
-    """What failed in each check of the interpreted kernel, in a process of its own: 20 s."""
+    """Return the failures of the interpreted kernel's checks, run in a subprocess (20 s)."""
     paths = [str(SUPPORT), str(TESTS.parent / "docs"), os.environ.get("PYTHONPATH", "")]
     result = subprocess.run(
         [sys.executable, SUPPORT / "interpreted_kernel.py"],
@@ -66,7 +66,7 @@ def test_interpreted(interpreted, name):
 
 
 def compiled(architecture):
-    """The kernel as it is compiled for a GPU."""
+    """Compile the kernel for a GPU."""
     import triton
     from triton.backends.compiler import GPUTarget
     from triton.compiler import ASTSource
@@ -90,14 +90,14 @@ def compiled(architecture):
 
 @pytest.mark.parametrize("architecture", [80, 90])
 def test_it_compiles_for_a_gpu(architecture, tmp_path, monkeypatch):
-    """A subnormal number stays one, and the offset of a step is rounded once, from 64 bits."""
+    """The code keeps subnormal numbers and rounds a step's offset once, from 64 bits."""
     monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
     kernel = compiled(architecture)
     code = kernel.asm["ptx"]
     assert kernel.asm["cubin"]
     assert ".ftz" not in code
     assert "cvt.rn.f32.s64" in code
-    # One warp, and a barrier before the counter is stored, which all have read.
+    # One warp. All threads read the counter; after a barrier, it is stored.
     assert kernel.metadata.num_warps == 1
     stores = [line for line in code.splitlines() if "st.global" in line]
     assert stores[-1].split()[-1].startswith("%rd") or ".b64" in stores[-1]
@@ -137,7 +137,7 @@ def test_a_step_is_one_launch(name, count):
         assert launches(calls, scheduler.step) == one
         assert launches(calls, lambda: scheduler.step(by=5)) == one
         assert launches(calls, lambda: scheduler.step(by=by)) == one
-        # Whether the flag is 0, and times the stride.
+        # `eq` compares the flag with 0; `mul` multiplies by the stride.
         skipped = launches(calls, lambda: scheduler.step(by=by, found_inf=found))
         assert skipped == ["eq", "mul", *one]
 
@@ -207,7 +207,7 @@ def assert_near(scheduler):
 
 @ON_A_GPU
 def test_its_values_on_a_gpu():
-    """Within an ulp, with the fused multiplications and additions that the interpreter has not."""
+    """Values are within 1 ulp with fused multiply-adds, which the interpreter lacks."""
     first, wave, number, phases = SCHEDULES.values()
     cosines = [CosineDecay(0.1, 1e-4 * i, 100 + i) for i in range(130)]
     for schedules, options in (

@@ -19,13 +19,13 @@ from accelsched.schedules import CosineAnnealing, CosineDecay, Lambda, Linear, S
 
 STEPS, WARM_UP = 200, 5
 SCHEDULERS = pytest.mark.parametrize("make", EVERY.values(), ids=EVERY)
-# One group for each class, all in one run: the tag of a group is the name of its class.
+# One param group per scheduler class, tagged with the name of the class.
 ALL_GROUPS = [{"tags": name, "adjust_learning_rate": 0.5} for name in EVERY]
 
 
 @pytest.fixture(autouse=True)
 def nothing_compiled_before():
-    """Dynamo gives a function up that was compiled eight times, in other tests too."""
+    """Reset Dynamo: it gives up on a function after eight compiles, across all tests."""
     torch._dynamo.reset()
 
 
@@ -42,12 +42,12 @@ def curve(schedule):
 
 
 def expected(runtime, steps):
-    """What a run with a constant learning rate costs, once it is warm."""
+    """Return the cost of a warm run with a constant learning rate."""
     return Counters(executions=steps if "executions" in runtime.counts else 0)
 
 
 def bound_again(make, lowering):
-    """The schedule of a scheduler, bound with a lowering; its tables need a schedule that ends."""
+    """Bind the schedules again with a lowering; for a table, cut endless ones at step 300."""
 
     def bound(optimizer):
         schedules = make(copy.deepcopy(optimizer)).schedules
@@ -82,7 +82,7 @@ def test_sgd_costs_what_a_constant_learning_rate_costs(runtime, make, lowering):
 
 
 def one_each(optimizer):
-    """Every class at once, each on the group of its name."""
+    """Build a scheduler of every class, each for the group of its name."""
     tagged = []
     for name, make in EVERY.items():
         other = torch.optim.SGD([torch.zeros(1)], lr=0.1)
@@ -116,12 +116,12 @@ def test_adamw_costs_what_a_constant_learning_rate_costs(runtime):
 
 
 def rounded_up(curve, unit):
-    """The learning rates of a run of AdamW whose bias corrections are all rounded the same way.
+    """Return a curve that acts like AdamW with all bias corrections rounded in one direction.
 
-    Where PyTorch traces, AdamW takes 1 - beta ** t in float32: half a unit for beta, which t
-    multiplies, and two units for the power and the difference, over the difference itself. The
-    update is relatively off by that for the first moment and by half of it for the second. All
-    of the roundings in one direction move the weights further than roundings do.
+    Where PyTorch traces, AdamW computes 1 - beta ** t in float32. Its error is half a unit for
+    beta, times t, plus two units for the power and the difference, all relative to the
+    difference. The update has this relative error for the first moment and half of it for the
+    second. Roundings in one direction move the weights further than real ones.
     """
 
     def value(step):
@@ -134,7 +134,7 @@ def rounded_up(curve, unit):
 
 @EVERYWHERE
 def test_the_default_lowering(runtime):
-    """Where every step is traced, segments; a formula where they are too many, and elsewhere."""
+    """Segments if every step is traced and few segments suffice; otherwise a formula."""
     optimizer = torch.optim.SGD(
         [torch.zeros(1, device=runtime.device())], lr=torch.tensor(0.1)
     )  # fmt: skip
@@ -163,14 +163,14 @@ def test_a_table_is_as_many_operations_for_any_schedule(runtime):
     nested = Linear(0.0, 0.1, 9).then(simple, at=9).then(Linear(0.1, 0.0, 7) * simple, at=99)
     assert nodes(simple, "table")[0] == nodes(nested, "table")[0] <= nodes(simple, "graph")[0]
     (few, few_numbers), (many, many_numbers) = nodes(simple, "graph"), nodes(nested, "graph")
-    if runtime.name == "xla":  # one operation, its inputs are the numbers, and some of the formula
+    if runtime.name == "xla":  # nodes: one operation, its numbers and part of the formula
         assert many - many_numbers < 2 * (few - few_numbers)
     else:
         assert many > 2 * few
 
 
 def nodes_of_groups(runtime, count):
-    """How many operations a step is for groups of different schedules."""
+    """Return the number of operations of a step for groups with different schedules."""
     groups = [{"params": [torch.zeros(1, device=runtime.device())]} for _ in range(count)]
     schedules = [CosineAnnealing(0.1 / (i + 1), 30 + i) for i in range(count)]
     optimizer = torch.optim.SGD(groups, lr=0.1)
@@ -182,21 +182,21 @@ def nodes_of_groups(runtime, count):
 
 @on("xla")
 def test_a_step_is_one_operation_of_torch_xla_for_any_number_of_groups(runtime):
-    # What each reads of the operation's outputs is no node; a number that differs is an input.
+    # Reading an output of the operation adds no node; numbers that differ are inputs.
     few, many, one = (nodes_of_groups(runtime, count) for count in (2, 40, 1))
     assert few == many < 3 * one
 
 
 @on("lazy")
 def test_a_group_more_is_one_operation_more_of_pytorchs_lazy_back_end(runtime):
-    """It takes the group's value out of the vector of all; to write it is none."""
+    """The operation selects the group's value from a vector; the write adds none."""
     assert nodes_of_groups(runtime, 40) - nodes_of_groups(runtime, 2) == 38
 
 
 @LAZY
 @pytest.mark.parametrize("ends", [(0.0, 0.0), (0.0, 0.01)], ids=["one curve", "two curves"])
 def test_a_rate_that_is_changed_in_place_changes_no_other(runtime, ends):
-    """Until the next step, which writes each anew."""
+    """The change lasts until the next step, which writes every rate."""
     groups = [{"params": [torch.zeros(1, device=runtime.device())]} for _ in ends]
     optimizer = torch.optim.SGD(groups, lr=0.1)
     scheduler = Scheduler(optimizer, [Linear(0.1, end, 10) for end in ends])
@@ -212,7 +212,7 @@ def test_a_rate_that_is_changed_in_place_changes_no_other(runtime, ends):
 
 @on("xla")
 def test_what_the_device_hands_to_the_host_is_no_constant(runtime):
-    """torch_xla has no such function of its own: PyTorch's is called, at every step."""
+    """torch_xla has no bessel_j0, so PyTorch computes it on the host at every step."""
     schedule = Lambda(1.0, (lambda step: torch.special.bessel_j0(step / 10).abs(),))
     optimizer = torch.optim.SGD([torch.zeros(1, device=runtime.device())], lr=0.1)
     scheduler = Scheduler(optimizer, schedule)
@@ -239,7 +239,7 @@ def test_ten_steps_in_one_graph(runtime):
 @LOWERINGS
 @SCHEDULERS
 def test_every_learning_rate_along_the_way(runtime, make, lowering):
-    """In float32, as models have it: the float64 value rounded once."""
+    """Each rate is the float64 value, rounded once to float32."""
     device = runtime.device()
     lr = torch.tensor(0.01) if device.type == "cpu" else 0.01
     groups = [
@@ -255,7 +255,7 @@ def test_every_learning_rate_along_the_way(runtime, make, lowering):
         for group, schedule in zip(optimizer.param_groups, scheduler.schedules, strict=True):
             assert group["lr"].dtype == torch.float32
             want = reference.value(schedule, count)
-            # Half an ulp for the rounding, and all of one where the two round apart.
+            # Half an ulp for the rounding; a whole ulp where the two round apart.
             assert group["lr"].item() == pytest.approx(want, rel=2**-23, abs=1e-12), count
         step()
         runtime.finish_step()
@@ -300,7 +300,7 @@ def test_a_learning_rate_that_is_off_is_seen_in_the_weights():
 
 @LAZY
 def test_a_learning_rate_from_the_host_is_seen_in_the_counters(runtime):
-    """torch's own scheduler on a float: the counters that the tests above compare count it."""
+    """The counters that the tests above compare detect torch's scheduler on a float."""
     run = Run(runtime, "SGD", lambda o: torch.optim.lr_scheduler.CosineAnnealingLR(o, 100))
     run.train(WARM_UP)
     assert run.train(50) != expected(runtime, 50)
@@ -353,7 +353,7 @@ def test_a_copy_on_a_device_goes_its_own_way(runtime):
 
 @on("xla")
 def test_a_counter_that_equals_a_constant_of_the_graph_counts_on(runtime):
-    """backend="openxla" takes a fresh 0-dim tensor for an equal constant: state must not be one."""
+    """backend="openxla" mistakes fresh 0-dim tensors for equal constants: state must not be one."""
     device = runtime.device()
     optimizer = torch.optim.SGD([torch.zeros(1, device=device)], lr=0.25)
     scheduler = Scheduler(optimizer, Linear(0.0, 0.25, 7).then(Linear(0.25, 0.0, 9), at=7))
@@ -407,7 +407,7 @@ def test_a_loaded_optimizer_keeps_the_cells(runtime):
 
 @EVERYWHERE
 def test_a_function_that_divides_whole_steps(runtime):
-    """torch_xla's own // goes through float32: 2**24 + 1 has no neighbour there."""
+    """torch_xla's own // goes through float32, which cannot represent 2**24 + 1."""
     parameters = [torch.zeros(1, device=runtime.device())]
     optimizer = torch.optim.SGD(parameters, lr=0.1)
     whole = Lambda(1.0, (lambda step: (step.to(torch.int64) + 1) // (2**24 + 2) + 1.0,))

@@ -1,7 +1,7 @@
 """The Trainer of transformers and Accelerate on torch_xla: what a schedule costs there.
 
-The tests in ``tests/clients`` have an environment without torch_xla. The import of these two takes
-some seconds.
+The environment of ``tests/clients`` has no torch_xla, so these tests are here. Importing the two
+libraries takes some seconds.
 """
 
 import pytest
@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from accelsched import from_torch
 
-# Both call functions of torch_xla that have other names by now.
+# Both libraries call torch_xla functions by deprecated names.
 pytestmark = pytest.mark.filterwarnings("ignore:Use torch_xla:DeprecationWarning")
 XLA = pytest.mark.parametrize("runtime", ["xla"], indirect=True)
 STEPS, FIRST = 20, 5
@@ -39,7 +39,7 @@ def one_accelerator_after_the_other():
 
 
 class Spending:
-    """What the back end does from one step on."""
+    """The back end's counters from `begin` to `end`."""
 
     def __init__(self, runtime):
         self.runtime = runtime
@@ -65,7 +65,7 @@ class Regression(torch.nn.Module):
 
 
 def by_the_trainer(make, runtime, folder, logging_steps):
-    """Train; return what it cost, what was logged of the rate, and the weights."""
+    """Train; return the cost, the logged learning rates and the weights."""
     from transformers import Trainer, TrainerCallback, TrainingArguments
 
     class Watching(TrainerCallback, Spending):
@@ -98,7 +98,7 @@ def by_the_trainer(make, runtime, folder, logging_steps):
 
 
 def assert_costs_nothing(constants, theirs, mine):
-    """No compile, execution or transfer more than a constant rate; torch's rates and weights."""
+    """Check that the cost is a constant rate's, and the rates and weights torch's."""
     assert mine[0] == constants[0]
     assert theirs[0].executions == constants[0].executions
     assert mine[1] == theirs[1]
@@ -108,7 +108,7 @@ def assert_costs_nothing(constants, theirs, mine):
 @XLA
 @pytest.mark.parametrize(("logging_steps", "logs"), [(1, STEPS), (1000, 0)])
 def test_the_trainer(runtime, logging_steps, logs, tmp_path):
-    """Where it logs, it copies the loss and others to the host; the host knows the rate."""
+    """Logging copies the loss and others to the host, but not the rate: the host has it."""
 
     def run(make):
         return by_the_trainer(make, runtime, tmp_path, logging_steps)
@@ -118,14 +118,14 @@ def test_the_trainer(runtime, logging_steps, logs, tmp_path):
     assert len(logged) == logs
     assert all(type(rate) is float for rate in logged)
     steps = STEPS - FIRST
-    # The last copy is that of the loss at the end of the training.
+    # One copy is of the loss at the end of training.
     assert (spent.executions, spent.from_device) == (
         (5 * steps, 8 * steps + 1) if logs else (steps, 1)
     )
 
 
 def by_accelerate(make, runtime):
-    """Build all on the CPU, and have `prepare` move the model."""
+    """Train a model that is built on the CPU and moved by `prepare`."""
     from accelerate import Accelerator
 
     accelerator, spending = Accelerator(), Spending(runtime)

@@ -1,4 +1,4 @@
-"""torch_xla's own ways to run a step, by its counters: each with the weights of eager PyTorch."""
+"""torch_xla's ways to run a step: compare its counters, and the weights with eager PyTorch."""
 
 import importlib.util
 import json
@@ -27,7 +27,7 @@ def scheduled(lowering):
 
 
 def check(run):
-    """A run of STEPS steps has the learning rate and the weights that it should have."""
+    """Check the learning rate and the weights of a run of STEPS steps."""
     assert run.schedulers[0].last_epoch == STEPS
     assert run.rates() == pytest.approx([reference.value(SCHEDULE, STEPS)], rel=1e-12)
     compare(run.result())
@@ -75,7 +75,7 @@ def test_ten_steps_in_a_graph_are_one_execution(runtime, lowering):
 @XLA
 @LOWERINGS
 def test_a_step_of_several_backward_passes(runtime, lowering):
-    """Each ends a graph, as a training loop that accumulates gradients does; the last one steps."""
+    """With gradient accumulation, each pass ends a graph and the last one also steps."""
     run = Run(runtime, "SGD", scheduled(lowering))
 
     def step():
@@ -99,7 +99,7 @@ def test_a_step_of_several_backward_passes(runtime, lowering):
 @pytest.mark.parametrize("inside", [True, False], ids=["inside", "outside"])
 @pytest.mark.parametrize("syncs", [True, False], ids=["syncs", "never syncs"])
 def test_openxla_compiles_and_transfers_nothing_once_warm(runtime, lowering, inside, syncs):
-    """Forward, backward and the optimizer's step as one function; the scheduler's in it or not."""
+    """One function runs forward, backward and the optimizer, with or without the scheduler."""
     run = Run(runtime, "SGD", scheduled(lowering))
     (scheduler,) = run.schedulers
     run.schedulers = run.schedulers if inside else []
@@ -123,7 +123,7 @@ def test_openxla_compiles_and_transfers_nothing_once_warm(runtime, lowering, ins
     check(run)
 
 
-# Each in processes of its own, which it sets up.
+# Programs that set up their own processes.
 
 
 def process(path, *arguments, devices):
@@ -138,7 +138,7 @@ def started(name, lowering, folder, devices=1):
 
 
 def found(name, lowering, folder, devices=1):
-    """What each run of a program found, its counter and its weights checked."""
+    """Run a program; check the results of each of its runs and return them."""
     ended = started(name, lowering, folder, devices)
     assert ended.returncode == 0, ended.stderr
     runs = json.loads((folder / "found.json").read_text())
@@ -164,7 +164,7 @@ def test_several_devices_share_a_batch_and_a_checkpoint(runtime, lowering, tmp_p
 @XLA
 @LOWERINGS
 def test_several_devices_share_the_weights(runtime, lowering, tmp_path):
-    """Sharded by hand, and by torch_xla's FSDPv2: what a constant rate costs, and no more."""
+    """Sharded by hand or by torch_xla's FSDPv2, a step costs as much as with a constant rate."""
     for run in found("in_shards", lowering, tmp_path, devices=4):
         counter, rate, weights, momenta = run["sharding"]
         assert counter == rate == "{replicated}"
@@ -196,7 +196,7 @@ def test_a_killed_run_goes_on_bit_for_bit(runtime, lowering, tmp_path):
 
 @XLA
 def test_a_model_that_moves_after_the_construction_is_followed(runtime):
-    """accelerate moves the model late, and puts its new parameters in the groups."""
+    """Accelerate moves the model late and puts its new parameters in the param groups."""
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.ones(2))], lr=0.1)
     scheduler = Scheduler(optimizer, SCHEDULE)
     assert scheduler.driver.lowering == "host"

@@ -1,6 +1,6 @@
-"""All recorded curves of cerebras_pytorch 2.10.0: matched where it does what it documents.
+"""Every recorded curve of cerebras_pytorch 2.10.0: ours match it where it follows its own docs.
 
-Where it does not, DEVIATIONS states the first step that differs, its value, and ours beside it.
+For each case where it does not, DEVIATIONS gives the first differing step, its value and ours.
 """
 
 import math
@@ -48,7 +48,7 @@ DEVIATIONS = {
     "ChainedScheduler/07": (NESTED, 1, 0.0, 0.0186606598),
     "ScalePerParamLR/08": ("the inner scaling is lost there", 0, 0.05, 0.025),
 }
-# case: the argument that we refuse, where theirs goes on silently.
+# case: the argument that we refuse and theirs silently accepts.
 REFUSED = {
     "PiecewiseConstantLR/05": "learning_rates",
     "PiecewiseConstantLR/06": "learning_rates",
@@ -57,7 +57,7 @@ REFUSED = {
     "OneCycleLR/08": "anneal_strategy",
     "SequentialLR/15": "milestones",
 }
-# cases that theirs refuses and ours can do.
+# cases that theirs refuses and ours supports.
 ONLY_OURS = {"CosineAnnealingWarmRestarts/06", "ChainedLR/05", "ChainedScheduler/05"}
 
 
@@ -66,7 +66,7 @@ def name(case):
 
 
 def differing(case, scheduler):
-    """The steps at which ours and theirs differ by more than rounding: (step, theirs, ours)."""
+    """Yield (step, theirs, ours) where the two differ by more than rounding."""
     rows = recorded(case)
     peak = max((abs(v) for _, row in rows for v in row if math.isfinite(v)), default=0.0)
     driven = dict(zip(scheduler.group_values.indices, scheduler.schedules, strict=True))

@@ -27,7 +27,7 @@ def built(case):
     return globals()[case["scheduler"]](**case["kwargs"])
 
 
-# One function for each of optax, with its arguments.
+# One function for each of optax's, with the same arguments.
 
 
 def constant(value):
@@ -62,7 +62,7 @@ def warm_up(first, peak, steps, following):
 
 
 def warmup_constant(init_value, peak_value, warmup_steps):
-    # A line of no steps stays where it begins.
+    # In optax a line of no steps stays at its initial value.
     return linear(init_value, peak_value, warmup_steps, 0)
 
 
@@ -83,7 +83,7 @@ def exponential_decay(
         init_value, total_iters=transition_steps, rate=decay_rate, staircase=staircase
     )
     if end_value is not None:
-        # From the step on at which it would pass the end.
+        # Hold end_value from the step at which the curve would pass it.
         steps = transition_steps * math.log(end_value / init_value) / math.log(decay_rate)
         curve = curve.then(Constant(end_value), at=math.ceil(steps))
     return after(transition_begin, init_value, curve)
@@ -141,7 +141,7 @@ def sgdr(cosine_kwargs):
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["id"].removeprefix("optax/"))
 def test_recorded_curve(case):
     if case.get("error"):
-        # It refuses to do so in no steps; here they are skipped.
+        # optax refuses a curve of no steps; ours skips it.
         schedule = built(case)
         assert schedule(0) == schedule(1) == schedule.curve(0, 9).min()
         return

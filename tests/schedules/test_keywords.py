@@ -1,4 +1,4 @@
-"""Classes whose arguments past the first are to be given by keyword."""
+"""Classes that warn unless the arguments past the first are given by keyword."""
 
 import copy
 import warnings
@@ -18,7 +18,7 @@ from accelsched.schedules import (
     MultiStep,
 )
 
-# Positions that invite mistakes.
+# Positional arguments that invite mistakes.
 
 CALLS = [
     (Exponential, (1e-7, 10, 100), "Exponential(initial=1e-07, total_iters=10, rate=100)"),

@@ -1,8 +1,8 @@
 """Schedules of other libraries, each written as a user of them would write it here.
 
-Beside each stands what that library computes, as a few lines of plain Python, or the library
-itself where it is installed. Steps are training steps from 0 on: where a library counts from
-somewhere else, its function here says so.
+Each is compared with the library's own computation: a few lines of plain Python here, or the
+library itself where it is installed. Steps are training steps, counted from 0. A comment says
+where a library counts differently.
 """
 
 import math
@@ -64,7 +64,7 @@ def trapezoid(shape, low=LOW):
 
 
 def torchtitan(shape, low):
-    """Both its warm-up and its decay are a step ahead."""
+    """Return the curve, whose warm-up and decay are both a step ahead."""
 
     def at(t):
         if t < W:
@@ -196,11 +196,11 @@ DEEPSPEED = {
     ),
 }
 
-# timm: timm.scheduler. Cycles by a factor, as fairseq and Keras have them too.
+# timm: timm.scheduler. Its cycles grow by a factor, as in fairseq and Keras.
 
 
 def cycle_of(t, length, factor):
-    """The number of the cycle that t is in, and the fraction of it that has elapsed."""
+    """Return the number of the cycle at step t, and the elapsed fraction of that cycle."""
     count = t // length
     if factor != 1:
         count = math.floor(math.log(1 - t / length * (1 - factor), factor))
@@ -211,7 +211,7 @@ def cycle_of(t, length, factor):
 
 
 def timm(decayed, *, prefix=True):
-    """Without ``warmup_prefix`` the decay has run beside the warm-up."""
+    """Return the curve; without ``warmup_prefix`` the decay counts the warm-up's steps too."""
     return lambda t: between(LOW, LR, t / W) if t < W else decayed(t - W if prefix else t)
 
 
@@ -349,7 +349,7 @@ KERAS = {
         lambda t: LR * 0.9 ** (t // 20),
     ),
     "PiecewiseConstantDecay": (
-        # At a boundary the old value is in force still.
+        # At a boundary the old value still applies.
         PiecewiseConstant([LR, 0.05, LOW], [20, 50]).shifted(-1),
         lambda t: LR if t <= 20 else 0.05 if t <= 50 else LOW,
     ),
@@ -384,7 +384,7 @@ KERAS = {
     ),
 }
 
-# MaxText and Levanter put optax' schedules together.
+# MaxText and Levanter combine optax's schedules.
 
 
 def warmed_up(decayed):
@@ -392,7 +392,7 @@ def warmed_up(decayed):
 
 
 def levanter_root(t):
-    # In its sequence it counts from 0 again, and adds the warm-up.
+    # Levanter counts from 0 again after the warm-up, and adds the warm-up's steps.
     return max(LR * min(1.0, 1 / math.sqrt(max(t, 1) / 40)), LOW)
 
 
@@ -462,7 +462,7 @@ NEMO = {
         nemo(lambda t: max(LR * ((N - t) / (N - W)) ** 2, LOW)),
     ),
     "SquareRootAnnealing": (
-        # Its decay has run beside the warm-up.
+        # Its decay counts the warm-up's steps too.
         ONE_AHEAD.then(maximum(Polynomial(LR, 0.0, N, 0.5), LOW), at=W + 1, restart=False),
         nemo(lambda t: max(LR * ((N - t) / N) ** 0.5, LOW)),
     ),
@@ -526,7 +526,7 @@ CASES = {
 def compare(ours, theirs, stop=N + 20):
     values = ours(torch.arange(stop)).tolist()
     for t, value in enumerate(values):
-        # Theirs are differences, which near 0 are off by a rounding of the peak.
+        # Near 0 their values are differences, off by a rounding of the peak.
         assert value == pytest.approx(theirs(t), rel=1e-12, abs=2**-52 * max(values)), t
 
 
@@ -539,7 +539,7 @@ def test_how_many_are_here():
     assert len(CASES) >= 60
 
 
-# transformers: transformers.optimization, itself.
+# transformers: the library itself, transformers.optimization.
 
 
 def transformers_cases():
@@ -585,7 +585,7 @@ def test_transformers():
         compare(ours, lambda t, factor=factor: LR * factor(t))
 
 
-# optax: optax.schedules, itself; each of its functions.
+# optax: the library itself, every function of optax.schedules.
 
 
 def optax_cases(optax):

@@ -1,8 +1,8 @@
-"""Every schedule, by every lowering, on every back end, against the reference.
+"""Every schedule, with every lowering, on every back end, against the reference.
 
-The classes are drawn from the package, so a new one is tested without an edit here. In float32 a
-value is at most 1 ulp from the reference rounded: half an ulp of rounding, and all of one where the
-float64 results, which `parity.py` bounds, lie on two sides of a boundary.
+The classes are drawn from the package, so a new one is tested without an edit here. A float32
+value is at most 1 ulp from the rounded reference. It is 1 ulp off where the two float64 results,
+whose difference `parity.py` bounds, lie on two sides of a rounding boundary.
 """
 
 import copy
@@ -26,7 +26,7 @@ from accelsched.schedules._vectorize import BatchedFormulas, group_by_structure
 from accelsched.schedules.warmup import Composed
 
 QUIET = {"deadline": None, "suppress_health_check": list(HealthCheck)}
-# The reference is slow, and so is a back end that compiles for each schedule that is drawn.
+# Few, since the reference is slow and some back ends compile for each drawn schedule.
 EXAMPLES = {
     "eager": 60,
     "numba": 12,
@@ -51,7 +51,7 @@ ROADS = pytest.mark.parametrize(
 
 
 def by_graph(runtime, schedule, dtype):
-    """On the counter, step by step, as in training; in eager PyTorch all steps at once."""
+    """Evaluate step by step on the counter, as in training; in eager PyTorch all steps at once."""
     if runtime.name == "eager" and runtime.has_float64:
         return lambda steps: schedule(torch.tensor(steps)).to(dtype)
     device = runtime.device()
@@ -62,16 +62,16 @@ def by_graph(runtime, schedule, dtype):
 
 
 def by_pairs(runtime, schedule, dtype):
-    """As on a device that has no float64."""
+    """Evaluate as on a device without float64."""
     without = copy.copy(runtime)
     without.has_float64 = False
     return by_graph(without, schedule, dtype)
 
 
 def keep_digits(schedule, steps):
-    """The steps at which all that a formula computes has its digits in pairs, or is 0.
+    """Return the steps at which each intermediate value is 0 or keeps its digits in a pair.
 
-    Below 2**-126 a float32 may be taken for 0: of a pair at 2**-96 that is 2**-30.
+    A device may flush a float32 below 2**-126 to 0. A pair at 2**-96 then loses 2**-30 of it.
     """
     graph = record(lambda step: [schedule.formula(step)])
 
@@ -106,7 +106,7 @@ def by_segments(runtime, schedule, dtype):
 
 
 def by_numba(runtime, schedule, dtype):
-    """One by one, and the first of them as a curve, which must be the same bits."""
+    """Evaluate the steps one by one; at the first, a curve must give the same bits."""
 
     def values(steps):
         single = [schedule(step) for step in steps]
@@ -156,7 +156,7 @@ def check(runtime, lowering, schedule, dtype):
             assert abs(got - want) <= 10 * 2**-126, (step, got, want)
             continue
         if runtime.name == "xla" and dtype == torch.float32 and abs(want) < 2**-126:
-            # XLA takes numbers below the least normal one for 0.
+            # XLA flushes subnormal numbers to 0.
             assert abs(got) <= 2**-126, (step, got, want)
             continue
         assert float32_ulps(got, want) <= 1, (step, got, want)
@@ -172,7 +172,7 @@ def examples(runtime, lowering):
 @ROADS
 @pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
 def test_a_class_equals_its_reference(runtime, lowering, cls):
-    # One that is made of others has many operations, and no arithmetic of its own.
+    # A composed schedule has many operations and no arithmetic of its own.
     fewer = 3 if issubclass(cls, Composed) else 1
 
     @settings(max_examples=examples(runtime, lowering) // fewer, **QUIET)
@@ -195,7 +195,7 @@ def test_a_composition_equals_its_reference(runtime, lowering):
 
 @ROADS
 def test_an_end_that_was_planned_anew_equals_its_reference(runtime, lowering):
-    # What it is beside has its own test; of few structures machine code is compiled once.
+    # The inner schedules have their own tests. Few structures need few compiles of machine code.
     beside = st.one_of(one(CosineDecay), one(Step))
     drawn = st.one_of(planned(beside), stretched(one(CosineDecay)))
 

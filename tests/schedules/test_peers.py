@@ -1,4 +1,4 @@
-"""The same curves as torch gives, run side by side. Others: test_other_libraries.py."""
+"""Our curves beside torch's, step by step. Other libraries: test_other_libraries.py."""
 
 import math
 
@@ -26,7 +26,7 @@ from accelsched.schedules import (
 # torch steps recursively: each step rounds a few times, and 200 steps add up.
 STEPS = 200
 RECURSIVE = 4 * STEPS * 2.0**-53
-# One whose values near zero are differences has an error of the size of the peak.
+# The relative difference allowed between two closed formulas.
 CLOSED = 64 * 2.0**-53
 
 TORCH = {
@@ -95,14 +95,15 @@ TORCH = {
 }
 
 
-# torch 2.4 warns of what its own SequentialLR does.
+# In torch 2.4, SequentialLR itself causes this warning.
 @pytest.mark.filterwarnings("ignore:The epoch parameter")
 @pytest.mark.parametrize(("make", "schedule"), TORCH.values(), ids=TORCH)
 def test_torch(make, schedule):
-    optimizer = torch.optim.SGD([torch.zeros(1)], lr=0.1)  # a float: 2.9 is wrong for a tensor
+    optimizer = torch.optim.SGD([torch.zeros(1)], lr=0.1)  # float: torch 2.9 errs with tensors
     scheduler = make(optimizer)
     for step in range(STEPS):
         want = optimizer.param_groups[0]["lr"]
+        # Near 0 a value may be a difference, whose error is relative to the peak of 0.1.
         assert schedule(step) == pytest.approx(want, rel=RECURSIVE, abs=RECURSIVE * 0.1), step
         optimizer.step()
         if step < STEPS - 1:
@@ -121,7 +122,7 @@ def test_the_inverse_root_of_the_transformer():
 
 
 def test_what_torch_computes_in_float32_ours_computes_in_float64():
-    """torch loses digits of a tensor step by step; ours is the float64 value, rounded once."""
+    """With a tensor lr, torch loses digits at each step; ours rounds the float64 value once."""
     optimizer = torch.optim.SGD([torch.zeros(1)], lr=torch.tensor(1.0))
     scheduler = theirs.ExponentialLR(optimizer, 0.9999)
     for _ in range(2000):

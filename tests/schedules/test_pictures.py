@@ -126,12 +126,12 @@ def test_the_line_of_a_picture_is_the_curve(cls):
     low, high = value_range(values)
     x = left + at / steps * (WIDTH - left - right)
     y = above + (high - values) / (high - low) * (HEIGHT - above - below)
-    # A corner may be 0.1 off, and both ends of a line are rounded by 0.05 in two directions.
+    # A corner may be 0.1 off, and rounding moves each end of a line by up to 0.05 in x and in y.
     assert distances(np.stack([x, y], 1), line).max() < 0.1 + 0.05 * 2**0.5
 
 
 def distances(at, line):
-    """How far points are from a line of many corners."""
+    """Return the distance of each point from a polyline."""
     start, along = line[:-1], np.diff(line, axis=0)
     from_start = at[:, None] - start
     length = (along**2).sum(1)

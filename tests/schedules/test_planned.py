@@ -1,4 +1,4 @@
-"""A decay beside a schedule: nothing changes without it, and no structure with it."""
+"""A decay that replaces part of a schedule: its numbers never change the structure."""
 
 from dataclasses import replace
 
@@ -87,10 +87,10 @@ def stretches(schedule):
     return True
 
 
-#: Those whose formulas know what one step is.
+#: Classes that cannot be stretched, since their formulas depend on the length of one step.
 NEVER = {"InverseExponentialTimeDecay", "InverseSquareRootDecay", "Lambda", "Multiplicative"}
 NEVER |= {"Tabulated"}
-#: Those that do so with some of their arguments; those that are made of others have some of them.
+#: Classes that cannot be stretched with some arguments. A composed class may contain such a part.
 SOMETIMES = {"CosineAnnealingWarmRestarts", "Cyclic"}
 SOMETIMES |= {cls.__name__ for cls in CLASSES if _is_composed(cls)}
 
@@ -122,7 +122,7 @@ def test_a_class_in_smaller_steps_has_the_same_values(cls):
 @given(schedule=stretched(st.sampled_from(CLASSES).flatmap(one)))
 def test_what_is_stretched_is_the_reference_between_two_steps(schedule):
     if isinstance(one_cycle := schedule.schedule, schedules.OneCycle):
-        # A phase of it begins between two steps, in float64: here where that needs no rounding.
+        # A phase of OneCycle begins between two steps: at a float64 that needs no rounding here.
         fraction = max(1, round(32 * one_cycle.pct_start)) / 64
         schedule = replace(schedule, schedule=replace(one_cycle, pct_start=fraction))
         assume(schedule.until < 2**20)

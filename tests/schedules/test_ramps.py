@@ -1,4 +1,4 @@
-"""Ramps of 0 steps, the 1-sqrt decay, the logarithm, and what is made of ramps."""
+"""Ramps of 0 steps, the 1-sqrt decay, the logarithm, and schedules made of ramps."""
 
 import math
 

@@ -1,7 +1,7 @@
-"""The reference in Python floats against itself in 50 digits: how much of it is rounding.
+"""The reference in Python floats against itself in 50 digits: they differ by rounding only.
 
-That its formulas are the right ones is held by the peers (test_peers.py) and by recorded curves
-(test_golden.py); here each of their operations is done by mpmath.
+test_peers.py and test_golden.py check that the formulas are right. Here mpmath evaluates the same
+formulas.
 """
 
 import dataclasses
@@ -27,7 +27,7 @@ def check(schedule, steps):
 
 
 def has_no_knots(schedule):
-    """The knots of OneCycle are float64 numbers. It is compared alone, with knots of few digits."""
+    """Return whether there is no OneCycle, which is tested alone, with knots of few digits."""
     return "OneCycle" not in repr(schedule)
 
 
@@ -53,12 +53,12 @@ def test_a_composition(schedule):
 @given(st.integers(2, 2**40))
 @example(3**25)
 def test_the_last_steps_of_a_flat_polynomial(total):
-    """One that is flat until its last steps: 1 - rest**power is small, and rest as well."""
+    """The curve is flat until its last steps, where both 1 - rest**power and rest are small."""
     check(Polynomial(0.0, 1.0, total, 1e-5), [total // 2, total - 2, total - 1])
 
 
 def test_a_wave_down_to_0_whose_height_decays_slowly():
-    """What is left of 1 by a power of gamma: 3e-5 in the first steps."""
+    """1 minus a power of gamma is small: 3e-5 in the first steps."""
     check(Cyclic(1e-5, 0.0, 1, 1, mode="exp_range", gamma=0.99999), [1, 3, 5, 1001])
 
 
@@ -67,5 +67,5 @@ def test_the_comparison_can_fail():
     want = float(IN_DIGITS.value(schedule, Whole(3**25 - 1)))
     assert agrees(reference.value(schedule, 3**25 - 1), want)
     assert not agrees(want * (1 + 2 * RELATIVE), want)
-    # What a logarithm of 1 - step / total would make of it.
+    # The value with 1 - step / total rounded to a float.
     assert not agrees(-DIGITS.expm1(1e-5 * DIGITS.log1p(-((3**25 - 1) / 3**25))), want)

@@ -38,7 +38,7 @@ def test_periods_by_a_fraction_begin_where_they_do():
 
 
 def test_a_factor_is_the_decimal_number_that_it_looks_like():
-    # The float 1.1 is a little more than 1.1, and 110 would be a step before the restart.
+    # The float 1.1 is slightly more than 1.1, and would put step 210 before the restart.
     schedule = CosineAnnealingWarmRestarts(1.0, 100, 1.1)
     assert [schedule(t) for t in (0, 100, 210, 331)] == [1.0] * 4
 

@@ -1,4 +1,4 @@
-"""What a schedule does beside its values, and what must hold whatever its numbers."""
+"""Shapes, operators and merging of schedules, and properties that hold for any numbers."""
 
 import math
 
@@ -80,7 +80,7 @@ def test_steps_are_counted(bad):
         Constant(1.0)(bad)
 
 
-# What must hold whatever the numbers.
+# Properties that hold for any numbers.
 
 RATES = st.floats(1e-6, 1.0)
 LENGTHS = st.integers(1, 10**6)
@@ -105,7 +105,7 @@ def test_decays_begin_and_end_exactly(initial, end, total):
 @given(total=st.integers(2, 10**6))
 @settings(deadline=None)
 def test_a_cosine_keeps_its_digits_to_the_last_step(total):
-    # One step before the end the value is the sine of a small angle: 1 + cos would be 0 or noise.
+    # One step before the end the value is a small sine, squared: 1 + cos would be 0 or noise.
     want = math.sin(math.pi / 2 / total) ** 2
     assert CosineDecay(1.0, 0.0, total)(total - 1) == pytest.approx(want, rel=2**-50)
 
@@ -176,7 +176,7 @@ def test_a_chain_is_sound_when_an_initial_value_is_zero():
 
 
 def phases(count, *kinds):
-    """So many phases of ten steps, the kinds in turns; no two with a number in common."""
+    """Return a sequence of `count` phases of ten steps, the kinds in turn, no two alike."""
     made = [kinds[i % len(kinds)](1 / (i + 1), 1 / (i + 3), 7 + i) for i in range(count)]
     return Sequential(made, [10 * i for i in range(1, count)])
 

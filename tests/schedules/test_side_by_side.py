@@ -1,4 +1,4 @@
-"""Sums and products of many terms: flat, merged where they differ in numbers only."""
+"""Sums and products of many terms: flat, and merged where terms differ only in numbers."""
 
 import copy
 import functools
@@ -114,7 +114,7 @@ OF_TABLES = ["milestones", "powers at milestones", "restarts", "cycles", "unlike
 
 @pytest.mark.parametrize("name", OF_TABLES)
 def test_four_hundred_tables_are_one(name):
-    """Each as operations of its own, they were too many for the compiler of the CPU."""
+    """With separate operations for each table, they were too many for the CPU's compiler."""
     few, many = (Sum([KINDS[name](i) for i in range(count)]) for count in (20, 400))
     assert operations(few) == operations(many)
     assert len(many.parts) == 1

@@ -1,4 +1,4 @@
-"""The words that schedules are put together with: then, shifted, minimum, minus."""
+"""The ways to combine schedules: then, shifted, minimum, maximum, minus, division."""
 
 import copy
 import functools
@@ -110,7 +110,7 @@ def test_a_shift_settles_with_what_it_shifts():
 
 
 def test_a_shift_keeps_the_nominal_initial_value():
-    """So a decay is the same relative factor, however far it is on."""
+    """In a chain, a shifted decay stays relative to its initial value before the shift."""
     chain = Chained([Constant(0.5), Step(0.1, 2, 0.5).shifted(2)])
     assert [chain(t) for t in (0, 2)] == [0.25, 0.125]
 
@@ -126,7 +126,7 @@ def test_the_ends_of_the_steps_can_be_shifted():
     assert RISE.shifted(5 - 2**62)(2**62 - 1) == pytest.approx(0.4)
 
 
-# minimum, maximum, minus, by a number.
+# minimum, maximum, minus, division.
 
 
 def test_minimum_and_maximum_take_schedules_and_numbers():
@@ -186,7 +186,7 @@ def test_schedules_divide_none():
             dividend / FALL
 
 
-# What is added and multiplied in a loop nests nothing.
+# Sums and products built in a loop do not nest.
 
 
 def test_factors_in_a_loop_are_one():
@@ -261,7 +261,7 @@ NEW = [
 ]
 
 
-# torch 2.4 warns of what its own export does with a constant.
+# In torch 2.4, export itself causes these warnings for a constant.
 @pytest.mark.filterwarnings("ignore:Attempted to insert a get_attr Node")
 @pytest.mark.filterwarnings("ignore:Node l(ifted_tensor|__self__)")
 @pytest.mark.parametrize("schedule", NEW, ids=lambda schedule: type(schedule).__name__)

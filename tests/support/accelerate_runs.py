@@ -1,4 +1,4 @@
-"""A training loop as Accelerate's documentation has it; a program for several processes, too."""
+"""The training loop of Accelerate's documentation, also as a program for several processes."""
 
 import dataclasses
 import sys
@@ -17,23 +17,23 @@ EPOCHS, BATCHES, BATCH = 3, 6, 4
 
 
 def forget_the_accelerator() -> None:
-    """Its state is one for the whole process."""
+    """Reset Accelerate's state, which is global to the process."""
     AcceleratorState._reset_state(reset_partial_state=True)
     GradientState._reset_state()
 
 
 @dataclasses.dataclass
 class Loop:
-    """What a user chooses.
+    """A training loop with a user's choices.
 
     Args:
         make: makes the scheduler.
-        kind: of the rate: "float" or "tensor".
+        kind: the type of the lr: "float" or "tensor".
         late: build the scheduler on the optimizer that `prepare` returned, not before.
-        split: have the processes share a batch: the scheduler takes one step with the optimizer,
-            where it takes one for each process otherwise.
-        accumulated: how many batches are one step of the optimizer.
-        adjust: count the others as steps of the scheduler in `_step_count`, as is the default.
+        split: split each batch over the processes. The scheduler then takes one step per optimizer
+            step, not one per process.
+        accumulated: the number of batches per optimizer step.
+        adjust: count batches without an optimizer step in `_step_count` (Accelerate's default).
     """
 
     make: Make
@@ -75,7 +75,7 @@ class Loop:
 
 
 def all_loops(name: str) -> dict[str, Record]:
-    """What each process trains with the scheduler of a name in :mod:`side_by_side`."""
+    """Train with the named scheduler of :mod:`side_by_side`, for each kind of lr and batch."""
     make = getattr(side_by_side, name)
     return {
         f"{kind} {'split' if split else 'whole'}": Loop(make, kind, late=split, split=split).train(
@@ -87,7 +87,7 @@ def all_loops(name: str) -> dict[str, Record]:
 
 
 def main(folder: str) -> None:
-    """Write what this process trains with each scheduler into a folder."""
+    """Train with each scheduler and write this process's records into a folder."""
     from accelerate import PartialState
 
     rank = PartialState(cpu=True).process_index

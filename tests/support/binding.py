@@ -16,17 +16,17 @@ def optimizer(
     cls: type[torch.optim.Optimizer] = torch.optim.SGD,
     **options: Any,
 ) -> torch.optim.Optimizer:
-    """An optimizer on the CPU: kind "graph" has a tensor learning rate, "host" a float."""
+    """Return a CPU optimizer: kind "graph" has a tensor learning rate, "host" a float."""
     lr = torch.tensor(0.001) if kind == "graph" else 0.001
     named = [{"params": [torch.nn.Parameter(torch.ones(2))], **group} for group in groups or ({},)]
     return cls(named, lr=lr, **options)
 
 
-#: The classes that a metric drives, which are of the learning rate alone, and those of the step.
+#: The classes driven by a metric, which exist for the lr only, and those driven by the step.
 BY_METRIC = {"GreedyLR", "ReduceLROnPlateau"}
 BY_STEP = sorted({*ours.__all__} - BY_METRIC)
 
-#: One or more of every class of the step; each takes the optimizer.
+#: One or more makers for every class driven by the step; each takes the optimizer.
 EVERY: dict[str, Callable[[torch.optim.Optimizer], LRScheduler]] = {
     "ConstantLR": lambda o: ours.ConstantLR(o, 0.03),
     "PolynomialLR": lambda o: ours.PolynomialLR(o, 0.05, 0.01, 60, power=2.0),
@@ -78,7 +78,7 @@ def classes_in(cases: dict[str, Any]) -> set[str]:
 
 
 def of_weight_decay(module: types.ModuleType) -> types.SimpleNamespace:
-    """The classes of a module by the names that they have for the learning rate."""
+    """Return the weight-decay classes of a module under the names of the lr classes."""
     known = vars(module)
     names = {name: f"{name.removesuffix('LR')}WD" for name in BY_STEP}
     names |= {"ChainedScheduler": "ChainedWD", "LRScheduler": "WeightDecayScheduler"}
@@ -86,7 +86,7 @@ def of_weight_decay(module: types.ModuleType) -> types.SimpleNamespace:
 
 
 def of_any_key(module: types.ModuleType) -> dict[str, type]:
-    """The classes of the generic family by the names that they have for the learning rate."""
+    """Return the classes of the generic family under the names of the lr classes."""
     every = "CosineAnnealingWarmRestarts"
     names = {name: f"{name.removesuffix('LR')}Scheduler" for name in BY_STEP}
     names |= {"ChainedScheduler": "ChainedScheduler", "LRScheduler": "Scheduler"}
@@ -95,7 +95,7 @@ def of_any_key(module: types.ModuleType) -> dict[str, type]:
 
 
 def of_momentum(module: types.ModuleType) -> types.SimpleNamespace:
-    """The same with a key, as a user derives them."""
+    """Derive momentum classes from the generic family, as a user does."""
     made: dict[str, Any] = {
         name: type(f"{name}OfMomentum", (cls,), {"param_group_key": "momentum"})
         for name, cls in of_any_key(module).items()

@@ -1,4 +1,4 @@
-"""States of which one to three places were changed."""
+"""States with one to three places changed."""
 
 import copy
 
@@ -33,7 +33,7 @@ def places(state, path=()):
 
 def broken(state, rng):
     def wrong():
-        """A copy, as the same list could be put into itself."""
+        """Return a copy, so that no list contains itself."""
         return copy.deepcopy(rng.choice(WRONG))
 
     state = copy.deepcopy(state)

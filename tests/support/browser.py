@@ -1,4 +1,4 @@
-"""A page in headless Chromium: what is in it once its scripts have run."""
+"""Load a page in headless Chromium and read it once its scripts have run."""
 
 import os
 import shutil
@@ -8,14 +8,14 @@ import tempfile
 import pytest
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
-# It is to ask nobody outside for anything.
+# Stop Chromium's own network requests.
 FLAGS = """--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-sync
 --disable-background-networking --disable-component-update --virtual-time-budget=10000
 --allow-file-access-from-files"""
 
 
 def content(address):
-    """Return a page as HTML, after its scripts. Only CI must have a browser for it."""
+    """Return a page as HTML after its scripts. Without a browser, skip the test, except in CI."""
     found = next(filter(None, map(shutil.which, NAMES)), None)
     if found is None and not os.environ.get("CI"):
         pytest.skip("no Chromium is installed")

@@ -1,4 +1,4 @@
-"""Whole training steps, eager, captured and ten a graph, beside eager steps with Python floats.
+"""Training steps (eager, captured, ten per graph), and eager steps with Python floats.
 
 On the device "cpu" graphs are emulated (:mod:`emulated_graphs`), on "cuda" they are real.
 """
@@ -15,7 +15,7 @@ from accelsched.schedules import CosineDecay, Linear, Schedule
 
 BATCH, WIDTH = 8, 16
 STEPS = 23  # three of a warm-up, and two graphs of ten
-#: The rate begins at 0, where some optimizers divide by it.
+#: The learning rate begins at 0, and some optimizers divide by it.
 CURVES: dict[str, Schedule] = {
     "lr": Linear(0.0, 0.02, 6).then(CosineDecay(0.02, 0.002, 20), at=6),
     "weight_decay": CosineDecay(0.2, 0.05, 30),
@@ -26,10 +26,10 @@ CURVES: dict[str, Schedule] = {
 
 @dataclass
 class Case:
-    """An optimizer and what is scheduled.
+    """An optimizer and its scheduled keys.
 
     Attributes:
-        floats: the options of the eager run with floats; those that are no arithmetic.
+        floats: the options of the eager float run: without capturable, fused and foreach.
     """
 
     optimizer: str
@@ -49,9 +49,9 @@ class Case:
 
 
 class Training:
-    """A perceptron, an optimizer and its schedulers; with floats if nothing is scheduled.
+    """A perceptron, an optimizer and its schedulers, or Python floats in their place.
 
-    One more weight takes part in no loss, so that it never has a gradient but a zero.
+    One more weight enters the loss times 0, so its gradient is always zero.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class Training:
         self.first, self.last = normal(WIDTH, WIDTH, scale=0.25), normal(WIDTH, 1, scale=0.25)
         self.idle = normal(WIDTH)
         self.weights = [w.requires_grad_() for w in (self.first, self.last, self.idle)]
-        # Of the steps, then the examples of each: what a replay takes.
+        # Steps first, then the samples of each: the layout that a replay accepts.
         self.batches = normal(STEPS, BATCH, WIDTH)
         lr = 0.01 if floats else torch.tensor(0.01, device=device)
         options = case.floats if floats else case.options
@@ -83,7 +83,7 @@ class Training:
         return self.schedulers[0]
 
     def step(self, batch: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """The loss, and the rate that the next step takes."""
+        """Train one step; return the loss and the learning rate of the next step."""
         self.optimizer.zero_grad()
         loss = (torch.tanh(batch @ self.first) @ self.last).square().mean() + 0 * self.idle.sum()
         loss.backward()
@@ -113,7 +113,7 @@ class Training:
         return accelsched.capture(self.step, examples, steps=steps)
 
     def train(self, mode: str) -> None:
-        """All steps, in the mode "eager", "captured" or "ten a graph"."""
+        """Train all steps in the mode "eager", "captured" or "ten a graph"."""
         if mode == "eager":
             self.eager(self.batches)
         elif mode == "captured":
@@ -131,7 +131,7 @@ class Training:
 
 
 def floats_of(case: Case, device: str) -> torch.Tensor:
-    """The weights of eager steps with Python floats, on the same device."""
+    """Return the weights after eager steps with Python floats, on the same device."""
     run = str(case), device
     if run not in _known:
         training = Training(case, device, floats=True)
@@ -144,12 +144,12 @@ _known: dict[tuple[str, str], torch.Tensor] = {}
 
 
 def rounding(case: Case, weights: torch.Tensor) -> float:
-    """How far two float32 runs may drift apart.
+    """Bound how far two float32 runs may drift apart.
 
     A step does some 64 roundings of numbers up to the largest weight. Adam, AdamW, Adagrad and
-    RMSprop divide by the root of what is about the square of a gradient, which makes of a relative
-    error in it one of a step, of the size of a rate; as rates are below 1/32, and 8 samples of 16
-    numbers are a dot product of 128 roundings, that is 4 more. Errors of the weights so far change
-    the gradients by less than themselves, so they add up.
+    RMSprop divide by about the size of a gradient, so a relative error of the gradient becomes one
+    of the update, whose size is about the lr. A gradient has 128 roundings (8 samples of 16
+    numbers) and the lr is below 1/32: that is 4 more. Earlier errors of the weights change the
+    gradients by less than themselves, so they add up.
     """
     return STEPS * (64 + 4) * 2.0**-24 * max(1.0, weights.abs().max().item())

@@ -1,4 +1,4 @@
-"""Optimizers of cerebras_pytorch, and schedulers that are written alike for it and for us."""
+"""Optimizers of cerebras_pytorch, and schedulers written alike for it and for accelsched."""
 
 import cerebras.pytorch as cstorch
 import torch
@@ -11,7 +11,7 @@ GROUPS = ({"tags": ["a"]}, {"tags": ["b"], "adjust_learning_rate": 0.25}, {})
 
 
 def optimizer(groups=GROUPS, kind=None):
-    """A cstorch optimizer, or one of torch; each group has its own learning rate."""
+    """Return an optimizer of cstorch, or of `kind`; each group has its own learning rate."""
     named = [
         {
             "params": [torch.nn.Parameter(torch.ones(2))],
@@ -36,7 +36,7 @@ def sequence(module, opt, **more):
     return module.SequentialLR(opt, children, [12, 40], **more)
 
 
-# Where theirs does what it documents: (make, whether a float32 base is raised to the step).
+# Where cerebras_pytorch matches its docs: (make, whether a float32 base is raised to the step).
 ALIKE = {
     "ConstantLR": (lambda m, o: m.ConstantLR(o, 0.07), False),
     "ConstantLR tags": (lambda m, o: m.ConstantLR(o, 0.07, param_group_tags="a"), False),

@@ -1,7 +1,7 @@
-"""Reads a training step in CIRH, and evaluates it in NumPy with the dtypes that it names.
+"""Read a training step in CIRH and evaluate it in NumPy with the dtypes in its text.
 
-CIRH has no public description. What an operation does is read off its name, and checked by what
-comes out: the tests hold it against the reference at every step.
+CIRH has no public description. The meaning of an operation is inferred from its name; the tests
+compare the results with the reference at every step.
 """
 
 import re
@@ -17,7 +17,7 @@ class Step:
     """One training step.
 
     Attributes:
-        inputs: for each input of the step, its name: of carried state, or of data.
+        inputs: the name of each input of the step, which is carried state or data.
         carried: the state that is both an input and an output.
         outputs: the name of each output.
     """
@@ -39,21 +39,21 @@ class Step:
         self._returned = re.findall(r"%\w+", returned.split(" : ")[0])
 
     def depends(self, output: str) -> set[str]:
-        """The inputs that an output is made of."""
+        """Return the inputs that an output depends on."""
         return {self.inputs[name] for name in self._behind([output]) if name in self.inputs}
 
     def operations(self, output: str) -> set[str]:
-        """The names of the operations that an output is made of."""
+        """Return the names of the operations that compute an output."""
         lines = (self._operations.get(name, "") for name in self._behind([output]))
         return {line.split()[0].removeprefix("cirh.") for line in lines if line}
 
     @property
     def size(self) -> int:
-        """How many values the step computes, constants among them."""
+        """The number of values that the step computes, constants included."""
         return len(self._operations)
 
     def run(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
-        """The outputs of the step that depend on no other inputs than these, by name."""
+        """Return, by name, the outputs that depend only on these inputs."""
         outputs = [o for o in self.outputs if o is not None and self.depends(o) <= set(inputs)]
         needed = self._behind(outputs)
         values = {name: np.asarray(inputs[i]) for name, i in self.inputs.items() if i in inputs}
@@ -109,7 +109,7 @@ def _numbers(attribute: str, attributes: str) -> tuple[int, ...]:
 
 
 def _divide(a: Any, b: Any) -> Any:
-    # As C does for integers; no divisor of a schedule is negative, and none of its dividends.
+    # Like C for integers: a schedule has no negative divisor or dividend.
     return a // b if a.dtype.kind == "i" else a / b
 
 

@@ -7,6 +7,6 @@ CODE = "import sys; from accelsched._cli.command import main; sys.exit(main(sys.
 
 
 def run_command(*arguments, **options):
-    """What it returned and printed; the options are those of subprocess.run."""
+    """Run the command and return its result; the options are those of subprocess.run."""
     options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, **options}
     return subprocess.run([sys.executable, "-c", CODE, *arguments], **options)

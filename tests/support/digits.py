@@ -1,4 +1,4 @@
-"""The reference with each of its operations done in 50 digits, and no number out of range."""
+"""The reference with all its operations in 50 digits, where no number is out of range."""
 
 import importlib.util
 from fractions import Fraction
@@ -28,7 +28,7 @@ def exact(number):
 
 
 def in_digits():
-    """The module again, with mpmath in the place of float and math."""
+    """Load the module again, with mpmath in place of float and math."""
     spec = importlib.util.spec_from_file_location("reference_in_digits", reference.__file__)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -41,7 +41,7 @@ def in_digits():
         return Whole(field) if whole else plain(field)
 
     module._plain, module.float = given, exact
-    # A factor stands for the decimal number that Python prints of the float.
+    # A factor means the decimal number that Python prints for the float.
     module.str = lambda number: str(float(number))
     for name in ("expm1", "log", "log1p", "pi", "sin", "sqrt"):
         setattr(module, name, getattr(DIGITS, name))

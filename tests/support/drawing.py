@@ -18,8 +18,8 @@ from accelsched.schedules import Schedule
 from accelsched.schedules._planned import END, SHAPES, Planned
 from accelsched.schedules.ramps import Ramp
 
-# Values of learning rates, decays and fractions. None above 1: what grows overflows somewhere
-# before step 2**40, and what is left of a product of infinities depends on the order.
+# Values of learning rates, decays and fractions. None is above 1: a growing value overflows
+# before step 2**40, and a product with infinities depends on the order.
 numbers = st.one_of(st.sampled_from([0.0, 1e-5, 0.1, 0.5, 0.99999, 1.0]), st.floats(1e-6, 1.0))
 whole = st.one_of(st.integers(1, 50), st.integers(1, 10**6), st.integers(1, 2**40))
 milestones = st.lists(st.one_of(st.integers(0, 100), st.integers(0, 2**40)), max_size=4).map(sorted)
@@ -29,7 +29,7 @@ functions = st.sampled_from(
 
 
 def leaves() -> st.SearchStrategy[Schedule]:
-    """Any schedule that is not made of schedules."""
+    """Draw any schedule that contains no other schedule."""
     return st.sampled_from([cls for cls in CLASSES if not _is_composed(cls)]).flatmap(one)
 
 
@@ -78,7 +78,7 @@ def _field(hint: Any, inner: st.SearchStrategy[Schedule]) -> st.SearchStrategy[A
 
 
 def _is_composed(cls: type[Schedule]) -> bool:
-    """Whether a class is made of schedules that it is given."""
+    """Return whether a class takes schedules as arguments."""
     return any("Schedule" in str(f.type) for f in dataclasses.fields(cls) if f.init)
 
 
@@ -93,7 +93,7 @@ def _piecewise(_: object) -> st.SearchStrategy[Schedule]:
 
 
 def _sequential(inner: st.SearchStrategy[Schedule]) -> st.SearchStrategy[Schedule]:
-    # Phases of one class differ in numbers only, more often than any two schedules.
+    # Phases of one class differ only in their constants more often than any two schedules do.
     simple = st.sampled_from([cls for cls in CLASSES if not _is_composed(cls)])
     of_a_kind = simple.map(one)
     in_turn = st.tuples(simple, simple).map(lambda pair: st.one_of(*map(one, pair)))
@@ -116,7 +116,7 @@ def _lambda(_: object) -> st.SearchStrategy[Schedule]:
 
 
 def _tabulated(_: object) -> st.SearchStrategy[Schedule]:
-    # A table takes memory: the strategy for any whole number would ask for too much of it.
+    # A table takes memory: `whole` would draw tables that are too large.
     source = st.one_of(one(schedules.CosineDecay), st.just(math.sqrt))
     ends = st.sampled_from(["hold", "cycle"])
     free = st.builds(schedules.Tabulated, source, st.integers(1, 300), ends)
@@ -142,7 +142,7 @@ def _warm_restarts(_: object) -> st.SearchStrategy[Schedule]:
     return st.builds(cls, numbers, whole, factors, numbers)
 
 
-#: Of one period to the next: whole numbers, fractions, and decimals that are none.
+#: Factors from one period to the next: integers, binary fractions, and inexact decimals.
 factors = st.sampled_from([1, 2, 3, 1.5, 1.25, 1.1, 1.3, 2.7])
 
 
@@ -173,12 +173,12 @@ def _warmup_stable_decay(_: object) -> st.SearchStrategy[Schedule]:
 
 
 def lengths(count: int) -> st.SearchStrategy[list[int]]:
-    """Those of some phases, of which some may have no steps."""
+    """Draw the lengths of some phases; a phase may have no steps."""
     return st.lists(st.one_of(st.just(0), whole), min_size=count, max_size=count)
 
 
 def planned(inner: st.SearchStrategy[Schedule]) -> st.SearchStrategy[Schedule]:
-    """Schedules with a decay that begins somewhere and may end, or with none."""
+    """Draw schedules with a decay that begins somewhere and may end, or with none."""
     at = st.one_of(st.integers(0, 100), st.integers(0, 2**39))
     fields = {
         "schedule": inner,
@@ -193,7 +193,7 @@ def planned(inner: st.SearchStrategy[Schedule]) -> st.SearchStrategy[Schedule]:
 
 
 def stretched(inner: st.SearchStrategy[Schedule]) -> st.SearchStrategy[Schedule]:
-    """Schedules of which the rest is stretched, or shortened, from a step on."""
+    """Draw schedules whose rest, from a step on, is stretched or shortened."""
 
     def built(schedule: Schedule, part: float, until: int) -> Schedule:
         end = schedule.settles
@@ -220,7 +220,7 @@ _FITTED: dict[str, Callable[[Any], st.SearchStrategy[Schedule]]] = {
 
 
 def steps_of(schedule: Schedule) -> list[int]:
-    """Steps that matter to a schedule: every number it holds, its neighbours, and far ones."""
+    """Return steps that matter to a schedule: near its integers and their sums, and far ones."""
     numbers = {abs(n) for n in _whole_numbers(schedule) if abs(n) <= 2**40}
     sums = {a + b for a in numbers for b in numbers}
     near = {n + d for n in numbers | sums for d in (-1, 0, 1)}

@@ -1,8 +1,8 @@
-"""CUDA graphs without CUDA: what a capture keeps and a replay repeats, on tensors of the CPU.
+"""CUDA graphs without CUDA: emulated captures and replays on CPU tensors.
 
-A capture records each ATen operation with the tensors and the numbers that it was given, and then
-puts all memory back, as a real one runs nothing. A replay does the operations again, in the same
-memory. So a number of Python is frozen, a tensor is not, and a read is refused.
+A capture records each ATen operation with its tensors and numbers, then restores all memory,
+because a real capture runs nothing. A replay repeats the operations in the same memory. So a
+Python number is frozen, a tensor is not, and a read raises.
 """
 
 import contextlib
@@ -10,7 +10,7 @@ import sys
 
 import pytest
 import torch
-import torch._dynamo.device_interface  # it looks, once, at what is replaced here
+import torch._dynamo.device_interface  # at import it reads what is replaced here
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
@@ -19,7 +19,7 @@ from accelsched._binding.graph_driver import GraphDriver
 
 
 class Recorder(TorchDispatchMode):
-    """Records operations; :meth:`undo` puts back what they have changed."""
+    """Record operations; :meth:`undo` restores the memory that they changed."""
 
     def __init__(self):
         super().__init__()
@@ -53,7 +53,7 @@ def tensors_in(tree):
 
 
 class EmulatedGraph:
-    """What the package uses of a ``torch.cuda.CUDAGraph``."""
+    """The part of ``torch.cuda.CUDAGraph`` that the package uses."""
 
     recording = None
 
@@ -91,7 +91,7 @@ class Stream:
 
 @pytest.fixture
 def capturable_on_the_cpu(monkeypatch):
-    """Have optimizers with ``capturable=True`` take parameters on the CPU."""
+    """Let optimizers with ``capturable=True`` accept CPU parameters."""
     supported = "_get_capturable_supported_devices"
     for module in [module for name, module in sys.modules.items() if "torch.optim." in name]:
         if hasattr(module, supported):
@@ -100,7 +100,7 @@ def capturable_on_the_cpu(monkeypatch):
 
 @pytest.fixture
 def emulated_graphs(monkeypatch, capturable_on_the_cpu):
-    """Have torch.cuda capture on the CPU."""
+    """Let torch.cuda capture on the CPU."""
     monkeypatch.setattr(torch.cuda, "CUDAGraph", EmulatedGraph)
     monkeypatch.setattr(torch.cuda, "graph", capturing)
     monkeypatch.setattr(torch.cuda, "Stream", Stream)
@@ -112,5 +112,5 @@ def emulated_graphs(monkeypatch, capturable_on_the_cpu):
     if hasattr(torch, "accelerator"):
         monkeypatch.setattr(torch.accelerator, "current_stream", Stream)
     monkeypatch.setattr(capture, "_is_on_cuda", lambda tensor: True)
-    # A driver asks whether it is captured on CUDA only: no Python says when a graph is replayed.
+    # A driver checks for a capture on CUDA only, and no Python code runs at a replay.
     monkeypatch.setattr(GraphDriver, "_is_captured", True)

@@ -1,4 +1,4 @@
-"""A CUDA device without CUDA: fake tensors, which cannot be read, and a pretended capture."""
+"""A CUDA device without CUDA: fake tensors, which cannot be read, and a simulated capture."""
 
 import sys
 
@@ -11,7 +11,7 @@ from accelsched._runtimes import Runtime
 
 
 class FusedKernels(TorchDispatchMode):
-    """Stand in for fused kernels, which fake tensors do not reach; keep what they are given."""
+    """Stand in for fused kernels, which fake tensors do not reach; keep their arguments."""
 
     def __init__(self):
         super().__init__()
@@ -26,12 +26,12 @@ class FusedKernels(TorchDispatchMode):
 
 @pytest.fixture
 def fake_cuda(monkeypatch):
-    """Have tensors be fake ones, which have no values, and may be on ``"cuda"``."""
+    """Make all tensors fake: they have no values and may be on ``"cuda"``."""
     monkeypatch.setattr(torch.cuda, "is_current_stream_capturing", lambda: False)
-    # By their type PyTorch would not take the foreach form, which is the default on CUDA.
+    # PyTorch would not accept their type for the foreach form, the default on CUDA.
     module, name = sys.modules["torch.optim.optimizer"], "_foreach_supported_types"
     monkeypatch.setattr(module, name, [*getattr(module, name), FakeTensor])
-    # Older PyTorch asks CUDA to write to one from the CPU, where there is nothing to write.
+    # Older PyTorch calls CUDA to write to a fake tensor from the CPU.
     monkeypatch.setattr(Runtime, "rewritten", lambda self, state, content: state)
     with FakeTensorMode(allow_non_fake_inputs=True):
         yield
@@ -39,7 +39,7 @@ def fake_cuda(monkeypatch):
 
 @pytest.fixture
 def capture_under_way(fake_cuda, monkeypatch):
-    """A function that begins and ends a capture, as far as PyTorch knows."""
+    """Return a function that makes PyTorch report a capture, or none."""
 
     def set_to(is_capturing):
         monkeypatch.setattr(torch.cuda, "is_initialized", lambda: is_capturing)

@@ -6,11 +6,11 @@ UNIT = 2.0**-24  # the relative error of one float32 rounding
 
 
 def tolerance(curve, step, peak, power):
-    """How far float32 arithmetic may carry theirs from the curve at one step.
+    """Bound the float32 error of a value of cerebras_pytorch at one step.
 
-    It converts the step to float32 and works on it with some four roundings, so its value is
-    that of a step up to 4 step 2**-24 away; some 16 roundings more are of the size of the peak,
-    as its forms cancel; and a base in float32 that is raised to the step errs by step 2**-24.
+    The package converts the step to float32 and does some four roundings on it, so its value is
+    that of a step up to 4 step 2**-24 away. Its formulas cancel: some 16 more roundings are of the
+    size of the peak. A float32 base raised to the step has a relative error of step 2**-24.
     """
     moved = 4 * step * UNIT
     reach = max(1, math.ceil(moved))

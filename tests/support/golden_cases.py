@@ -50,13 +50,13 @@ def number(value: float | str | None) -> float:
 
 
 def recorded(case: dict[str, Any]) -> list[tuple[int, list[float]]]:
-    """For each step, what the package held in each group."""
+    """Return each step with the value recorded in each group."""
     rows = [v if isinstance(v, list) else [v] for v in case["values"]]
     return [(s, [number(v) for v in row]) for s, row in zip(case["steps"], rows, strict=True)]
 
 
 def uses_a_power(case: Any) -> bool:
-    """Whether a float32 base is raised to the step somewhere in the case."""
+    """Return whether a float32 base is raised to the step somewhere in the case."""
     powers: tuple[str, ...] = (
         "ExponentialLR",
         "StepLR",

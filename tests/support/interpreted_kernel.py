@@ -1,7 +1,7 @@
 """The kernel for CUDA in Triton's interpreter, on CPU tensors: `python interpreted_kernel.py`.
 
-It has a process of its own, since Triton asks once, when it is imported, whether to interpret. Each
-check is one line of output: its name, and what failed or nothing.
+It has its own process, because Triton checks only at import whether to interpret. Each check
+prints one line: its name, and the failure or nothing.
 """
 
 import json
@@ -59,7 +59,7 @@ CURVES = [
 
 
 def compare(schedules, steps=STEPS, least=None, batched=BatchedSegments):
-    """The kernel's values and the recorded ones are the same bits, by any stride."""
+    """Assert that the kernel and the recorded graph give the same bits, for any stride."""
     batches = group_by_structure(schedules, [torch.float32] * len(schedules), least)
     evaluation = batched(batches)
     recorded = per_group(batches, evaluation)
@@ -110,7 +110,7 @@ def check_tables():
 
 
 def check_a_step_before_the_first_is_in_the_first_row():
-    """A stride on the device is not checked: nothing outside of the curves is read."""
+    """A stride on the device is not checked, but nothing outside the curves is read."""
     compare(CURVES[:7], [-5, -2, 0])
 
 
@@ -129,7 +129,7 @@ def optimizer(count):
 
 
 def agrees(scheduler):
-    """Each group holds the value of its schedule, which the kernel has written."""
+    """Assert that the kernel wrote the value of each group; return the kernel."""
     kernel = scheduler.driver._lowered.kernel
     assert kernel is not None
     for group, schedule in zip(scheduler.optimizer.param_groups, scheduler.in_force, strict=True):
@@ -139,7 +139,7 @@ def agrees(scheduler):
 
 
 def check_a_whole_scheduler():
-    """As on CUDA, but for where the tensors are."""
+    """As on CUDA, but with CPU tensors."""
     opt = optimizer(5)
     curves = [Linear(0.0, 0.1, 5).then(CosineDecay(0.1, 0.001 * i, 20), at=5) for i in range(5)]
     scheduler = Scheduler(opt, curves, open_ended=True)
@@ -168,7 +168,7 @@ def check_a_whole_scheduler():
         lambda: scheduler.load_state_dict(saved),
     ):
         change()
-        # A captured graph launches the kernel that was there, with the memory that was there.
+        # A captured graph still launches the first kernel, on the same memory.
         first(1)
         scheduler.driver._known = None
         assert agrees(scheduler) is first
@@ -197,7 +197,7 @@ def check_what_is_no_rows_of_numbers_keeps_its_operations():
         scheduler = Scheduler(optimizer(2), CosineDecay(0.1, 0.0, 50), lowering=lowering)
         scheduler.step()
         agrees(scheduler)
-    # Far beyond, where a fit ends, the formula goes on.
+    # Beyond the end of a fit, the formula takes over.
     scheduler = Scheduler(optimizer(1), Exponential(0.1, total_iters=10**15, rate=0.7))
     scheduler.last_epoch = FAR + 1
     scheduler.step()
@@ -214,7 +214,7 @@ def check_compiled_the_operations_are_used():
 
 
 def main():
-    # As CUDA is chosen by the device, the CPU stands for it here.
+    # The device type selects the runtime: here the CPU selects that of CUDA.
     _runtimes._BY_DEVICE["cpu"] = Cuda()
     warnings.simplefilter("error")
     warnings.filterwarnings("ignore", "Guards may run slower")

@@ -1,6 +1,6 @@
-"""A training script as users write it, with checkpoints, and a record of what it is doing.
+"""A training script as users write it, with checkpoints; it records what it is doing.
 
-A mode names where it trains and what it follows: "xla decay".
+A mode names how it runs and what it follows, for example "xla decay".
 """
 
 import hashlib
@@ -19,10 +19,10 @@ from accelsched._runtimes import NAMED
 from accelsched.lr_scheduler import ReduceLROnPlateau
 from accelsched.schedules import CosineAnnealingWarmRestarts, Linear
 
-#: A checkpoint is saved after so many steps; a kill loses those since.
+#: Steps between checkpoints; a kill loses the steps since the last one.
 SAVED_EVERY = 4
 _CURVE = Linear(0.0, 0.02, 30).then(CosineAnnealingWarmRestarts(0.02, 90, 1, 0.001), at=30)
-#: The roads on which torch.compile has the optimizer and its scheduler, or the whole step.
+#: The roads that compile the optimizer and its scheduler, or the whole step.
 COMPILED = ("compile", "whole")
 _FOLLOWED: dict[str, Callable[[torch.optim.Optimizer], Any]] = {
     "constant": lambda optimizer: None,
@@ -36,9 +36,9 @@ _RECORD = struct.Struct("<cq32s")
 
 
 class Record(NamedTuple):
-    """What the script began: ``kind`` b"t" to train a step, b"s" to save it; b"d" it has trained.
+    """An event: ``kind`` b"t" begins to train a step, b"d" has trained it, b"s" begins to save.
 
-    The digest is that of all that a checkpoint holds, and of the rates.
+    The digest covers the contents of a checkpoint and the learning rates.
     """
 
     kind: bytes
@@ -46,12 +46,12 @@ class Record(NamedTuple):
     digest: bytes = b""
 
     def write(self, pipe: int) -> None:
-        # A pipe takes so little at once or not at all, and keeps it when the writer is killed.
+        # A pipe accepts so few bytes atomically, and keeps them when the writer is killed.
         os.write(pipe, _RECORD.pack(*self))
 
 
 def read_record(pipe: int) -> Record | None:
-    """The next one; None if the writer is gone."""
+    """Return the next record, or None if the writer is gone."""
     got = os.read(pipe, _RECORD.size)
     return Record(*_RECORD.unpack(got)) if got else None
 
@@ -85,7 +85,7 @@ class Script:
             self._load()
 
     def train(self) -> None:
-        """Train one step, on a batch that the step decides."""
+        """Train one step, on a batch that depends only on the step."""
         self._plan()
         batch = torch.randn(16, 5, generator=torch.Generator().manual_seed(self.count))
         self._train(batch.to(self._device))
@@ -123,12 +123,12 @@ class Script:
         }
 
     def digest(self) -> bytes:
-        """Of every bit of the state and of the rates."""
+        """Hash every bit of the state and of the learning rates."""
         rates = [group["lr"] for group in self.optimizer.param_groups]
         return hashlib.sha256(repr(tree_map(_bits, (self.state(), rates))).encode()).digest()
 
     def save(self) -> None:
-        """Write a checkpoint under another name, and then give it its own: whole, or not at all."""
+        """Write a checkpoint under another name, then rename it, so that it is never partial."""
         written = self._path.with_suffix(".new")
         torch.save(tree_map(_on_host, self.state()), written)
         written.replace(self._path)
@@ -138,14 +138,14 @@ class Script:
         self.count = saved["count"]
         self.model.load_state_dict(saved["model"])
         each = [("optimizer", self.optimizer), ("scheduler", self.scheduler)]
-        # The order must not matter: half of the lives have the other.
+        # The order must not matter: half of the lives use the other one.
         for name, loaded in each if self.count % 8 else reversed(each):
             if loaded is not None:
                 loaded.load_state_dict(saved[name])
 
 
 def run(mode: str, folder: Path, pipe: int, stop: int | None) -> None:
-    """Train until a step, or until somebody ends it, and write records."""
+    """Train up to a step, or until killed, and write records."""
     script = Script(mode, folder)
     while script.count != stop:
         Record(b"t", script.count).write(pipe)

@@ -1,7 +1,7 @@
-"""Kills a training script at random times, again and again, and compares all that it did.
+"""Kill a training script at random times and compare every step with a run without kills.
 
-``python kills.py MODE KILLS SEED`` prints what was hit, as JSON. Each life of the script is a fork
-of this process, which has imported PyTorch and has started nothing of it.
+``python kills.py MODE KILLS SEED`` prints the results as JSON. Each life of the script is a fork
+of this process, which has imported PyTorch but started no part of it.
 """
 
 import json
@@ -22,16 +22,16 @@ from killed_script import COMPILED, Record, read_record, run, torch_xla
 
 #: A life is killed within so many steps.
 _STEPS = 24
-#: What the script does after a record of a kind.
+#: What the script does after each kind of record.
 _DOING = {b"t": "training", b"d": "between", b"s": "saving"}
 
 
 class Took(dict[int, float]):
-    """The seconds of a step of a life, by how many this life has trained before it."""
+    """The seconds of a step, by the number of steps that its life trained before."""
 
 
 def assert_survives(mode: str, kills: int) -> None:
-    """Kill the script in a process of its own, and hold every step against a run without kills."""
+    """Kill the script in its own process; compare every step with a run without kills."""
     command = [sys.executable, __file__, mode, str(kills), str(kills)]
     found_where = {"PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, env=os.environ | found_where, stdout=subprocess.PIPE, text=True)
@@ -40,7 +40,7 @@ def assert_survives(mode: str, kills: int) -> None:
     print(mode, found)
     assert found["differing"] == []
     assert found["compared"] > found["steps"] > kills
-    # The script never ends by itself, so each kill has hit it while it trained, told or saved.
+    # The script never ends by itself, so each kill hit it while it trained, reported or saved.
     assert sum(found["hit"].values()) == kills
     assert found["hit"]["training"] > kills / 4
     assert found["steps hit"] > kills / 2
@@ -51,7 +51,7 @@ def main(mode: str, kills: int, seed: int) -> None:
     with tempfile.TemporaryDirectory() as name:
         _import(mode, name)
         killed, whole, warm = (Path(name, each) for each in ("killed", "whole", "warm"))
-        # It leaves machine code on disk, so that no later life is spent with compiling.
+        # This life leaves machine code on disk, so that no later one has to compile.
         _whole_life(mode, warm, 2)
         lives = [_life_until_killed(mode, killed, rnd, took) for _ in range(kills)]
         last = max(record.step for records in lives for record in records)
@@ -86,7 +86,7 @@ def _life_until_killed(mode: str, folder: Path, rnd: random.Random, took: Took) 
     for index, (before, after) in enumerate(pairwise(begun)):
         # The shortest: a first compile takes ten times as long as one that finds its code on disk.
         took[index] = min(after - before, took.get(index, math.inf))
-    # Anywhere in this step, which another life has timed, and in what the script does after it.
+    # Kill anywhere in this step, which another life has timed, or in the work after it.
     time.sleep(rnd.random() * took.get(last, 0.0))
     os.kill(pid, signal.SIGKILL)
     assert os.waitpid(pid, 0)[1] == signal.SIGKILL
@@ -125,7 +125,7 @@ def _rest(pipe: int) -> list[Record]:
 
 
 def _compare(lives: list[list[Record]], whole: list[Record]) -> dict[str, object]:
-    """What the kills hit, and the first steps after which a life and the whole run differed."""
+    """Return what the kills hit, and the first steps where a life and the whole run differ."""
     digests = {record.step: record.digest for record in whole if record.kind == b"d"}
     trained = [record for records in lives for record in records if record.kind == b"d"]
     hit = Counter(_DOING[records[-1].kind] for records in lives)

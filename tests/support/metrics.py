@@ -1,4 +1,4 @@
-"""Metrics, and settings of what follows them, drawn at random; and the optimizers to compare on."""
+"""Random metrics, random settings of ReduceLROnPlateau, and the optimizers to compare on."""
 
 import json
 import math
@@ -9,13 +9,13 @@ from typing import Any
 import torch
 
 GREEDY = json.loads((Path(__file__).parents[1] / "golden" / "greedy_lr.json").read_text())
-#: What a metric may be too, and where a comparison with a threshold is a tie.
+#: Unusual metrics, and metrics that tie in a comparison with a threshold.
 _ODD = (math.nan, math.inf, -math.inf, 5e-324, 2.0**-1060, 0.0, -0.0, -1.0, 1e308)
 _TIES = (0.5, 0.9999, 1.0, 0.25, 1.5, 0.75, 2.0)
 
 
 def drawn_metrics(rnd: random.Random, count: int, odd: float = 0.2) -> list[float]:
-    """Numbers that fall, rise and stay; some are ties, and some are no numbers."""
+    """Draw metrics that fall, rise and stay; some are ties, and some are not finite."""
     metrics, last = [], 1.0
     for _ in range(count):
         last *= rnd.choice((1.0, 1.0, 0.9, 1.05, 1 - 1e-4))
@@ -24,7 +24,7 @@ def drawn_metrics(rnd: random.Random, count: int, odd: float = 0.2) -> list[floa
 
 
 def drawn_settings(rnd: random.Random) -> tuple[list[float], dict[str, Any]]:
-    """The rates of one to three param groups, and arguments of ReduceLROnPlateau."""
+    """Draw the rates of one to three param groups, and arguments of ReduceLROnPlateau."""
     rates = [rnd.choice((0.1, 1e-3, 5.0, 0.0, 1e-9)) for _ in range(rnd.choice((1, 2, 3)))]
     return rates, {
         "mode": rnd.choice(("min", "max")),
@@ -41,7 +41,7 @@ def drawn_settings(rnd: random.Random) -> tuple[list[float], dict[str, Any]]:
 def optimizer_of(
     rates: list[float], dtype: torch.dtype | None = None, device: Any = "cpu", **options: Any
 ) -> torch.optim.Optimizer:
-    """One param group for each rate: a float, or a tensor of a dtype."""
+    """Return an optimizer with one param group per rate: a float, or a tensor of a dtype."""
     groups = [
         {
             "params": [torch.nn.Parameter(torch.zeros(2, device=device))],
@@ -58,8 +58,8 @@ def rates_of(optimizer: torch.optim.Optimizer) -> list[float]:
 
 
 def assert_same_state(made: Any, plain: Any, **others: Any) -> None:
-    """Ours has all that torch's has, by the same names, but for what others say."""
-    # torch 2.4 saves whether it prints.
+    """Assert that our state has every entry of torch's; ``others`` replaces some of them."""
+    # torch 2.4 also saves `verbose`.
     wanted = {name: v for name, v in plain.state_dict().items() if name != "verbose"} | others
     saved = made.state_dict()
     assert {name: saved[name] for name in wanted} == wanted

@@ -1,7 +1,7 @@
-"""The learning rates of the Model Zoo's configurations, as its documentation has them.
+"""The learning rates of the Model Zoo's configurations, computed from its documentation.
 
-Nothing of accelsched is used here: the formulas are those of the docstrings of cerebras_pytorch (of
-``tf.compat.v1.train`` for Cosine), and a list is walked phase by phase.
+This module does not use accelsched. The formulas come from the docstrings of cerebras_pytorch
+(``tf.compat.v1.train`` for Cosine), and a list of schedulers is evaluated phase by phase.
 """
 
 import math
@@ -22,7 +22,7 @@ def cosine_decay(a, t):
 
 
 def cosine(a, t):
-    """Of TensorFlow."""
+    """TensorFlow's cosine decay."""
     end = a["initial_learning_rate"] * a["alpha"]
     return cosine_decay({**a, "end_learning_rate": end}, t)
 
@@ -40,7 +40,7 @@ def piecewise_constant(a, t):
     return a["values"][sum(t >= boundary for boundary in a["boundaries"])]
 
 
-#: By the name without LR, WD and capitals.
+#: Formulas by lower-case class name without LR or WD.
 FORMULAS = {
     "constant": constant,
     "linear": linear,
@@ -53,18 +53,18 @@ FORMULAS = {
 
 
 def length_of(arguments):
-    """The steps of a phase; None if it does not say."""
+    """Return the steps of a phase, or None if it gives no length."""
     names = ("total_iters", "decay_steps", "steps")
     return next((arguments[name] for name in names if name in arguments), None)
 
 
 def named(entry):
-    """The name and the arguments of an entry of either style."""
+    """Return the name and the arguments of an entry in either style."""
     if "scheduler" in entry:
         name, arguments = entry["scheduler"], {k: v for k, v in entry.items() if k != "scheduler"}
     else:
         ((name, arguments),) = entry.items()
-    # The weight decay has the formulas of the learning rate.
+    # Weight decay uses the formulas of the learning rate.
     renamed = {"initial_val": "initial_learning_rate", "end_val": "end_learning_rate"}
     arguments = {renamed.get(key, key): value for key, value in arguments.items()}
     return name.lower().removesuffix("lr").removesuffix("wd"), arguments
@@ -105,13 +105,13 @@ def value_at(phases, step):
 
 
 def peak_of(phases):
-    """The highest rate in it, for a tolerance."""
+    """Return a bound on the highest rate, for a tolerance."""
     initial = [arguments.get("initial_learning_rate", 0.0) for _, arguments in phases]
     return max(value_at(phases, step) for step in steps_of(phases)) + max(initial)
 
 
 def steps_of(phases):
-    """Ten steps: those about the milestones, the rest within the last phase and past it."""
+    """Return ten steps: around milestones first, then within and past the last phase."""
     milestones = milestones_of(phases)
     begin = milestones[-1] if milestones else 0
     last = phases[-1][1]

@@ -1,4 +1,4 @@
-"""The same source of schedulers as a module of ours and of the package it was written for."""
+"""Load one source of schedulers on top of accelsched or of the package it was written for."""
 
 import math
 import sys
@@ -6,7 +6,7 @@ import types
 from pathlib import Path
 from typing import Any
 
-#: The sources by the package that they import from, which is replaced.
+#: Source files by the package that they import from, which is replaced.
 _SOURCES = {
     "cerebras.pytorch.optim": "written_for_cerebras.py",
     "thunder": "written_for_thunder.py",
@@ -14,7 +14,7 @@ _SOURCES = {
 
 
 def written_for(package: str, imported: str = "accelsched") -> Any:
-    """The module of a source that was written for a package, importing from another one.
+    """Return the source written for a package as a module that imports from another one.
 
     Args:
         package: ``"cerebras.pytorch.optim"`` or ``"thunder"``.
@@ -37,7 +37,7 @@ def _stairs(t: int) -> float:
     return 0.4 * 0.8 ** (t // 7) * 0.5 ** ((t >= 20) + (t >= 41))
 
 
-#: What each of EVERY there says, in plain Python.
+#: The curve of each entry of EVERY in written_for_cerebras.py, in plain Python.
 EXPECTED = {
     "Trapezoid": _trapezoid,
     "Trapezoid of a tag": _trapezoid,

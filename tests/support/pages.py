@@ -17,7 +17,7 @@ def blocks_of(page):
 
 
 def code_of(page):
-    """The blocks of a page as one program, whose lines are those of the page."""
+    """Return the blocks of a page as one program, with the line numbers of the page."""
     lines = [""] * (page.read_text().count("\n") + 1)
     for block, first in blocks_of(page):
         body = block.splitlines()

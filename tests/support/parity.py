@@ -17,6 +17,6 @@ def agrees(got: float, want: float, leaves: int = 1) -> bool:
 
 
 def leaves_of(schedule: Schedule) -> int:
-    """How many formulas a schedule is made of."""
+    """Return the number of formulas in a schedule."""
     children = getattr(schedule, "schedules", None) or (getattr(schedule, "schedule", None),)
     return sum(leaves_of(child) for child in children if child is not None) + 1

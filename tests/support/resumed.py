@@ -1,6 +1,6 @@
-"""Which scheduler goes on from the state of which; the curve is that of :mod:`side_by_side`.
+"""Pairs of schedulers of :mod:`side_by_side`: the second resumes from the state of the first.
 
-One that was written from scratch stands for none of torch's.
+A scheduler written from scratch corresponds to none of torch's.
 """
 
 import pytest

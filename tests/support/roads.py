@@ -1,4 +1,4 @@
-"""The ways from a schedule to its values that run on the CPU, and what they are made of."""
+"""The ways to evaluate a schedule that run on the CPU, and their operations."""
 
 from collections.abc import Iterator, Sequence
 
@@ -14,34 +14,34 @@ from accelsched.schedules._vectorize import BatchedFormulas, group_by_structure
 
 
 def graph(schedule: Schedule) -> Recording:
-    """Its formula, as it is recorded for a device."""
+    """Record the formula of a schedule as for a device."""
     return record(lambda step: [schedule.formula(step)])
 
 
 def operations(schedule: Schedule) -> int:
-    """How many operations on the device one step of a schedule is."""
+    """Return how many device operations one step of a schedule takes."""
     return sum(node.op == "call_function" for node in graph(schedule).graph.nodes)
 
 
 def by_formula_and_kernel(schedule: Schedule, step: int) -> tuple[float, float]:
-    """Its values in float64."""
+    """Return the values of a schedule in float64."""
     return float(schedule(torch.tensor(step))), schedule(step)
 
 
 def in_pairs(schedule: Schedule, step: int) -> float:
-    """Its value by a graph in float32 numbers alone."""
+    """Return the value of a schedule by a graph in double-float arithmetic."""
     (value,) = in_float32(graph(schedule))(torch.tensor(step))
     return float(value)
 
 
 def by_every_road(schedule: Schedule, step: int) -> Iterator[float]:
-    """Its values in float64; the one in float32 numbers is compared with these."""
+    """Yield the float64 values; assert that the double-float value is within 1 ulp."""
     yield from by_formula_and_kernel(schedule, step)
     assert float32_ulps(in_pairs(schedule, step), schedule(step)) <= 1
 
 
 def assert_one_vector(schedules: Sequence[Schedule], steps: Sequence[int]) -> None:
-    """Those of several param groups are evaluated at once, and are the reference."""
+    """Assert that the schedules are evaluated as one vector and agree with the reference."""
     (batch,) = group_by_structure(schedules, [torch.float64] * len(schedules))
     evaluate = BatchedFormulas([batch], torch.device("cpu"))
     for step in steps:

@@ -1,8 +1,7 @@
-"""What a client is given: a small task, torch's scheduler for it, and ours with the same floats.
+"""The inputs of a client: a small task, torch's scheduler, and ours with the same floats.
 
-The rates are eighths and fractions of them by powers of two, so every order of operations gives the
-same floats, and so does float32. What is left between two runs is what the client does: they are
-equal bit for bit.
+The rates are eighths divided by powers of two, so every order of operations gives the same floats,
+in float32 too. Only the client could make two runs differ: they must be equal bit for bit.
 """
 
 import dataclasses
@@ -61,7 +60,7 @@ def data(samples: int = 24) -> tuple[Tensor, Tensor]:
 
 
 def adamw(model: nn.Module, kind: str) -> torch.optim.Optimizer:
-    """AdamW with a param group for each layer that has weights, and rates of their own."""
+    """Return AdamW with one param group per layer with weights, each with its own rate."""
     layers = [layer for layer in model.modules() if isinstance(layer, nn.Linear)]
     groups = [
         {"params": layer.parameters(), "lr": rate(kind, RATE / 2**index)}
@@ -87,7 +86,7 @@ class Record:
 
 
 def assert_same(ours: Record, theirs: Record, *, changes: bool = True) -> None:
-    """Equal bit for bit; and the rates change, or the test would show nothing."""
+    """Assert that records are equal bit for bit. The rates must change, or this shows nothing."""
     assert theirs.rates
     assert ours.rates == theirs.rates
     assert ours.logged == theirs.logged

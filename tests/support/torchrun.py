@@ -5,14 +5,14 @@ import subprocess
 import sys
 
 COMMAND = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-#: Seconds after which they hang, as they do where one waits for another that has ended.
+#: Timeout in seconds: a process hangs when it waits for one that has ended.
 LONGEST = 240
 
 
 def torchrun(program, folder, **environment):
-    """Run a program in two processes; it is given a folder to leave there what it found."""
+    """Run a program in two processes, which write their results into a folder."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1", **environment}
-    # The path of the program is where it finds what tests share.
+    # The program imports the shared test modules from its own folder.
     environment.pop("PYTHONSAFEPATH", None)
     launched = subprocess.Popen(
         [*COMMAND, program, folder], env=environment, stderr=subprocess.PIPE, text=True

@@ -1,7 +1,7 @@
-"""What two processes under torchrun find, for tests/clients/test_torchrun.py: one start, many runs.
+"""Many runs in one torchrun start of two processes, for tests/clients/test_torchrun.py.
 
-python -m torch.distributed.run --nproc-per-node 2 torchrun_programs.py FOLDER; what each rank found
-is in FOLDER/RANK.json. FOLDER/one is a checkpoint of one process; FOLDER/two one of both.
+python -m torch.distributed.run --nproc-per-node 2 torchrun_programs.py FOLDER. Each rank writes its
+results to FOLDER/RANK.json. One process saved FOLDER/one; both save FOLDER/two.
 """
 
 import copy
@@ -44,7 +44,7 @@ def sharded(model: torch.nn.Module) -> torch.nn.Module:
 
 
 def split(model: torch.nn.Module) -> torch.nn.Module:
-    """Parameters that are DTensors from the start: tensor parallel."""
+    """Make the parameters DTensors from the start: tensor parallel."""
     from torch.distributed.tensor.parallel import (
         ColwiseParallel,
         RowwiseParallel,
@@ -87,7 +87,7 @@ class Training(Stateful):
         self.optimizer = optimizer(self.model, rate(kind))
         self.scheduler = make(self.optimizer)
         self.rate = self.optimizer.param_groups[0]["lr"]
-        # Half of the data each; in tensor parallel both have the same.
+        # Each process has half of the data; in tensor parallel both have all of it.
         apart = dist.is_initialized() and way != "tensor parallel"
         part = slice(dist.get_rank(), None, 2) if apart else slice(None)
         self.inputs, self.targets = (tensor[part] for tensor in data())
@@ -99,7 +99,7 @@ class Training(Stateful):
         self.scheduler.step()
 
     def train(self, steps: int) -> list[float]:
-        """The rates that the steps had."""
+        """Train, and return the rate of each step."""
         rates = []
         for _ in range(steps):
             rates.append(float(self.optimizer.param_groups[0]["lr"]))
@@ -107,11 +107,11 @@ class Training(Stateful):
         return rates
 
     def holds_its_rate(self) -> bool:
-        """Whether the group has the object that it had when the scheduler was built."""
+        """Return whether the group still has the lr object from the build of the scheduler."""
         return self.optimizer.param_groups[0]["lr"] is self.rate
 
     def collectives(self) -> dict[str, int]:
-        """The communication of one step."""
+        """Count the collectives of one step."""
         from torch.distributed.tensor.debug import CommDebugMode
 
         with CommDebugMode() as seen:
@@ -137,7 +137,7 @@ def whole(tensor: Any) -> Tensor:
 
 
 def rest_of(run: Training) -> dict[str, Any]:
-    """Train to the end, and what came of it."""
+    """Train to the end, and return the results."""
     rates = run.train(STEPS - run.scheduler.last_epoch)
     return {"rates": rates, "weights": run.weights(), "held": run.holds_its_rate()}
 
@@ -146,7 +146,7 @@ def rest_of(run: Training) -> dict[str, Any]:
 
 
 def trained() -> dict[str, Any]:
-    """Every way with every scheduler, from the start, and what a step of it says to others."""
+    """Train every way with every scheduler, and count the collectives of a step."""
 
     def run(way: str, kind: str, make: Make) -> dict[str, Any]:
         training = Training(way, kind, make)
@@ -162,7 +162,7 @@ def trained() -> dict[str, Any]:
 
 
 def zero_resumed() -> dict[str, Any]:
-    """ZeroRedundancyOptimizer, whose state is gathered, sent to all, and loaded into another."""
+    """Gather the state of a ZeroRedundancyOptimizer, broadcast it, and load it into another."""
 
     def run(kind: str, make: Make) -> list[dict[str, Any]]:
         first = Training("ZeroRedundancyOptimizer", kind, make)
@@ -171,7 +171,7 @@ def zero_resumed() -> dict[str, Any]:
         states = [first.optimizer.state_dict() if dist.get_rank() == 0 else None]
         dist.broadcast_object_list(states)
         second = Training("ZeroRedundancyOptimizer", kind, make)
-        # The copy that a file would be: the process that sends has its own tensors in it.
+        # Copy, as a file would: on the sender, the state still has the tensors of the first.
         second.optimizer.load_state_dict(copy.deepcopy(states[0]))
         second.model.load_state_dict(first.model.state_dict())
         second.scheduler.load_state_dict(first.scheduler.state_dict())
@@ -184,7 +184,7 @@ def zero_resumed() -> dict[str, Any]:
 
 
 def checkpointed(folder: Path) -> dict[str, Any]:
-    """Saved by both and loaded by both; and what one process saved, loaded by both."""
+    """Load, in both processes, a checkpoint that both saved and one that one process saved."""
     first, second, third = (Training("FSDP2", "tensor", written) for _ in range(3))
     first.train(SAVED)
     dcp.save({"app": first}, checkpoint_id=folder / "two")
@@ -195,7 +195,7 @@ def checkpointed(folder: Path) -> dict[str, Any]:
 
 
 def from_torchs_checkpoint(folder: Path) -> list[dict[str, Any]]:
-    """What torch's scheduler saved, in the way that the docstring of from_torch gives."""
+    """Resume from what torch's scheduler saved, as the docstring of from_torch shows."""
     first = Training("FSDP2", "tensor", torchs)
     first.train(SAVED)
     dcp.save({"app": first}, checkpoint_id=folder / "torch")
@@ -211,10 +211,10 @@ def from_torchs_checkpoint(folder: Path) -> list[dict[str, Any]]:
 
 
 class Schedulers(Stateful):
-    """As LRSchedulersContainer of torchtitan: one function of the step, for several optimizers.
+    """Like torchtitan's LRSchedulersContainer: one function of the step for several optimizers.
 
-    By its documentation: only the step is saved. On load each scheduler gets it, and computes its
-    rate from what its own optimizer was built with; there may be another number of them.
+    By its documentation, only the step is saved. On load, each scheduler sets the step and computes
+    its rate from the initial rate of its optimizer. The number of schedulers may change.
     """
 
     def __init__(self, optimizers: list[Any], make: Make) -> None:
@@ -236,7 +236,7 @@ class Schedulers(Stateful):
 
 
 def contained(folder: Path) -> dict[str, Any]:
-    """Two optimizers of two rates in one container, saved and loaded; then three."""
+    """Save a container of two optimizers with two rates; load it into one of three."""
 
     def container(make: Make, kind: str, count: int) -> Schedulers:
         models = [sharded(network()) for _ in range(count)]
@@ -266,9 +266,9 @@ def contained(folder: Path) -> dict[str, Any]:
 
 
 def example(folder: Path) -> None:
-    """Run ours, whose process group serves all of this; what it found is in its checkpoint.
+    """Run our example, whose checkpoint has its results, and keep its process group for all runs.
 
-    A second group could connect to addresses that the first has left in the store.
+    A second group could connect to addresses that the first one left in the store.
     """
     sys.argv[1] = str(folder / "example")
     with mock.patch.object(dist, "destroy_process_group"):

@@ -1,7 +1,7 @@
 """A small training run that every back end can do, and the same run in plain eager PyTorch.
 
-Least squares with one weight vector a param group, in float64, so that what is left between two
-back ends is rounding of 2**-53 and not of the float32 that hides a wrong digit.
+Least squares in float64, with one weight vector per param group. Two back ends then differ only by
+roundings of 2**-53; those of float32 could hide a wrong digit.
 """
 
 import contextlib
@@ -21,7 +21,7 @@ Make = Callable[[torch.optim.Optimizer], Any]
 
 
 class TensorAdamW(torch.optim.Optimizer):
-    """AdamW (arXiv:1711.05101) in tensor operations only, for a device that PyTorch's reads on."""
+    """AdamW (arXiv:1711.05101) in tensor operations only, where PyTorch's reads the device."""
 
     def __init__(self, params: Any, lr: Any, weight_decay: float = 0.01) -> None:
         super().__init__(params, {"lr": lr, "weight_decay": weight_decay})
@@ -85,10 +85,10 @@ class Run:
             {"params": [weight], **group}
             for weight, group in zip(self.weights, groups or [{}], strict=True)
         ]
-        # On the CPU a tensor asks for the graph path; elsewhere the device does.
+        # On the CPU a tensor lr selects the graph path; elsewhere the device does.
         lr = torch.tensor(0.01, dtype=torch.float64) if make and device.type == "cpu" else 0.01
         self.optimizer = optimizer_for(optimizer, runtime, named, lr)
-        # Nothing is known of a step of one's own: built so, a scheduler takes it to read nothing.
+        # A custom step may read the lr; built in on_device(), a scheduler assumes it does not.
         reads_nothing = on_device() if optimizer == "TensorAdamW" else contextlib.nullcontext()
         with warnings.catch_warnings(), reads_nothing:
             warnings.simplefilter("error", SynchronizationWarning)
@@ -108,7 +108,7 @@ class Run:
         return loss.detach()
 
     def train(self, steps: int, steps_in_a_graph: int = 1) -> Counters:
-        """Train, and return what the back end did for it."""
+        """Train, and return the counters of the back end."""
         before = self.runtime.counters()
         for _ in range(steps // steps_in_a_graph):
             for _ in range(steps_in_a_graph):
@@ -127,7 +127,7 @@ class Run:
 def eager_result(
     optimizer: str, curves: list[Callable[[int], float]], steps: int, groups: list[dict[str, Any]]
 ) -> Tensor:
-    """The weights of eager PyTorch with Python floats for learning rates, step by step."""
+    """Return the weights after eager PyTorch steps with Python floats for learning rates."""
     from accelsched._runtimes import NAMED
 
     run = Run(NAMED["eager"], optimizer, None, groups)
@@ -139,11 +139,11 @@ def eager_result(
 
 
 def rounding(weights: Tensor, steps: int) -> float:
-    """How far two float64 runs of SGD may drift apart.
+    """Bound how far two float64 runs of SGD may drift apart.
 
-    A step of it on this least-squares problem does not lengthen a difference (the learning rates
-    are below 2 over the largest curvature, which is below 2), so the roundings of the steps add
-    up: some 64 each (two dot products of 16 and 8 terms, the momentum, the update), each 2**-53
-    of numbers below max(1, |weight|); momentum 0.5 lets a rounding act twice.
+    An SGD step on this problem does not amplify a difference: the learning rates are below 2 over
+    the largest curvature, which is below 2. So the roundings add up: some 64 a step (two dot
+    products of 16 and 8 terms, the momentum, the update), each 2**-53 of numbers below
+    max(1, |weight|). With momentum 0.5 a rounding acts twice.
     """
     return 2 * steps * 64 * 2.0**-53 * max(1.0, weights.abs().max().item())

@@ -1,10 +1,10 @@
-"""The one comparison of the suite: distances in units in the last place (ulps) of a float type."""
+"""The one comparison of the suite: distances in float32 ulps (units in the last place)."""
 
 import numpy as np
 
 
 def float32_ulps(got: float, want: float) -> float:
-    """How many float32 numbers lie between two numbers, both rounded to float32 first."""
+    """Return the distance of two numbers in float32 ulps, with both rounded to float32 first."""
     with np.errstate(over="ignore"):
         a, b = np.float32(got), np.float32(want)
     if np.isnan(a) and np.isnan(b):

@@ -1,4 +1,4 @@
-"""Schedules in which each part of each formula counts, beside the examples of the docstrings."""
+"""Schedules that, with the docstrings' examples, exercise every part of every formula."""
 
 from accelsched import schedules
 

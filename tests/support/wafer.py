@@ -1,8 +1,8 @@
 """Training steps lowered by the real front end of cerebras_pytorch, without a cluster.
 
-Only what talks to a cluster is replaced: tracing, torch-mlir and the lowering to CIRH (what the
-cluster's compiler is sent) are those of the wheel. There is one backend in a process, and the suite
-tests the CPU one too, so this runs in a process of its own: `front_end` in test_front_end.py.
+Only the code that talks to a cluster is replaced. Tracing, torch-mlir and the lowering to CIRH (the
+input of the cluster's compiler) are those of the wheel. A process has only one backend, and the
+suite tests the CPU one too, so `front_end` in test_front_end.py runs this in its own process.
 """
 
 import contextlib
@@ -22,14 +22,14 @@ import torch
 
 @dataclass
 class Lowered:
-    """What the front end made of a training step.
+    """The output of the front end for a training step.
 
     Attributes:
         torch: the step in torch-mlir, one text a run.
         cirh: the step in CIRH, one text a run.
-        initial: what the carried state holds before the first step, by name, one dict a run.
+        initial: the carried state before the first step, by name, one dict a run.
         compiles: how many of the runs the backend did not find in its own cache.
-        lowering: how the scheduler said that it is lowered.
+        lowering: the lowering that the scheduler reports.
     """
 
     torch: list[str] = field(default_factory=list)
@@ -43,7 +43,7 @@ _lowered = Lowered()
 
 
 class Cluster:
-    """In the place of ApplianceMode: it compiles nothing, and counts what it is asked to."""
+    """A replacement for ApplianceMode, which compiles nothing and counts the requests."""
 
     compile_resp: Any = None
     _sidecar: Any = None
@@ -88,12 +88,12 @@ def start() -> None:
 
     os.chdir(tempfile.mkdtemp())
     cstorch.backend("CSX", compile_only=True, artifact_dir=tempfile.mkdtemp())
-    # compile_only drops what weights hold; here it is looked at.
+    # compile_only drops the values of weights, which this module reads.
     cstorch.backends.csx.debug.drop_data = False
 
 
 class Sum(torch.nn.Module):
-    """Weights that start at 0 with a gradient of 1 each: SGD makes of them minus the rate."""
+    """Weights that start at 0 with a gradient of 1 each: a step of SGD sets them to -lr."""
 
     def __init__(self, groups: int) -> None:
         super().__init__()
@@ -119,21 +119,21 @@ def lower(
     steps: int = 1,
     stepping: Callable[[torch.Tensor], dict[str, Any]] = lambda batch: {},
 ) -> Lowered:
-    """Lower a training step, once and once more after each of `between`.
+    """Lower a training step once, then again after each of `between`.
 
     Args:
         make: makes the scheduler, or a list of them.
-        between: what is done with the scheduler from one run to the next.
+        between: functions to call with the scheduler between two runs.
         optimizer: the name of an optimizer of cstorch.
         groups: the options of each param group.
         loss_scaling: scale the loss dynamically.
-        steps: of a run; more than one are traced each, for which the backend has a flag.
-        stepping: what the schedulers' step is given, for a batch.
+        steps: the steps of a run; if more than one, a flag makes the backend trace each of them.
+        stepping: returns the arguments of the schedulers' step for a batch.
     """
     import cerebras.pytorch as cstorch
 
     global _lowered
-    gc.collect()  # what is left of the last optimizer is registered still
+    gc.collect()  # the last optimizer may still be registered
     _lowered = Lowered()
     impl = cstorch.backend()._impl
     impl._compile_cache.clear()

@@ -1,4 +1,4 @@
-"""What the tests of the front end have done in its process; see wafer.py."""
+"""Cases that the front-end tests run in the front end's process; see wafer.py."""
 
 import functools
 import tempfile
@@ -29,7 +29,7 @@ TO_1000 = functools.partial(move, 1000)
 
 
 def bound(name: str, lowering: str | None, start: int, optimizer: Any) -> Any:
-    """A scheduler of a class, or its schedule bound anew with a lowering."""
+    """Return a scheduler of a class, or bind its schedules again with a lowering."""
     scheduler = EVERY[name](optimizer)
     if lowering is not None:
         scheduler = Scheduler(optimizer, scheduler.schedules, lowering=lowering)
@@ -38,12 +38,12 @@ def bound(name: str, lowering: str | None, start: int, optimizer: Any) -> Any:
 
 
 def of_class(name: str, lowering: str | None) -> Lowered:
-    """A step of a class, at step 1 and at step 1000."""
+    """Lower a class at step 1 and at step 1000."""
     return lower(functools.partial(bound, name, lowering, 1), between=(TO_1000,))
 
 
 def written(name: str) -> Lowered:
-    """A step of a class that a user wrote, at step 1 and at step 1000."""
+    """Lower a class that a user wrote, at step 1 and at step 1000."""
     module = written_for("cerebras.pytorch.optim")
 
     def make(optimizer: Any) -> Any:
@@ -55,13 +55,13 @@ def written(name: str) -> Lowered:
 
 
 def of_schedule(expression: str) -> Lowered:
-    """A step of the schedule that an expression says, as a formula in double-float arithmetic."""
+    """Lower the schedule of an expression, as a formula in double-float arithmetic."""
     schedule = from_spec(expression)
     return lower(lambda o: Scheduler(o, schedule, lowering="graph"), between=(TO_1000,))
 
 
 def renumbered(lowering: str, before: str, after: str) -> Lowered:
-    """A step of one schedule, and after a run of another with the same structure."""
+    """Lower one schedule, then another with the same structure."""
     first, second = from_spec(before), from_spec(after)
 
     def follow(scheduler: Any) -> None:
@@ -72,7 +72,7 @@ def renumbered(lowering: str, before: str, after: str) -> Lowered:
 
 
 def planned_anew(plan: str, shape: str) -> Lowered:
-    """A step before and after its end is planned anew, between two runs."""
+    """Lower a schedule before and after its end is planned anew, between two runs."""
     schedule = CosineDecay(0.1, 0.001, 300)
 
     def between(scheduler: Any) -> None:
@@ -99,7 +99,7 @@ def with_loss_scaling() -> Lowered:
 
 
 def by_samples(given: str) -> Lowered:
-    """A step that counts the samples of a batch: as many as there are, or not for a flag."""
+    """Lower a step that advances by a number of samples, that a flag skips, or both."""
     stepping = {
         "int": lambda batch: {"by": len(batch)},
         "tensor": lambda batch: {"by": batch.sum().to(torch.int64)},
@@ -110,7 +110,7 @@ def by_samples(given: str) -> Lowered:
 
 
 def by_samples_for_ever() -> Lowered:
-    """A curve without an end, whose segments have one."""
+    """Lower a curve that never ends, though its segments do."""
     schedule = from_spec("InverseSquareRootDecay(initial=0.1, scale=1.0, warmup_steps=1000)")
     return lower(lambda o: Scheduler(o, schedule), stepping=lambda batch: {"by": len(batch)})
 
@@ -119,7 +119,7 @@ GROUPS = ({"tags": ["a"]}, {"tags": ["b"], "adjust_learning_rate": 0.5}, {})
 
 
 def per_group(lowering: str) -> Lowered:
-    """Schedules that differ in numbers, some of which are raised to the step."""
+    """Lower schedules that differ in constants, some of which are raised to the step."""
     schedules = [Multiplicative(0.1, rate) for rate in (0.99999, 0.9, 0.5)]
     if lowering == "table":
         schedules = [Linear(0.0, rate, 50) for rate in (0.99999, 0.9, 0.5)]
@@ -127,7 +127,7 @@ def per_group(lowering: str) -> Lowered:
 
 
 def several() -> Lowered:
-    """Two for the learning rates of tagged groups, one for another key, and an untagged group."""
+    """Lower two lr schedulers of tagged groups and one of another key; one group is untagged."""
     return lower(
         lambda o: [
             CosineDecayLR(o, 0.1, 0.0, 100, param_group_tags="a"),
@@ -139,12 +139,12 @@ def several() -> Lowered:
 
 
 def of_torch() -> Lowered:
-    """What a scheduler of torch.optim becomes: the tests have to notice."""
+    """Lower a scheduler of torch.optim: the tests must detect it."""
     return lower(lambda o: torch.optim.lr_scheduler.CosineAnnealingLR(o, 100))
 
 
 def checkpointed() -> tuple[Lowered, dict[str, Any]]:
-    """Saved by cstorch, loaded by another scheduler with other numbers, after a first run."""
+    """Save with cstorch; load into a scheduler with other constants, after its first run."""
     import cerebras.pytorch as cstorch
 
     file = Path(tempfile.mkdtemp()) / "checkpoint.mdl"
@@ -196,7 +196,7 @@ def warm_up(step: Any) -> Any:
 
 
 def unlowered(case: str) -> Any:
-    """Schedulers that are refused, or stepped without a run: no step is lowered."""
+    """Build a scheduler that is refused, or step one without a run: no step is lowered."""
     import cerebras.pytorch as cstorch
 
     model = torch.nn.Linear(2, 1)

@@ -66,7 +66,7 @@ class Wave(WeightDecayScheduler):
 
 
 class MomentumRamp(Scheduler):
-    """Of another key."""
+    """Schedules another key."""
 
     def __init__(self, optimizer, start, end, total_iters):
         self.start, self.end = start, end
@@ -82,7 +82,7 @@ class MomentumRamp(Scheduler):
 
 
 class Dimmed(LinearLR):
-    """Changes what a class of the package says."""
+    """Scales the values of a class of the package."""
 
     def __init__(self, optimizer, factor, *args, **options):
         self.factor = factor

@@ -17,7 +17,7 @@ class Decay(Policy):
 
 
 class Triangle(Policy):
-    """In numbers of Python, which cannot be traced, of the rates that the groups had."""
+    """Computes in Python numbers, which cannot be traced, from the groups' base rates."""
 
     def __init__(self, length):
         super().__init__()
@@ -30,7 +30,7 @@ class Triangle(Policy):
 
 
 class Functions(MappingPolicy):
-    """As thunder's own Schedule."""
+    """Like thunder's own Schedule."""
 
     def get_lr(self):
         return [function(self.last_epoch) for function in self.current_mapping]
@@ -46,7 +46,7 @@ class Functions(MappingPolicy):
 
 
 class Shrink(Policy):
-    """Towards a rate, by a part of what is left."""
+    """Moves toward a rate by a part of the remaining difference."""
 
     def __init__(self, part, end):
         self.part, self.end = part, end
@@ -85,7 +85,7 @@ class Floored(Policy):
 
 
 class Patient(Policy):
-    """With a state of its own, which its state has."""
+    """Counts in an attribute of its own, which its state_dict has."""
 
     def __init__(self, patience):
         self.patience = patience
@@ -113,7 +113,7 @@ def wave(step):
     return 0.1 * (1 + math.cos(step))
 
 
-#: Makes one of each, given the module; and whether all of it is on the device.
+#: Makes one of each, given the module; and whether it runs entirely on the device.
 EVERY = {
     "Decay": (lambda m: m.Decay(0.2, 0.95), True),
     "Triangle": (lambda m: m.Triangle(7), True),

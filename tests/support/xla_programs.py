@@ -1,6 +1,6 @@
-"""Programs that test_xla.py runs in processes of their own: each sets up torch_xla for all of it.
+"""Programs that test_xla.py runs in their own processes: each sets up torch_xla process-wide.
 
-python xla_programs.py NAME LOWERING FOLDER; what it found is in FOLDER/found.json.
+python xla_programs.py NAME LOWERING FOLDER; it writes its results to FOLDER/found.json.
 """
 
 import functools
@@ -37,7 +37,7 @@ def found(run: Run, **more: Any) -> dict[str, Any]:
 
 
 def spmd(lowering: str, folder: Path) -> Any:
-    """One process and several devices, which share each batch; a checkpoint, and a run from it."""
+    """Shard each batch over the devices of one process; save, and resume from the checkpoint."""
     import numpy as np
     import torch_xla.distributed.spmd as xs
     import torch_xla.runtime as xr
@@ -77,7 +77,7 @@ class Layer(torch.nn.Module):
 
 
 def in_shards(lowering: str, folder: Path) -> Any:
-    """One process and several devices, which share the weights: by hand, and by FSDPv2."""
+    """Shard the weights over the devices of one process: by hand, and with FSDPv2."""
     import numpy as np
     import torch_xla.distributed.spmd as xs
     import torch_xla.runtime as xr
@@ -149,7 +149,7 @@ def load(run: Run, folder: Path) -> None:
     import torch.distributed.checkpoint as checkpoint
     from torch_xla.experimental.distributed_checkpoint import SPMDLoadPlanner
 
-    run.train(1)  # which makes the optimizer's state
+    run.train(1)  # creates the optimizer's state
     state = parts(run)
     reader = checkpoint.FileSystemReader(folder / "checkpoint")
     checkpoint.load(state, storage_reader=reader, planner=SPMDLoadPlanner())
@@ -157,14 +157,14 @@ def load(run: Run, folder: Path) -> None:
 
 
 def launched(lowering: str, folder: Path) -> Any:
-    """Two replicas: on this client two threads of one process, each with a device of its own."""
+    """Run two replicas: on this client, two threads of one process, each with its own device."""
     import torch_xla
 
     torch_xla.launch(replica, args=(lowering, folder))
     return [json.loads((folder / f"{index}.json").read_text()) for index in range(2)]
 
 
-_ONE_BY_ONE = threading.Lock()  # PyTorch's random numbers are those of the process.
+_ONE_BY_ONE = threading.Lock()  # PyTorch's random state is process-wide.
 
 
 def replica(index: int, lowering: str, folder: Path) -> None:
@@ -177,7 +177,7 @@ def replica(index: int, lowering: str, folder: Path) -> None:
 
 
 def until_killed(lowering: str, folder: Path) -> None:
-    """Trains, saves at a step, and goes on until it is gone."""
+    """Train, save at a step, and train on until the process ends without cleanup."""
     run = run_of(lowering)
     run.train(20)
     states = [weight.detach().cpu() for weight in run.weights], run.optimizer.state_dict()
