@@ -53,9 +53,18 @@ def ran(item: Any) -> Iterator[tuple[str, dict[str, Any]]]:
 
 def made(cls: type[Schedule]) -> Schedule:
     """Return the first schedule that the docstring of its class makes."""
-    for _, names in ran(cls):
+    return _first(cls)[1]
+
+
+def call(cls: type[Schedule]) -> str:
+    """Return the call that makes that schedule, as the docstring has it."""
+    return " ".join(_first(cls)[0].split()).removeprefix("schedule = ")
+
+
+def _first(cls: type[Schedule]) -> tuple[str, Schedule]:
+    for source, names in ran(cls):
         if isinstance(names.get("schedule"), cls):
-            return names["schedule"]
+            return source, names["schedule"]
     raise LookupError(f"the docstring of {cls.__name__} has no example that sets `schedule` to one")
 
 

@@ -13,7 +13,7 @@ from accelsched.schedules import Schedule
 from accelsched.schedules._ends import end_of, without_end
 from accelsched.schedules._svg import svg
 from generator import interactive, names
-from generator.docstrings import CLASSES, made, steps
+from generator.docstrings import CLASSES, call, made, steps
 
 #: For each hyper-parameter, the module of its schedulers.
 FAMILIES = {
@@ -66,12 +66,14 @@ def _page(cls: type[Schedule]) -> str:
     name, schedule = cls.__name__, made(cls)
     is_tried = cls in interactive.CLASSES
     link = f'<a href="../interactive.html#{name}">Change the numbers</a>' if is_tried else ""
+    # The repr of a function is an address.
+    caption = repr(schedule) if is_tried else call(cls)
     return f"""# {name}
 
 ```{{raw}} html
 <figure class="curve">
 {svg([schedule], f"The curve of {name}")}
-<figcaption><code>{escape(repr(schedule))}</code> {link}</figcaption>
+<figcaption><code>{escape(caption)}</code> {link}</figcaption>
 </figure>
 ```
 

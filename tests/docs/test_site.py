@@ -43,6 +43,11 @@ def test_every_schedule_has_a_picture_on_its_page_and_in_the_gallery(site):
         assert link and "<polyline" in link[0], cls
 
 
+def test_no_page_shows_an_address_in_memory(site):
+    for path in (site / "gallery").glob("*.html"):
+        assert " at 0x" not in path.read_text(), path
+
+
 def test_no_link_inside_of_the_site_is_broken(site):
     pages = {path: Page(path.read_text()) for path in html_of(site)}
     assert len(pages) > len(CLASSES)
