@@ -21,7 +21,7 @@ from torch.optim import Optimizer
 from accelsched._binding import state
 from accelsched._binding.arguments import Argument, WithArguments, argument_names
 from accelsched._binding.composite import Composite, schedule_of
-from accelsched._binding.given import as_list
+from accelsched._binding.given import as_list, not_a_scheduler
 from accelsched._binding.param_groups import GroupValues, Tags
 from accelsched._binding.scheduler import Scheduler
 from accelsched.errors import ArgumentError, require
@@ -1600,11 +1600,7 @@ class ChainedScheduler(_CompositeScheduler):
     ) -> None:
         first = as_list("schedulers", schedulers)[0]
         if not isinstance(first, Scheduler):
-            raise ArgumentError(
-                "schedulers[0]",
-                first,
-                "give a scheduler of accelsched, or accelsched.from_torch(scheduler)",
-            )
+            raise not_a_scheduler("schedulers[0]", first)
         super().__init__(
             first.optimizer,
             schedulers,

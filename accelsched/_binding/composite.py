@@ -9,11 +9,11 @@ from typing import Any
 from torch.optim import Optimizer
 
 from accelsched._binding.closed_form import refused
-from accelsched._binding.given import as_list
+from accelsched._binding.given import as_list, not_a_scheduler
 from accelsched._binding.ownership import ownership_of
 from accelsched._binding.param_groups import GroupValues, Tags, owner_of_groups, tag_set
 from accelsched._binding.scheduler import Scheduler, alive
-from accelsched.errors import ArgumentError, require
+from accelsched.errors import require
 from accelsched.schedules import Schedule
 
 
@@ -197,9 +197,7 @@ def _of_groups(name: str, child: Scheduler, group_values: GroupValues) -> tuple[
 def _require_child(name: str, child: object, key: str, tags: Tags) -> None:
     """Raise unless a child drives this key, has a schedule, and is not yet part of another."""
     if not isinstance(child, Scheduler):
-        raise ArgumentError(
-            name, child, "give a scheduler of accelsched, or accelsched.from_torch(scheduler)"
-        )
+        raise not_a_scheduler(name, child)
     require(child.key == key, name, child, f"it does not drive {key!r}: give schedulers that do")
     pure = bool(child.schedules)
     require(pure, name, child, "it cannot be composed (not a function of the step): step it alone")

@@ -11,6 +11,12 @@ from accelsched.schedules._fields import step_number
 from accelsched.schedules._from_function import from_function
 
 
+def not_a_scheduler(name: str, given: object) -> ArgumentError:
+    """Return the error for an argument that is not a scheduler of accelsched."""
+    remedy = "give a scheduler of accelsched, or accelsched.from_torch(scheduler)"
+    return ArgumentError(name, given, remedy)
+
+
 def as_schedules(given: Any, name: str = "schedule") -> tuple[Schedule, ...]:
     """Return the schedules of an argument that is one schedule or a list of schedules.
 

@@ -10,11 +10,11 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler as TorchLRScheduler
 
 from accelsched._binding import state
-from accelsched._binding.given import as_list, step_to_move_to
+from accelsched._binding.given import as_list, not_a_scheduler, step_to_move_to
 from accelsched._binding.param_groups import unchanged_on_error
 from accelsched._binding.reporting import Report
 from accelsched._binding.scheduler import Scheduler
-from accelsched.errors import ArgumentError, require
+from accelsched.errors import require
 
 
 class SchedulerList(TorchLRScheduler):
@@ -47,11 +47,7 @@ class SchedulerList(TorchLRScheduler):
         self.schedulers: list[Scheduler] = as_list("schedulers", schedulers)
         for position, scheduler in enumerate(self.schedulers):
             if not isinstance(scheduler, Scheduler):
-                raise ArgumentError(
-                    f"schedulers[{position}]",
-                    scheduler,
-                    "give a scheduler of accelsched, or accelsched.from_torch(scheduler)",
-                )
+                raise not_a_scheduler(f"schedulers[{position}]", scheduler)
             same = scheduler.optimizer is schedulers[0].optimizer
             require(
                 same,

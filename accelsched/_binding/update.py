@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.optim import AdamW, Optimizer
 
+from accelsched._binding.given import not_a_scheduler
 from accelsched._binding.ownership import CaptureGuard, ownership_of
 from accelsched._binding.param_groups import device_of
 from accelsched._binding.scheduler import Scheduler
@@ -110,9 +111,7 @@ def _flat(name: str, given: Any) -> Iterator[tuple[str, Scheduler]]:
         elif isinstance(item, (list, tuple, SchedulerList)):
             yield from _flat(where, getattr(item, "schedulers", item))
         else:
-            raise ArgumentError(
-                where, item, "give a scheduler of accelsched, or accelsched.from_torch(scheduler)"
-            )
+            raise not_a_scheduler(where, item)
 
 
 def _require_fitting(name: str, scheduler: Scheduler, optimizer: Optimizer) -> None:
