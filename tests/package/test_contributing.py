@@ -5,6 +5,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from pages import blocks_of
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "CONTRIBUTING.md").read_text()
@@ -32,7 +33,7 @@ def test_every_path_and_target_exists():
 
 
 def test_the_whole_example_of_a_schedule_is_one():
-    (block,) = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
+    ((block, _),) = blocks_of(ROOT / "CONTRIBUTING.md")
     names = {}
     exec(compile(block, "CONTRIBUTING.md", "exec"), names)
     added, reference = names["InverseTime"], names["inverse_time"]
